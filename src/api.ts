@@ -1,0 +1,106 @@
+/** The public surface as types: what `joinCluster` gives back. Meaning lives here, code in `cluster.ts`. */
+import type { ClusterEvent, ClusterStatus, GossipState } from './core/events.ts'
+import type { Authority, NodeId } from './core/identity/node-id.ts'
+import type { NodeStatus, Visibility } from './core/membership/record.ts'
+
+export type { Authority, ClusterEvent, ClusterStatus, GossipState, NodeId, NodeStatus, Visibility }
+
+/**
+ * A value that can be read now and watched. Methods are bound; `get` returns the same reference until the value
+ * changes, so `useSyncExternalStore(r.subscribe, r.get)` is a whole React hook.
+ */
+export interface Readable<T> {
+  get(): T
+  /** Calls `listener` at each change, not at once. Returns the way to stop; stopping twice is harmless. */
+  subscribe(listener: (value: T) => void): () => void
+}
+
+/** How a member is reached: by a link, via another member, via the signaling server, or not at all. */
+export type Path = 'self' | 'direct' | 'routed' | 'relayed' | 'none'
+
+/** One member as this process knows it. Frozen; a changed member is a new object. */
+export interface Member {
+  readonly nodeId: NodeId
+  readonly authority: Authority
+  readonly generation: number
+  readonly incarnation: number
+  readonly status: NodeStatus
+  /** What the member gave as `meta` or to `setMeta`; `undefined` if nothing. */
+  readonly meta: unknown
+  readonly self: boolean
+  readonly visibility: Visibility
+  readonly path: Path
+  /** Smoothed round-trip time of the direct link in ms, once measured. */
+  readonly rttMs?: number
+  /** Members this member says it has links to, itself excluded. */
+  readonly linkedTo: readonly NodeId[]
+}
+
+export interface Link {
+  readonly nodeId: NodeId
+  readonly rttMs?: number
+}
+
+export interface Convergence {
+  readonly state: GossipState
+  /** 16 hex digits over the content of the member list; equal on members that hold equal lists. */
+  readonly viewHash: string
+  /** Time the newest change took from this member's view of it to `confirmed`, in ms; absent until then. */
+  readonly durationMs?: number
+}
+
+/** The newest 1,000 events, oldest first, and those to come. */
+export interface EventStream {
+  recent(): readonly ClusterEvent[]
+  subscribe(listener: (event: ClusterEvent) => void): () => void
+}
+
+/** A small value that each member publishes about itself, under one key. Gone when its member is removed. */
+export interface PeerState<T> extends Readable<ReadonlyMap<NodeId, T>> {
+  /**
+   * Publishes this process's value: JSON, at most 1 KiB; the newest wins.
+   * @throws ClusterError `too-large`, `invalid-value`, `left`
+   */
+  set(value: T): void
+  clear(): void
+}
+
+/** Counters of this process since it joined; bytes are those handed to links, without their own overhead. */
+export interface TrafficCounters {
+  readonly messagesSent: number
+  readonly messagesReceived: number
+  readonly bytesSent: number
+  readonly bytesReceived: number
+}
+
+/** A running membership in one cluster. */
+export interface Cluster {
+  readonly name: string
+  /** A getter: its nodeId changes when a removed life is reborn. */
+  readonly self: Member
+  /** Self included, removed ones excluded, sorted by nodeId. */
+  readonly members: Readable<readonly Member[]>
+  readonly status: Readable<ClusterStatus>
+  readonly convergence: Readable<Convergence>
+  readonly links: Readable<readonly Link[]>
+  readonly traffic: TrafficCounters
+  readonly events: EventStream
+  /** Calls `listener` for each event of one type. Returns the way to stop. */
+  on<K extends ClusterEvent['type']>(
+    type: K,
+    listener: (event: Extract<ClusterEvent, { type: K }>) => void,
+  ): () => void
+  /**
+   * Replaces this member's `meta`: JSON, at most 1 KiB.
+   * @throws ClusterError `too-large`, `invalid-value`, `left`
+   */
+  setMeta(meta: unknown): void
+  /** @throws ClusterError `invalid-value` if the key is empty, over 64 characters, or not allowed */
+  peerState<T>(key: string): PeerState<T>
+  /** Says goodbye to every member and resolves when all links are closed, at most about half a second later. */
+  leave(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What `openCluster` returns: usable at once, `ready` settles when the join is done. */
+export type OpeningCluster = Cluster & { readonly ready: Promise<void> }

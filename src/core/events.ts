@@ -1,0 +1,120 @@
+/**
+ * The vocabulary of the core's one door: what may go in, what may come out, and what a user is told.
+ * Read this file first; every machine under `core/` speaks these words.
+ */
+import type { Authority, NodeId } from './identity/node-id.ts'
+import type { NodeStatus, Visibility } from './membership/record.ts'
+
+/** Names one link of this process, from the first attempt to its end. Never reused within a life. */
+export type LinkId = number
+
+/** Where this process stands in its own cluster. */
+export type ClusterStatus = 'joining' | 'up' | 'isolated' | 'leaving' | 'left'
+
+/**
+ * How far the newest view of the membership has spread, as this member knows it:
+ * `diffusing` not every live member is known to hold it; `reconciling` a gap or a conflict is being repaired;
+ * `confirmed` every live member held exactly this view at some earlier moment, and none is known to differ.
+ */
+export type GossipState = 'diffusing' | 'reconciling' | 'confirmed'
+
+/** Everything that can happen to a node. */
+export type Input =
+  | { readonly type: 'start' }
+  | { readonly type: 'tick' }
+  | { readonly type: 'signaling-up'; readonly contacts: readonly NodeId[] }
+  | { readonly type: 'signaling-contacts'; readonly contacts: readonly NodeId[] }
+  | { readonly type: 'signaling-down'; readonly reason: string }
+  | { readonly type: 'signaling-message'; readonly from: NodeId; readonly data: string }
+  /** The signaling server does not know `nodeId`, or saw its socket end without goodbye. */
+  | { readonly type: 'signaling-gone'; readonly nodeId: NodeId }
+  /** The transport wants `data` carried to the other end of the link. */
+  | { readonly type: 'link-signal'; readonly linkId: LinkId; readonly data: string }
+  | { readonly type: 'link-opened'; readonly linkId: LinkId }
+  | { readonly type: 'link-closed'; readonly linkId: LinkId; readonly reason: string }
+  | { readonly type: 'link-message'; readonly linkId: LinkId; readonly bytes: Uint8Array }
+  | { readonly type: 'set-meta'; readonly meta: string }
+  | { readonly type: 'set-visibility'; readonly visibility: Visibility }
+  | { readonly type: 'set-peer-state'; readonly key: string; readonly value: string | undefined }
+  | { readonly type: 'leave' }
+  /** The platform committed a new generation, as asked for by the output `rebirth`. */
+  | { readonly type: 'reborn'; readonly nodeId: NodeId }
+
+/** Everything a node can ask of its driver. Outputs are executed in order. */
+export type Output =
+  | { readonly type: 'link-open'; readonly linkId: LinkId; readonly nodeId: NodeId; readonly initiator: boolean }
+  /** Hand `data` from the other end to the transport. */
+  | { readonly type: 'link-signal'; readonly linkId: LinkId; readonly data: string }
+  | { readonly type: 'link-send'; readonly linkId: LinkId; readonly bytes: Uint8Array }
+  | { readonly type: 'link-close'; readonly linkId: LinkId; readonly reason: string }
+  | { readonly type: 'signaling-send'; readonly to: NodeId; readonly data: string }
+  | { readonly type: 'signaling-contacts' }
+  | { readonly type: 'signaling-goodbye' }
+  /** This life is over but the process runs on: commit the next generation, then answer with `reborn`. */
+  | { readonly type: 'rebirth'; readonly reason: string }
+  | { readonly type: 'event'; readonly event: ClusterEvent }
+
+/** Fields that every event carries. */
+interface EventHead {
+  /** Wall clock of this process when it happened, in ms since 1970. */
+  readonly at: number
+}
+
+/** What a user is told. Every state change is one event, with its subject, reason and time. */
+export type ClusterEvent = EventHead &
+  (
+    | { readonly type: 'status'; readonly from: ClusterStatus; readonly to: ClusterStatus; readonly reason: string }
+    | {
+        readonly type: 'member-status'
+        readonly nodeId: NodeId
+        readonly authority: Authority
+        readonly from: NodeStatus | undefined
+        readonly to: NodeStatus
+        readonly reason: string
+      }
+    | { readonly type: 'member-meta'; readonly nodeId: NodeId }
+    | { readonly type: 'member-visibility'; readonly nodeId: NodeId; readonly visibility: Visibility }
+    | { readonly type: 'peer-state'; readonly nodeId: NodeId; readonly key: string }
+    /** A newer life of the authority took the place of an older one. */
+    | { readonly type: 'superseded'; readonly authority: Authority; readonly old: NodeId; readonly by: NodeId }
+    /** Two lives of one authority met and the order of generations does not tell which is the newer. */
+    | {
+        readonly type: 'authority-conflict'
+        readonly authority: Authority
+        readonly kept: NodeId
+        readonly refused: NodeId
+      }
+    | {
+        readonly type: 'convergence'
+        readonly state: GossipState
+        readonly viewHash: string
+        /** With `confirmed`: ms since this member's view last changed. */
+        readonly durationMs?: number
+      }
+    | { readonly type: 'link-opened'; readonly nodeId: NodeId; readonly durationMs: number }
+    | { readonly type: 'link-closed'; readonly nodeId: NodeId; readonly reason: string }
+    | { readonly type: 'link-failed'; readonly nodeId: NodeId; readonly reason: string }
+    /** A handshake ended with a refusal; `by` tells who refused. */
+    | {
+        readonly type: 'handshake-refused'
+        readonly nodeId: NodeId
+        readonly by: 'us' | 'them'
+        readonly code: RefusalCode
+        readonly reason: string
+      }
+    /** A delta began after what this member knows of `nodeId`; the missing range was asked for. */
+    | { readonly type: 'gap'; readonly nodeId: NodeId; readonly known: number; readonly from: number }
+    /** Something off the wire was not a valid frame. Nothing of it was used. */
+    | { readonly type: 'frame-rejected'; readonly nodeId: NodeId; readonly reason: string }
+    | { readonly type: 'signaling'; readonly state: 'up' | 'down'; readonly reason: string }
+    /** This process goes on as another life, for example after it was removed during a long partition. */
+    | { readonly type: 'reborn'; readonly old: NodeId; readonly nodeId: NodeId; readonly reason: string }
+    /** The platform lost or dropped something it keeps for this process; `what` is done instead is in `reason`. */
+    | { readonly type: 'storage'; readonly what: 'identity' | 'snapshot'; readonly reason: string }
+  )
+
+/** Why a handshake was refused. */
+export type RefusalCode = 'cluster-mismatch' | 'schema-mismatch' | 'authority-conflict' | 'removed' | 'table-full'
+
+/** An event without its time; the node stamps it on the way out. */
+export type EventBody = ClusterEvent extends infer E ? (E extends EventHead ? Omit<E, 'at'> : never) : never

@@ -1,0 +1,141 @@
+/**
+ * What the driver needs from a platform. Adapters implement these; nothing here knows a protocol.
+ * Own types instead of DOM ones, so that a consumer without the DOM library compiles them.
+ */
+import type { Authority, NodeId, ProcessId } from './core/identity/node-id.ts'
+import type { Now, Random } from './core/time.ts'
+
+export type { Now, Random }
+
+/** Called by a link end. After `onClose`, or after `close()` was called, nothing more is called. */
+export interface LinkHandlers {
+  /** `data` must reach the other end's `signal()`, by any way. */
+  onSignal(data: string): void
+  onOpen(): void
+  /** The bytes are the receiver's to keep. */
+  onMessage(bytes: Uint8Array): void
+  onClose(reason: string): void
+}
+
+/** One end of a link: ordered and reliable until it closes; at the close an unknown suffix is lost. */
+export interface LinkEnd {
+  /** Takes what the other end's `onSignal` gave. Input that is not a signal is ignored, never thrown on. */
+  signal(data: string): void
+  /** Sends one message of at most 64 KiB. Ignored unless open. */
+  send(bytes: Uint8Array): void
+  /** Ends the link at once; idempotent; calls no handler. */
+  close(): void
+  /** Bytes accepted by `send` and not yet handed to the network. */
+  readonly bufferedBytes: number
+}
+
+/** Makes links. */
+export interface LinkTransport {
+  open(initiator: boolean, handlers: LinkHandlers): LinkEnd
+}
+
+export interface SignalingHandlers {
+  /** Connected and admitted, first or again; `contacts` are a few other members of the room, possibly none. */
+  onUp(contacts: readonly NodeId[]): void
+  /** Answer to `askContacts()`. */
+  onContacts(contacts: readonly NodeId[]): void
+  onMessage(from: NodeId, data: string): void
+  /** The server does not know this nodeId, or its socket ended without goodbye. */
+  onGone(nodeId: NodeId): void
+  /** The connection was lost; the adapter goes on trying by itself until `close()`. */
+  onDown(reason: string): void
+  /** The server said no for good (token, origin, protocol, room full); the adapter does not try again. */
+  onRefused(reason: string): void
+}
+
+/** One admission to one room under one nodeId. */
+export interface SignalingSession {
+  /** Dropped while down. */
+  send(to: NodeId, data: string): void
+  askContacts(): void
+  /** Tells the server that this life ends on purpose, then closes. */
+  goodbye(): void
+  close(): void
+}
+
+export interface Signaling {
+  open(room: string, nodeId: NodeId, handlers: SignalingHandlers): SignalingSession
+}
+
+/** An identity held by this process alone until `release()`. */
+export interface Identity {
+  readonly authority: Authority
+  /** Already committed to storage, so that it is never used twice. */
+  readonly generation: number
+  /** Random id kept in this browser profile: members of one browser are lost together. */
+  readonly browser: string
+  /** Why this identity is not kept across reloads, where it is not. */
+  readonly lost?: string
+  /** Commits and returns the next generation of the same authority. */
+  nextGeneration(): Promise<number>
+  release(): void
+}
+
+/** Keeps who this process is. */
+export interface IdentityStore {
+  claim(cluster: string): Promise<Identity>
+}
+
+/** What a process remembers of a cluster between two lives. A hint, never truth; never gossiped as fact. */
+export interface Snapshot {
+  readonly version: 1
+  readonly cluster: string
+  readonly authority: Authority
+  readonly generation: number
+  /** Members as last known. */
+  readonly members: readonly SnapshotMember[]
+  readonly signalingUrl?: string
+  /** Wall clock, ms since 1970. */
+  readonly at: number
+}
+
+export interface SnapshotMember {
+  readonly nodeId: NodeId
+  readonly process: ProcessId
+  readonly counter: number
+}
+
+/** Keeps one snapshot for each authority and cluster. */
+export interface SnapshotStore {
+  /** `undefined` where there is none; rejects where what is there cannot be used, with the reason. */
+  load(cluster: string, authority: Authority): Promise<Snapshot | undefined>
+  save(snapshot: Snapshot): Promise<void>
+}
+
+/** Cancels a timer; idempotent. */
+export type CancelTimer = () => void
+
+export interface Clock {
+  now(): Now
+  /** Calls once after `delayMs`, or as soon as the platform allows. */
+  timer(delayMs: number, callback: () => void): CancelTimer
+}
+
+/** Tells how visible this process is and when its page goes away. */
+export interface Lifecycle {
+  /** Calls `onVisibility` at once and at each change; `onHide` when the page is being left for good or frozen. */
+  watch(handlers: LifecycleHandlers): () => void
+}
+
+export interface LifecycleHandlers {
+  onVisibility(visibility: 'visible' | 'hidden' | 'frozen-soon'): void
+  onHide(): void
+  /** The page is back from the back/forward cache. */
+  onShow(): void
+}
+
+/** All ports together. */
+export interface Platform {
+  readonly transport: LinkTransport
+  readonly signaling: Signaling
+  readonly identity: IdentityStore
+  readonly snapshot: SnapshotStore | false
+  readonly clock: Clock
+  readonly random: Random
+  readonly lifecycle: Lifecycle
+}
