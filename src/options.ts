@@ -1,61 +1,8 @@
+import type { Limits, Tuning } from './core/tuning.ts'
 import type { Platform } from './ports.ts'
 
-/** Timings and sizes of the protocol. Every one is optional; times in ms, sizes in bytes. */
-export interface Tuning {
-  /** Changes are gathered this long before they are forwarded. Short enough not to be felt. */
-  readonly gossipDebounceMs: number
-  /**
-   * A status frame goes to every link this often (jittered by a quarter). memberlist pushes 5 times a second to 3
-   * members; links here are reliable, so status only has to find what a closing link lost.
-   */
-  readonly statusIntervalMs: number
-  /** A mismatch of hashes must outlive this many quiet status periods before digests are compared. */
-  readonly quietPeriods: number
-  /** An attempt at a link is given up after this long, from the offer to the finished handshake. */
-  readonly linkTimeoutMs: number
-  /** First pause before a failed or lost link is dialled again; doubles up to `redialMaxMs`, full jitter. */
-  readonly redialMinMs: number
-  readonly redialMaxMs: number
-  /** Attempts at links under way at once. Chromium gathers ICE slowly when many start together. */
-  readonly maxDials: number
-  /** Every link is pinged this often for its round-trip time. */
-  readonly pingIntervalMs: number
-  /** A member unreachable this long is removed, by the side that still sees most of the members. */
-  readonly removeAfterMs: number
-  /** A removed life is remembered in full this long; after that only its generation is. */
-  readonly tombstoneMs: number
-  /** The whole room asks the signaling server for contacts about this often, to find and heal partitions. */
-  readonly healIntervalMs: number
-  /** A leaving member waits this long for its goodbye to be received. */
-  readonly leaveTimeoutMs: number
-}
-
-/** Bounds on what a member accepts. Everything over them is refused with an event. */
-export interface Limits {
-  /** Records in the membership table, tombstones included. */
-  readonly members: number
-  /** Bytes of JSON in `meta` and in one peer state value. */
-  readonly valueBytes: number
-  /** Peer state keys of one member. */
-  readonly peerStateKeys: number
-}
-
-export const DEFAULT_TUNING: Tuning = {
-  gossipDebounceMs: 5,
-  statusIntervalMs: 2_000,
-  quietPeriods: 2,
-  linkTimeoutMs: 10_000,
-  redialMinMs: 500,
-  redialMaxMs: 15_000,
-  maxDials: 8,
-  pingIntervalMs: 5_000,
-  removeAfterMs: 60_000,
-  tombstoneMs: 600_000,
-  healIntervalMs: 10_000,
-  leaveTimeoutMs: 500,
-}
-
-export const DEFAULT_LIMITS: Limits = { members: 4_096, valueBytes: 1_024, peerStateKeys: 32 }
+export { DEFAULT_LIMITS, DEFAULT_TUNING } from './core/tuning.ts'
+export type { Limits, Tuning }
 
 /** A STUN or TURN server, as in `RTCIceServer`. */
 export interface IceServer {
