@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The public surface as types: what `joinCluster` gives back. Meaning lives here, code in `cluster.ts`. */
 import type { ClusterEvent, ClusterStatus, GossipState } from './core/events.ts'
 import type { Authority, NodeId } from './core/identity/node-id.ts'
