@@ -1,5 +1,18 @@
 import { defineConfig } from 'vitest/config'
+import { signalingInDev } from './scripts/support/signaling-in-dev.mjs'
+
+/** Set by `npm run test:full`: tests run all of what they otherwise sample. */
+const full = process.env['GRAINMESH_FULL'] === '1'
 
 export default defineConfig({
-  test: { include: ['test/**/*.test.ts'], testTimeout: 30_000 },
+  plugins: [signalingInDev()],
+  server: { host: '127.0.0.1' },
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: full ? 15 * 60_000 : 30_000,
+    hookTimeout: full ? 15 * 60_000 : 120_000,
+    // one run needs no colours in a log file, and two cores are all that a small build machine has
+    restoreMocks: true,
+    unstubGlobals: true,
+  },
 })
