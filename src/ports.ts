@@ -7,6 +7,9 @@ import type { Now, Random } from './core/time.ts'
 
 export type { Now, Random }
 
+/** Largest message a link carries, in bytes. */
+export const MAX_LINK_MESSAGE = 64 * 1024
+
 /** Called by a link end. After `onClose`, or after `close()` was called, nothing more is called. */
 export interface LinkHandlers {
   /** `data` must reach the other end's `signal()`, by any way. */
@@ -21,7 +24,10 @@ export interface LinkHandlers {
 export interface LinkEnd {
   /** Takes what the other end's `onSignal` gave. Input that is not a signal is ignored, never thrown on. */
   signal(data: string): void
-  /** Sends one message of at most 64 KiB. Ignored unless open. */
+  /**
+   * Sends one message of at most `MAX_LINK_MESSAGE` bytes, which may be reused afterwards. Ignored unless open.
+   * @throws ClusterError `too-large`
+   */
   send(bytes: Uint8Array): void
   /** Ends the link at once; idempotent; calls no handler. */
   close(): void
