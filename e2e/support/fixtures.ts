@@ -38,7 +38,7 @@ interface TestFixtures {
   readonly allowErrors: (pattern: RegExp) => void
   /** Errors that tabs of this test logged or threw so far, one line each. */
   readonly tabErrors: readonly string[]
-  /** The site, with its signaling server running at the start of each test. */
+  /** The site, with a signaling server that knows nobody yet at the start of each test. */
   readonly site: Site
 }
 
@@ -60,6 +60,7 @@ export const test = base.extend<TestFixtures & { errorRecord: ErrorRecord }, Wor
   ],
 
   site: async ({ sharedSite }, use) => {
+    await sharedSite.signaling.stop()
     await sharedSite.signaling.start()
     await use(sharedSite)
   },

@@ -4,14 +4,18 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { serveFolders } from '../../scripts/static-files.mjs'
 import { createSignalingServer } from '../../signaling-server/index.ts'
+import type { SignalingServer } from '../../signaling-server/index.ts'
 
 /** The signaling server of a test run: can be stopped and started again while the pages stay reachable. */
 export interface SignalingControl {
   /** `ws://127.0.0.1:<port>/`; the same before and after a restart, and the same origin as the pages. */
   readonly url: string
   readonly running: boolean
-  /** Ends every signaling connection; new ones fail until `start()`. Nothing is kept. */
-  stop(): Promise<void>
+  /**
+   * Ends every signaling connection; new ones fail until `start()`. Nothing is kept. With `drainMs` clients are told
+   * to come back later first; without it the server is gone as if it had crashed.
+   */
+  stop(options?: { readonly drainMs?: number }): Promise<void>
   /** A new, empty signaling server at the same address. */
   start(): Promise<void>
 }
@@ -47,7 +51,7 @@ export async function startSite(folder: string): Promise<RunningSite> {
       get running() {
         return signaling.running
       },
-      stop: () => signaling.stop(),
+      stop: (options) => signaling.stop(options),
       start: () => signaling.start(),
     },
     async close() {
@@ -61,7 +65,7 @@ export async function startSite(folder: string): Promise<RunningSite> {
 
 /** Passes the page server's WebSocket upgrades to the signaling server that runs at the moment, if any does. */
 function controlSignaling(server: http.Server): Pick<SignalingControl, 'running' | 'stop' | 'start'> {
-  let current: { entrance: http.Server; close: () => Promise<void> } | undefined
+  let current: { entrance: http.Server; server: SignalingServer } | undefined
   server.on('upgrade', (request, socket, head) => {
     // to a tab this is what a port without a listener looks like: the connection fails before it is open
     if (!current) socket.destroy()
@@ -71,18 +75,16 @@ function controlSignaling(server: http.Server): Pick<SignalingControl, 'running'
     get running() {
       return current !== undefined
     },
-    async stop() {
+    async stop({ drainMs = 0 } = {}) {
       const stopping = current
       current = undefined
-      await stopping?.close()
+      await stopping?.server.close({ drain: drainMs })
     },
     async start() {
       if (current) return
       // never listens; lets the signaling server be attached to something that can be thrown away
       const entrance = http.createServer()
-      const signaling = createSignalingServer()
-      signaling.attach(entrance)
-      current = { entrance, close: () => signaling.close() }
+      current = { entrance, server: createSignalingServer({ server: entrance }) }
     },
   }
 }

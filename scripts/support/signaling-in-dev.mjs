@@ -12,10 +12,9 @@ export function signalingInDev() {
       // Vitest has a Vite server too, without an address
       if (!server.httpServer || server.config.server.middlewareMode) return
       const { createSignalingServer } = await server.ssrLoadModule('/signaling-server/index.ts')
-      const signaling = createSignalingServer()
       // never listens; keeps the signaling server from seeing the sockets that Vite itself uses
       const entrance = http.createServer()
-      signaling.attach(entrance)
+      const signaling = createSignalingServer({ server: entrance })
       server.httpServer.on('upgrade', (request, socket, head) => {
         if (String(request.headers['sec-websocket-protocol'] ?? '').startsWith('vite-')) return
         entrance.emit('upgrade', request, socket, head)
