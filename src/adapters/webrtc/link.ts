@@ -45,10 +45,10 @@ export class WebRtcLink implements LinkEnd {
       this.#start(context.loaded)
       return
     }
-    context.load().then(
-      (peerClass) => this.#start(peerClass),
-      (error: unknown) => this.#end(describe(error)),
-    )
+    context
+      .load()
+      .then((peerClass) => this.#start(peerClass))
+      .catch((error: unknown) => this.#end(describe(error)))
   }
 
   signal(data: string): void {
