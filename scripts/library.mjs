@@ -42,8 +42,11 @@ async function buildModules(outDir) {
       copyPublicDir: false,
       minify: false,
       sourcemap: true,
-      // npm packages and Node's own modules are the consumer's to resolve
-      rolldownOptions: { external: (id) => /^[@\w]/.test(id) && !path.isAbsolute(id) },
+      rolldownOptions: {
+        // npm packages and Node's own modules are the consumer's to resolve
+        external: (id) => /^[@\w]/.test(id) && !path.isAbsolute(id),
+        output: { banner: (chunk) => (chunk.name === 'signaling-cli' ? '#!/usr/bin/env node' : '') },
+      },
     },
   })
 }
