@@ -1,0 +1,152 @@
+/** The demo page: one tab, one membership, everything about it on show. */
+import type { Cluster, ClusterEvent, OpeningCluster } from '../src/index.ts'
+import { Controls } from './controls.ts'
+import { ConvergencePanel } from './convergence.ts'
+import { Cursors } from './cursors.ts'
+import { byId, setText } from './dom.ts'
+import { EventLog } from './event-log.ts'
+import { createFrame } from './frame.ts'
+import { Graph } from './graph.ts'
+import { MemberTable } from './member-table.ts'
+import { Narration } from './narration.ts'
+import { loadPersona, personaOf, type Persona } from './persona.ts'
+import { roomFromLocation, signalingUrl, snapshotIsOff } from './room.ts'
+import { describe, type Names } from './sentences.ts'
+import { Session } from './session.ts'
+
+declare global {
+  interface Window {
+    /** The cluster of this tab, for the console; the last one while it is in none. */
+    cluster?: Cluster
+  }
+}
+
+/** Names of members that are gone are remembered for the log, up to this many. */
+const MAX_NAMES = 2_000
+
+let persona: Persona = loadPersona()
+let isSignalingDown = false
+let selfId: string | undefined
+const namesSeen = new Map<string, string>()
+
+const names: Names = {
+  isSelf: (nodeId) => nodeId === selfId,
+  of: (nodeId) => (nodeId === selfId ? 'this tab' : (namesSeen.get(nodeId) ?? nodeId.slice(0, 6))),
+}
+
+const render = createFrame(renderNow)
+const graph = new Graph(byId('graph', SVGSVGElement), () => cursors.refresh())
+const cursors = new Cursors(byId('canvas', HTMLElement), byId('cursors', HTMLElement), () => graph.ring)
+const table = new MemberTable(byId('member-rows', HTMLTableSectionElement), (nodeId) =>
+  graph.highlight(nodeId),
+)
+const convergence = new ConvergencePanel()
+const narration = new Narration()
+const log = new EventLog()
+const memberCount = byId('member-count', HTMLElement)
+
+const session = new Session(roomFromLocation(), {
+  options: () => ({
+    signaling: signalingUrl(),
+    meta: persona,
+    ...(snapshotIsOff() ? { snapshot: false as const } : {}),
+  }),
+  onOpen: watch,
+  onChange: render,
+})
+
+const controls = new Controls(persona, {
+  leave: () => session.leave(),
+  rejoin: () => session.enter(),
+  present(next) {
+    persona = next
+    if (session.phase === 'joined') session.cluster?.setMeta(persona)
+  },
+})
+
+controls.showRoom(session.room)
+addEventListener('hashchange', () => {
+  const room = roomFromLocation()
+  controls.showRoom(room)
+  if (room === session.room) return
+  log.clear()
+  session.enter(room)
+})
+session.enter()
+renderNow()
+
+/** Follows one membership until it is over. */
+function watch(cluster: OpeningCluster): () => void {
+  window.cluster = cluster
+  isSignalingDown = false
+  const givenMeta = persona
+  rememberNames(cluster)
+  for (const event of cluster.events.recent()) note(event)
+  const stop = [
+    cluster.events.subscribe(note),
+    cluster.members.subscribe(() => {
+      rememberNames(cluster)
+      render()
+    }),
+    cluster.convergence.subscribe(render),
+    cluster.status.subscribe((status) => {
+      render()
+      // Left from the console, or by the cluster itself: the page follows.
+      if (status === 'left' && session.phase === 'joined') session.leave()
+    }),
+    cursors.watch(cluster),
+  ]
+  cluster.ready.then(
+    // The name may have been changed while the join was under way.
+    () => persona !== givenMeta && session.cluster === cluster && cluster.setMeta(persona),
+    () => {},
+  )
+  return () => {
+    for (const end of stop) end()
+  }
+}
+
+/** One event into the log and, where it is about a member, into the graph. */
+function note(event: ClusterEvent): void {
+  if (event.type === 'signaling') {
+    isSignalingDown = event.state === 'down'
+    render()
+  }
+  const sentence = describe(event, names)
+  if (!sentence) return
+  log.add(event.at, sentence)
+  if (sentence.topic === 'members' && sentence.nodeId !== undefined) graph.pulse(sentence.nodeId)
+}
+
+function rememberNames(cluster: Cluster): void {
+  for (const member of cluster.members.get()) {
+    if (member.self) selfId = member.nodeId
+    namesSeen.delete(member.nodeId)
+    namesSeen.set(member.nodeId, personaOf(member).name)
+  }
+  for (const nodeId of namesSeen.keys()) {
+    if (namesSeen.size <= MAX_NAMES) break
+    namesSeen.delete(nodeId)
+  }
+}
+
+/** Brings the whole page in line with the cluster as it is now; each view touches only what differs. */
+function renderNow(): void {
+  const { cluster, phase, room, error } = session
+  const members = cluster?.members.get() ?? []
+  const gossip = cluster?.convergence.get()
+  graph.update({ members, gossip: gossip?.state ?? 'diffusing', idle: cluster === undefined })
+  table.update(members)
+  setText(memberCount, String(members.length))
+  convergence.update(gossip)
+  controls.showPhase(phase)
+  narration.update({
+    room,
+    phase,
+    status: cluster?.status.get() ?? 'left',
+    members,
+    gossip: gossip?.state ?? 'diffusing',
+    isSignalingDown,
+    error,
+  })
+}

@@ -1,0 +1,139 @@
+import type { ClusterError, ClusterErrorCode, ClusterStatus, GossipState, Member } from '../src/index.ts'
+import { byId, setAttribute, setText } from './dom.ts'
+import { count } from './format.ts'
+import type { Phase } from './session.ts'
+
+export interface Situation {
+  readonly room: string
+  readonly phase: Phase
+  readonly status: ClusterStatus
+  readonly members: readonly Member[]
+  readonly gossip: GossipState
+  readonly isSignalingDown: boolean
+  readonly error: ClusterError | undefined
+}
+
+interface Story {
+  readonly headline: string
+  readonly text: string
+}
+
+/** Pause before something is read out, in ms: a burst becomes one sentence. */
+const ANNOUNCE_AFTER_MS = 1_200
+
+/** Tells in short sentences what is happening, to those who look and to those who listen. */
+export class Narration {
+  readonly #headline = byId('headline', HTMLElement)
+  readonly #text = byId('narration', HTMLElement)
+  readonly #status = byId('status', HTMLElement)
+  readonly #banner = byId('banner', HTMLElement)
+  readonly #notice = byId('notice', HTMLElement)
+  readonly #noticeTitle = byId('notice-title', HTMLElement)
+  readonly #noticeText = byId('notice-text', HTMLElement)
+  readonly #noticeDetail = byId('notice-detail', HTMLElement)
+  readonly #retry = byId('retry', HTMLButtonElement)
+  readonly #live = byId('live', HTMLElement)
+  #announced = ''
+  #timer: number | undefined
+
+  update(situation: Situation): void {
+    const story = tell(situation)
+    const status = situation.phase === 'failed' ? 'failed' : situation.status
+    setText(this.#headline, story.headline)
+    setText(this.#text, story.text)
+    setText(this.#status, status)
+    setAttribute(this.#status, 'data-status', status)
+    this.#banner.hidden = !(situation.isSignalingDown && situation.phase === 'joined')
+    this.#showNotice(situation)
+    document.title = `${situation.phase === 'joined' ? `(${situation.members.length}) ` : ''}${situation.room} · Grainmesh`
+    this.#announce(`${story.headline}. ${story.text}`)
+  }
+
+  /** The panel over an empty stage. */
+  #showNotice({ phase, members, error }: Situation): void {
+    const isAlone = phase === 'joined' && members.length === 1
+    const kind = phase === 'failed' ? 'failed' : phase === 'left' ? 'left' : isAlone ? 'alone' : undefined
+    this.#notice.hidden = kind === undefined
+    if (kind === undefined || this.#notice.dataset['kind'] === kind) {
+      if (kind === undefined) delete this.#notice.dataset['kind']
+      if (kind !== 'failed') return
+    }
+    this.#notice.dataset['kind'] = kind!
+    setAttribute(this.#notice, 'role', kind === 'failed' ? 'alert' : undefined)
+    const notice = kind === 'failed' ? failure(error) : NOTICES[kind!]
+    setText(this.#noticeTitle, notice.headline)
+    setText(this.#noticeText, notice.text)
+    setText(this.#noticeDetail, kind === 'failed' && error ? `${error.code}: ${error.message}` : '')
+    this.#noticeDetail.hidden = kind !== 'failed'
+    this.#retry.hidden = kind !== 'failed'
+  }
+
+  #announce(sentence: string): void {
+    if (sentence === this.#announced) return
+    clearTimeout(this.#timer)
+    this.#timer = window.setTimeout(() => {
+      this.#announced = sentence
+      setText(this.#live, sentence)
+    }, ANNOUNCE_AFTER_MS)
+  }
+}
+
+const NOTICES = {
+  alone: {
+    headline: 'Open another tab',
+    text: 'It finds this one by itself. Share the link to bring in someone else.',
+  },
+  left: { headline: 'You are out', text: 'Join again and you come back as the next generation.' },
+} as const
+
+const ADVICE: Readonly<Record<ClusterErrorCode, string>> = {
+  'invalid-option': 'The address of this page asks for something that does not work. Nothing was started.',
+  'signaling-unreachable': 'Check that the signaling server runs and that its address is right.',
+  refused: 'Someone said no. Their reason is below.',
+  'authority-conflict': 'Another tab already goes by this identity. Close it, or reload this page.',
+  'schema-mismatch': 'The tabs in this room run another version. Reload this page.',
+  'join-timeout': 'Members were found but none could be linked. A firewall may be blocking UDP.',
+  aborted: 'The join was given up.',
+  left: 'This membership is over. Try again to start a new one.',
+  'webrtc-unavailable': 'This browser has no WebRTC, or it is switched off.',
+  'invalid-value': 'A value cannot be sent to the others.',
+  'too-large': 'A value is larger than the cluster carries.',
+}
+
+function failure(error: ClusterError | undefined): Story {
+  return {
+    headline: 'Could not join',
+    text: (error && ADVICE[error.code]) ?? 'Something unexpected happened.',
+  }
+}
+
+function tell({ phase, status, members, gossip, room }: Situation): Story {
+  if (phase === 'failed')
+    return { headline: 'Not in the cluster', text: `This tab could not join the room ${room}.` }
+  if (phase === 'left')
+    return { headline: 'You left', text: 'The others heard your goodbye and go on without you.' }
+  if (phase === 'leaving') return { headline: 'Leaving', text: 'Saying goodbye to every member.' }
+  if (phase === 'opening')
+    return {
+      headline: 'Joining',
+      text: 'Asking the signaling server who is here, then linking with them directly.',
+    }
+  if (status === 'isolated')
+    return {
+      headline: 'Cut off',
+      text: 'All links broke at once. This tab accuses nobody and tries to get back.',
+    }
+  if (members.length === 1)
+    return { headline: 'You are alone here', text: 'A cluster of one. Open another tab and it becomes two.' }
+  return { headline: `${count(members.length, 'tab')}, one cluster`, text: describe(members, gossip) }
+}
+
+function describe(members: readonly Member[], gossip: GossipState): string {
+  const silent = members.filter((member) => member.status === 'unreachable').length
+  if (silent === 1) return 'One member does not answer. If it stays silent, everyone removes it.'
+  if (silent > 1) return `${silent} members do not answer. If they stay silent, everyone removes them.`
+  if (members.some((member) => member.status === 'joining')) return 'Someone new is being linked in.'
+  if (gossip === 'diffusing') return 'News is travelling from tab to tab.'
+  if (gossip === 'reconciling') return 'Some tabs missed something and are catching up.'
+  return 'Every tab holds the same list of members, and knows that the others do.'
+}

@@ -1,0 +1,156 @@
+import type { ClusterEvent } from '../src/index.ts'
+import { formatMs, shortHash } from './format.ts'
+
+/** What the log can be narrowed down to. */
+export type Topic = 'members' | 'links' | 'views' | 'other'
+
+export interface Sentence {
+  readonly topic: Topic
+  readonly tone: 'plain' | 'good' | 'warn' | 'bad'
+  readonly text: string
+  /** Why, where the event says so. */
+  readonly detail?: string
+  /** The member it is about, if that is one. */
+  readonly nodeId?: string
+}
+
+/** Names that the reader knows. */
+export interface Names {
+  isSelf(nodeId: string): boolean
+  of(nodeId: string): string
+}
+
+const MAX_DETAIL = 160
+
+/** One event in plain words; `undefined` for those that come many times a second and say nothing here. */
+export function describe(event: ClusterEvent, names: Names): Sentence | undefined {
+  const sentence = phrase(event, names)
+  if (!sentence) return undefined
+  const { detail, ...rest } = sentence
+  return detail ? { ...rest, detail: capitalised(detail.slice(0, MAX_DETAIL)) } : rest
+}
+
+function phrase(event: ClusterEvent, names: Names): Sentence | undefined {
+  switch (event.type) {
+    case 'status':
+      return { topic: 'members', ...STATUS[event.to], detail: event.reason }
+    case 'member-status':
+      return memberStatus(event, names)
+    case 'member-meta':
+      return about(event.nodeId, names, 'members', 'plain', 'changed name or colour')
+    case 'member-visibility':
+      return about(event.nodeId, names, 'members', 'plain', VISIBILITY[event.visibility])
+    case 'peer-state':
+      if (event.key === 'cursor') return undefined
+      return about(event.nodeId, names, 'members', 'plain', `published “${event.key.slice(0, 64)}”`)
+    case 'superseded':
+      return about(
+        event.by,
+        names,
+        'members',
+        'good',
+        `came back as life ${life(event.by)}, in place of life ${life(event.old)}`,
+      )
+    case 'authority-conflict':
+      return about(event.kept, names, 'members', 'bad', 'met another life of itself; that one was refused')
+    case 'convergence':
+      return convergence(event)
+    case 'link-opened':
+      return link(event.nodeId, names, 'good', 'Linked with', `after ${formatMs(event.durationMs)}`)
+    case 'link-closed':
+      return link(event.nodeId, names, 'warn', 'Lost the link to', event.reason)
+    case 'link-failed':
+      return link(event.nodeId, names, 'warn', 'Could not link with', event.reason)
+    case 'handshake-refused':
+      return event.by === 'us'
+        ? link(event.nodeId, names, 'bad', 'Refused the handshake of', `${event.code}: ${event.reason}`)
+        : link(event.nodeId, names, 'bad', 'Handshake refused by', `${event.code}: ${event.reason}`)
+    case 'gap':
+      return {
+        topic: 'views',
+        tone: 'warn',
+        text: `Missed something from ${names.of(event.nodeId)}`,
+        detail: `knows ${event.known}, got what follows ${event.from}; asked for the missing range`,
+        nodeId: event.nodeId,
+      }
+    case 'frame-rejected':
+      return link(event.nodeId, names, 'bad', 'Threw away a bad frame from', event.reason)
+    case 'signaling':
+      return event.state === 'up'
+        ? { topic: 'other', tone: 'good', text: 'The signaling server is in reach', detail: event.reason }
+        : { topic: 'other', tone: 'warn', text: 'The signaling server is out of reach', detail: event.reason }
+    case 'reborn':
+      return {
+        topic: 'members',
+        tone: 'warn',
+        text: 'This tab goes on as a new life',
+        detail: event.reason,
+        nodeId: event.nodeId,
+      }
+    case 'storage':
+      return {
+        topic: 'other',
+        tone: 'warn',
+        text: `This browser does not keep the ${event.what}`,
+        detail: event.reason,
+      }
+    default:
+      return undefined
+  }
+}
+
+type Of<K extends ClusterEvent['type']> = Extract<ClusterEvent, { type: K }>
+
+const STATUS: Readonly<Record<Of<'status'>['to'], Pick<Sentence, 'tone' | 'text'>>> = {
+  joining: { tone: 'plain', text: 'This tab is joining' },
+  up: { tone: 'good', text: 'This tab is in the cluster' },
+  isolated: { tone: 'bad', text: 'This tab lost all its links at once' },
+  leaving: { tone: 'plain', text: 'This tab is saying goodbye' },
+  left: { tone: 'plain', text: 'This tab has left' },
+}
+
+const VISIBILITY: Readonly<Record<Of<'member-visibility'>['visibility'], string>> = {
+  visible: 'came to the foreground',
+  hidden: 'went to the background',
+  'frozen-soon': 'is about to be frozen by its browser',
+}
+
+function memberStatus({ nodeId, from, to, reason }: Of<'member-status'>, names: Names): Sentence | undefined {
+  // The `status` event has said it already.
+  if (names.isSelf(nodeId) && to !== 'unreachable' && to !== 'removed') return undefined
+  const said = {
+    joining: ['plain', 'is joining'],
+    up: ['good', from === 'unreachable' ? 'answers again' : 'is up'],
+    leaving: ['plain', 'is leaving'],
+    unreachable: ['bad', 'does not answer'],
+    removed: ['plain', from === 'leaving' ? 'has left' : 'was removed'],
+  } as const
+  const [tone, words] = said[to]
+  return { ...about(nodeId, names, 'members', tone, words), detail: reason }
+}
+
+function convergence({ state, viewHash, durationMs }: Of<'convergence'>): Sentence {
+  if (state === 'diffusing')
+    return { topic: 'views', tone: 'plain', text: `A change is spreading: ${shortHash(viewHash)}` }
+  if (state === 'reconciling')
+    return { topic: 'views', tone: 'warn', text: 'Views differ and are being repaired' }
+  const text = `All members agree on ${shortHash(viewHash)}`
+  return {
+    topic: 'views',
+    tone: 'good',
+    text,
+    ...(durationMs === undefined ? {} : { detail: `after ${formatMs(durationMs)}` }),
+  }
+}
+
+function about(nodeId: string, names: Names, topic: Topic, tone: Sentence['tone'], words: string): Sentence {
+  return { topic, tone, text: `${capitalised(names.of(nodeId))} ${words}`, nodeId }
+}
+
+function link(nodeId: string, names: Names, tone: Sentence['tone'], words: string, detail: string): Sentence {
+  return { topic: 'links', tone, text: `${words} ${names.of(nodeId)}`, detail, nodeId }
+}
+
+const life = (nodeId: string): string => nodeId.split('.')[1] ?? '?'
+
+const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
