@@ -1,0 +1,217 @@
+/** One WebSocket from its opening to its end: what it may send, how fast, and how it is told that it may not. */
+import { WebSocket } from 'ws'
+import {
+  CloseCode,
+  encodeServerFrame,
+  parseClientFrame,
+  type ClientFrame,
+} from '../src/adapters/signaling/protocol.ts'
+import type { AddressShare } from './addresses.ts'
+import type { SignalingLimits } from './limits.ts'
+import { NORMAL_CLOSURE, type ConnectionId, type RoomsInput } from './rooms.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** What the `authenticate` hook decides on. */
+export interface AuthenticationRequest {
+  readonly token: string | undefined
+  readonly room: string
+  readonly node: string
+  readonly origin: string | undefined
+  readonly address: string
+}
+
+/** Answers `true`, or the reason why not, which is told to the client. */
+export type Authenticate = (request: AuthenticationRequest) => true | string | Promise<true | string>
+
+/** What a connection needs of the server around it. */
+export interface ConnectionContext {
+  readonly id: ConnectionId
+  readonly limits: SignalingLimits
+  readonly share: AddressShare
+  readonly address: string
+  readonly origin: string | undefined
+  readonly authenticate: Authenticate | undefined
+  now(): number
+  /** Hands an input to the rooms and does what they say. */
+  dispatch(input: RoomsInput): void
+  log(line: string): void
+}
+
+export class Connection {
+  private readonly socket: WebSocket
+  private readonly context: ConnectionContext
+  private readonly frames: TokenBucket
+  private readonly bytes: TokenBucket
+  private state: 'hello' | 'authenticating' | 'admitted' | 'ended' = 'hello'
+  private deadline: NodeJS.Timeout | undefined
+  private answered = true
+
+  constructor(socket: WebSocket, context: ConnectionContext) {
+    this.socket = socket
+    this.context = context
+    const { limits } = context
+    this.frames = new TokenBucket(limits.framesPerConnection, context.now())
+    this.bytes = new TokenBucket(limits.bytesPerConnection, context.now())
+    this.deadline = setTimeout(() => {
+      this.end(CloseCode.helloTimeout, `no hello within ${limits.helloMs} ms`)
+    }, limits.helloMs)
+    socket.on('message', (data: Buffer, isBinary: boolean) => this.receive(data, isBinary))
+    socket.on('ping', () => this.charge(0))
+    socket.on('pong', () => (this.answered = true))
+    socket.on('close', () => this.release())
+    // What ws has to say about broken frames was already answered by CourteousWebSocket; a close always follows.
+    socket.on('error', () => undefined)
+  }
+
+  /** Sends one encoded frame, unless the other side has stopped reading: then the connection is terminated. */
+  send(text: string): void {
+    if (this.state === 'ended') return
+    if (this.socket.bufferedAmount > this.context.limits.bufferedBytes) {
+      this.context.log(`${this.context.address}: does not read, terminated`)
+      this.terminate()
+      return
+    }
+    this.socket.send(text)
+  }
+
+  /** Tells the other side why, then closes. Whatever still arrives is ignored. */
+  end(code: number, reason: string): void {
+    if (this.state === 'ended') return
+    if (code !== NORMAL_CLOSURE && code !== CloseCode.goingAway) {
+      this.context.log(`${this.context.address}: closed with ${code}: ${reason}`)
+      this.send(encodeServerFrame({ t: 'error', code, reason }))
+    }
+    this.socket.close(code, clipReason(reason))
+    this.release()
+  }
+
+  /** Ends without a word, at once. */
+  terminate(): void {
+    this.release()
+    this.socket.terminate()
+  }
+
+  /** Pings; a connection that has not answered the last ping is terminated instead. */
+  probe(): void {
+    if (this.state === 'ended') return
+    if (!this.answered) {
+      this.context.log(`${this.context.address}: no answer to a ping, terminated`)
+      this.terminate()
+      return
+    }
+    this.answered = false
+    this.socket.ping()
+  }
+
+  private receive(data: Buffer, isBinary: boolean): void {
+    if (this.state === 'ended' || !this.charge(data.length)) return
+    if (isBinary) return this.end(CloseCode.malformed, 'frame: binary, must be JSON text')
+    const parsed = parseClientFrame(data.toString('utf8'))
+    if (!parsed.ok) return this.end(CloseCode.malformed, parsed.reason)
+    const { frame } = parsed
+    if (this.state === 'authenticating') {
+      if (frame.t === 'bye') return this.end(NORMAL_CLOSURE, 'bye')
+      return this.end(CloseCode.malformed, `t: ${frame.t} before welcome`)
+    }
+    if (this.state === 'hello' && frame.t === 'hello') {
+      clearTimeout(this.deadline)
+      if (this.context.authenticate) {
+        this.state = 'authenticating'
+        void this.admitAfter(this.context.authenticate, frame)
+        return
+      }
+      this.state = 'admitted'
+    }
+    this.context.dispatch({ type: 'frame', connection: this.context.id, frame })
+  }
+
+  private async admitAfter(
+    authenticate: Authenticate,
+    frame: Extract<ClientFrame, { t: 'hello' }>,
+  ): Promise<void> {
+    const { address, origin, limits, id } = this.context
+    // The hook gets as long as the hello did; a hook that hangs must not keep sockets open.
+    this.deadline = setTimeout(() => {
+      this.end(CloseCode.unavailable, 'authentication took too long')
+    }, limits.helloMs)
+    let verdict: true | string
+    try {
+      verdict = await authenticate({
+        token: frame.token,
+        room: frame.room,
+        node: frame.node,
+        origin,
+        address,
+      })
+    } catch (error) {
+      this.context.log(`authenticate failed: ${error instanceof Error ? error.message : String(error)}`)
+      this.end(CloseCode.unavailable, 'authentication is not available')
+      return
+    }
+    if (this.state !== 'authenticating') return
+    clearTimeout(this.deadline)
+    if (verdict !== true) return this.end(CloseCode.unauthorized, `token: ${verdict || 'not accepted'}`)
+    this.state = 'admitted'
+    this.context.dispatch({ type: 'frame', connection: id, frame })
+  }
+
+  /** Pays for one frame of `bytes` bytes, or ends the connection. The address pays only for what was allowed here. */
+  private charge(bytes: number): boolean {
+    if (this.state === 'ended') return false
+    const { share, limits } = this.context
+    const now = this.context.now()
+    const over = !this.frames.take(1, now)
+      ? `frames: ${rateText(limits.framesPerConnection)} on one connection`
+      : !this.bytes.take(bytes, now)
+        ? `bytes: ${rateText(limits.bytesPerConnection)} on one connection`
+        : !share.frames.take(1, now)
+          ? `frames: ${rateText(limits.framesPerAddress)} from one address`
+          : !share.bytes.take(bytes, now)
+            ? `bytes: ${rateText(limits.bytesPerAddress)} from one address`
+            : undefined
+    if (over === undefined) return true
+    this.end(CloseCode.rateLimited, `too many ${over}`)
+    return false
+  }
+
+  private release(): void {
+    clearTimeout(this.deadline)
+    if (this.state === 'ended') return
+    this.state = 'ended'
+    this.context.dispatch({ type: 'ended', connection: this.context.id })
+  }
+}
+
+/**
+ * ws closes by itself, with a bare code and before anybody is asked, on frames that are too large, not UTF-8 or no
+ * WebSocket frames at all. This says first what is wrong, and closes with the code that the protocol has for it.
+ */
+export class CourteousWebSocket extends WebSocket {
+  override close(code?: number, data?: string | Buffer): void {
+    const reason = data === undefined && code !== undefined ? BROKEN_FRAME[code] : undefined
+    if (reason === undefined || this.readyState !== WebSocket.OPEN) return super.close(code, data)
+    this.send(encodeServerFrame({ t: 'error', code: CloseCode.malformed, reason }))
+    super.close(CloseCode.malformed, reason)
+  }
+}
+
+const BROKEN_FRAME: Readonly<Record<number, string>> = {
+  1002: 'frame: not a WebSocket frame',
+  1007: 'frame: text is not UTF-8',
+  1008: 'frame: too many fragments',
+  1009: 'frame: too large',
+}
+
+const rateText = ({ burst, perSecond }: { burst: number; perSecond: number }): string =>
+  `over ${burst} at once or ${perSecond} a second`
+
+/** A close frame has room for 123 bytes of reason. */
+function clipReason(reason: string): string {
+  const bytes = Buffer.from(reason)
+  if (bytes.length <= 123) return reason
+  // A character cut in two decodes to U+FFFD.
+  return `${bytes
+    .subarray(0, 120)
+    .toString('utf8')
+    .replace(/\uFFFD+$/, '')}...`
+}

@@ -1,0 +1,60 @@
+/** The part of a WebSocket that the client uses: a browser's, Node's own, or one of the `ws` package. */
+import { ClusterError } from '../../errors.ts'
+
+/** Own type instead of the DOM's, so that no DOM library is needed to compile. */
+export interface SignalingSocket {
+  addEventListener(type: SignalingSocketEvent, listener: (event: never) => void): void
+  removeEventListener(type: SignalingSocketEvent, listener: (event: never) => void): void
+  send(text: string): void
+  close(code?: number, reason?: string): void
+}
+
+export type SignalingSocketEvent = 'open' | 'message' | 'close' | 'error'
+
+export type CreateSignalingSocket = (url: string) => SignalingSocket
+
+/** What is called for a socket; nothing after `detach()`. */
+export interface SocketHandlers {
+  onOpen(): void
+  onData(data: unknown): void
+  onClose(code: number, reason: string): void
+}
+
+/** Watches a socket. Returns the way to stop watching it and close it, whatever state it is in. */
+export function attach(socket: SignalingSocket, handlers: SocketHandlers): () => void {
+  const onOpen = (): void => handlers.onOpen()
+  const onMessage = (event: { data: unknown }): void => handlers.onData(event.data)
+  const onClose = (event: { code: number; reason: string }): void =>
+    handlers.onClose(event.code, event.reason)
+  socket.addEventListener('open', onOpen)
+  socket.addEventListener('message', onMessage)
+  socket.addEventListener('close', onClose)
+  // An error says nothing in a browser, and a close follows it. This listener stays: `ws` throws what nobody hears,
+  // such as that a connection was closed before it was open.
+  socket.addEventListener('error', ignore)
+  return () => {
+    socket.removeEventListener('open', onOpen)
+    socket.removeEventListener('message', onMessage)
+    socket.removeEventListener('close', onClose)
+    socket.close(1000)
+  }
+}
+
+/**
+ * The platform's own WebSocket.
+ * @throws ClusterError `invalid-option` where there is none
+ */
+export function platformSocket(): CreateSignalingSocket {
+  const { WebSocket } = globalThis as { WebSocket?: new (url: string) => SignalingSocket }
+  if (!WebSocket) {
+    throw new ClusterError(
+      'invalid-option',
+      'This platform has no WebSocket: pass `createSocket`, for example ' +
+        "`(url) => new WebSocket(url)` with `import { WebSocket } from 'ws'`.",
+      { problems: ['createSocket: missing, and this platform has no WebSocket of its own'] },
+    )
+  }
+  return (url) => new WebSocket(url)
+}
+
+const ignore = (): void => undefined
