@@ -15,7 +15,7 @@ import { runNode } from './support/processes.mjs'
 /** @type {readonly (readonly [name: string, run: () => Promise<Result>])[]} longest first */
 const STEPS = [
   ['package', checkPackage],
-  ['import graph', () => tool('vitest/vitest.mjs', 'run', 'test/architecture.test.ts')],
+  ['import graph', () => tool('vitest/vitest.mjs', 'run', '--reporter=dot', 'test/architecture.test.ts')],
   ['format', () => tool('prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.')],
   ['types of tests and tools', () => tool('typescript/bin/tsc', '-p', 'tsconfig.node.json')],
   ['types of library and demo', () => tool('typescript/bin/tsc', '-p', 'tsconfig.json')],

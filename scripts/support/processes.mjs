@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process'
 import { root } from './paths.mjs'
 
+/** For a log file: without the colours that some programs else insist on. */
+const PLAIN = { NO_COLOR: '1', FORCE_COLOR: undefined }
+
 /**
  * @typedef {object} RunOptions
  * @property {string} [cwd] default: the project's root
@@ -24,7 +27,7 @@ export function run(command, args, options = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: options.cwd ?? root,
-      env: { ...process.env, ...options.env },
+      env: { ...process.env, ...(process.stdout.isTTY ? {} : PLAIN), ...options.env },
       stdio: ['ignore', options.quiet ? 'pipe' : 'inherit', options.quiet ? 'pipe' : 'inherit'],
       // npm is a batch file on Windows, which only a shell can start
       shell: process.platform === 'win32',

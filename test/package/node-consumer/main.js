@@ -1,0 +1,13 @@
+// Runs what the compiler made of the two TypeScript files, and prints what they found.
+import { refusal, testingExports } from './built/library.js'
+import { run } from './built/server.js'
+
+console.log(
+  JSON.stringify({
+    window: typeof window,
+    invalid: await refusal({ signaling: 'not a url' }),
+    withoutWebRtc: await refusal({ signaling: 'ws://127.0.0.1:1/' }),
+    testingExports,
+    port: await run(),
+  }),
+)
