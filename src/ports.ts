@@ -25,7 +25,8 @@ export interface LinkEnd {
   /** Takes what the other end's `onSignal` gave. Input that is not a signal is ignored, never thrown on. */
   signal(data: string): void
   /**
-   * Sends one message of at most `MAX_LINK_MESSAGE` bytes, which may be reused afterwards. Ignored unless open.
+   * Sends one message of at most `MAX_LINK_MESSAGE` bytes, which may be reused afterwards. Ignored unless open, and if
+   * empty.
    * @throws ClusterError `too-large`
    */
   send(bytes: Uint8Array): void

@@ -1,0 +1,154 @@
+import type { NodeId } from '../../core/identity/node-id.ts'
+import { MAX_SIGNALING_FRAME } from '../signaling/protocol.ts'
+import type { Random, Signaling, SignalingHandlers, SignalingSession } from '../../ports.ts'
+import type { Deliver } from './delivery.ts'
+
+/** A signaling server in memory, with rooms that never see each other. */
+export interface MemorySignalingServer {
+  readonly running: boolean
+  signaling(): Signaling
+  /** Every session is told that it is down and stays so until `start()`. */
+  stop(reason?: string): void
+  /** Admits the sessions that wait, in the order in which they were opened. */
+  start(): void
+  /** Sessions not yet closed. */
+  readonly sessions: number
+}
+
+export interface MemorySignalingOptions {
+  readonly random: Random
+  /** Contacts in one answer. Default 4. */
+  readonly contacts?: number
+  delivery(): Deliver
+}
+
+export function createMemorySignalingServer(options: MemorySignalingOptions): MemorySignalingServer {
+  const { random } = options
+  const limit = options.contacts ?? 4
+  const sessions = new Set<Session>()
+  const rooms = new Map<string, Map<NodeId, Session>>()
+  let running = true
+
+  const contactsFor = (session: Session): NodeId[] => {
+    const others = [...(rooms.get(session.room)?.keys() ?? [])].filter((nodeId) => nodeId !== session.nodeId)
+    const chosen: NodeId[] = []
+    while (chosen.length < limit && others.length > 0) {
+      chosen.push(...others.splice(Math.floor(random() * others.length), 1))
+    }
+    return chosen
+  }
+
+  const admit = (session: Session): void => {
+    const room = rooms.get(session.room) ?? new Map<NodeId, Session>()
+    if (room.has(session.nodeId)) {
+      sessions.delete(session)
+      session.refuse(`${session.nodeId} is already in the room`)
+      return
+    }
+    const contacts = contactsFor(session)
+    rooms.set(session.room, room.set(session.nodeId, session))
+    session.up = true
+    session.handlers.onUp(contacts)
+  }
+
+  const remove = (session: Session): void => {
+    session.up = false
+    const room = rooms.get(session.room)
+    if (room?.get(session.nodeId) !== session) return
+    room.delete(session.nodeId)
+    if (room.size === 0) rooms.delete(session.room)
+  }
+
+  const open = (room: string, nodeId: NodeId, handlers: SignalingHandlers): SignalingSession => {
+    const session = new Session(room, nodeId, handlers, options.delivery())
+    sessions.add(session)
+    session.later(() => {
+      if (running) admit(session)
+      else handlers.onDown('the signaling server is stopped')
+    })
+    const end = (farewell: boolean) => {
+      if (session.closed) return
+      const wasUp = session.up
+      session.closed = true
+      sessions.delete(session)
+      remove(session)
+      if (!wasUp || farewell) return
+      for (const other of rooms.get(room)?.values() ?? []) {
+        other.later(() => other.handlers.onGone(nodeId))
+      }
+    }
+    return {
+      send(to, data) {
+        if (!session.up || data.length > MAX_SIGNALING_FRAME) return
+        const target = rooms.get(room)?.get(to)
+        if (target) target.later(() => target.handlers.onMessage(nodeId, data))
+        else session.later(() => handlers.onGone(to))
+      },
+      askContacts() {
+        if (!session.up) return
+        session.later(() => {
+          if (session.up) handlers.onContacts(contactsFor(session))
+        })
+      },
+      goodbye: () => end(true),
+      close: () => end(false),
+    }
+  }
+
+  return {
+    get running() {
+      return running
+    },
+    get sessions() {
+      return sessions.size
+    },
+    signaling: () => ({ open }),
+    stop(reason = 'the signaling server was stopped') {
+      if (!running) return
+      running = false
+      for (const session of sessions) {
+        if (!session.up) continue
+        remove(session)
+        session.later(() => session.handlers.onDown(reason))
+      }
+    },
+    start() {
+      if (running) return
+      running = true
+      for (const session of sessions) {
+        session.later(() => {
+          if (running && !session.up) admit(session)
+        })
+      }
+    },
+  }
+}
+
+class Session {
+  readonly room: string
+  readonly nodeId: NodeId
+  readonly handlers: SignalingHandlers
+  readonly #deliver: Deliver
+  /** Admitted to the room. */
+  up = false
+  closed = false
+
+  constructor(room: string, nodeId: NodeId, handlers: SignalingHandlers, deliver: Deliver) {
+    this.room = room
+    this.nodeId = nodeId
+    this.handlers = handlers
+    this.#deliver = deliver
+  }
+
+  /** Calls a handler later, unless the session is closed by then. */
+  later(run: () => void): void {
+    this.#deliver(() => {
+      if (!this.closed) run()
+    })
+  }
+
+  refuse(reason: string): void {
+    this.closed = true
+    this.handlers.onRefused(reason)
+  }
+}

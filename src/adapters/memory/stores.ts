@@ -1,0 +1,65 @@
+import { randomAuthority, randomName, type Authority } from '../../core/identity/node-id.ts'
+import type { Identity, IdentityStore, Random, Snapshot, SnapshotStore } from '../../ports.ts'
+
+export interface MemoryIdentityOptions {
+  readonly random: Random
+  /** Name of the browser that the processes of this store count as living in. Default: a random one. */
+  readonly browser?: string
+}
+
+/**
+ * Identities kept in memory: one store stands for one tab through its reloads. A claim after `release()` is the same
+ * authority in its next generation; a claim while another holds it is a new authority, like a duplicated tab.
+ */
+export function createMemoryIdentityStore(options: MemoryIdentityOptions): IdentityStore {
+  const { random } = options
+  const browser = options.browser ?? randomName(16, random)
+  const generations = new Map<Authority, number>()
+  const held = new Set<Authority>()
+  /** Which authority a cluster's next claim would have. */
+  const remembered = new Map<string, Authority>()
+
+  const nextGeneration = (authority: Authority): number => {
+    const generation = (generations.get(authority) ?? 0) + 1
+    generations.set(authority, generation)
+    return generation
+  }
+
+  return {
+    claim(cluster) {
+      const known = remembered.get(cluster)
+      const authority = known === undefined || held.has(known) ? randomAuthority(random) : known
+      remembered.set(cluster, authority)
+      held.add(authority)
+      let released = false
+      const identity: Identity = {
+        authority,
+        generation: nextGeneration(authority),
+        browser,
+        nextGeneration: () => Promise.resolve(nextGeneration(authority)),
+        release() {
+          // a later holder is not this one's to release
+          if (!released) held.delete(authority)
+          released = true
+        },
+      }
+      return Promise.resolve(identity)
+    },
+  }
+}
+
+/** Snapshots kept in memory, as copies. */
+export function createMemorySnapshotStore(): SnapshotStore {
+  const texts = new Map<string, string>()
+  const key = (cluster: string, authority: Authority) => JSON.stringify([cluster, authority])
+  return {
+    load(cluster, authority) {
+      const text = texts.get(key(cluster, authority))
+      return Promise.resolve(text === undefined ? undefined : (JSON.parse(text) as Snapshot))
+    },
+    save(snapshot) {
+      texts.set(key(snapshot.cluster, snapshot.authority), JSON.stringify(snapshot))
+      return Promise.resolve()
+    },
+  }
+}
