@@ -58,15 +58,15 @@ describe('a page built with Vite', () => {
     })
     if (!('output' in result)) throw new Error('Vite watches instead of building.')
     const chunks = result.output.filter((file) => file.type === 'chunk')
-    const names = chunks.map(({ fileName }) => fileName)
+    const names = new Set(chunks.map(({ fileName }) => fileName))
     const outside = chunks
       .flatMap(({ imports, dynamicImports }) => [...imports, ...dynamicImports])
-      .filter((name) => !names.includes(name))
+      .filter((name) => !names.has(name))
     expect(outside).toEqual([])
     const packages = chunks
       .flatMap(({ moduleIds }) => moduleIds)
+      .filter((id) => !id.startsWith('\0'))
       .map((id) => /node_modules\/([^/]+)/.exec(id)?.[1] ?? path.basename(id))
-      .filter((name) => !name.startsWith('\0'))
     expect([...new Set(packages)].toSorted()).toEqual(['grainmesh', 'idb-keyval', 'main.ts', 'simple-peer'])
   })
 })
