@@ -19,7 +19,7 @@ export class ConvergencePanel {
   readonly #took = byId('took', HTMLElement)
   readonly #text = byId('convergence-text', HTMLElement)
   readonly #bars = Array.from({ length: DIGITS }, (_, i) =>
-    svg('rect', { x: i * 6, y: 26, width: 4, height: 2, rx: 1 }),
+    svg('rect', { x: i * 6, y: 26, width: 4, height: 2 }),
   )
   #shown: Convergence | undefined
 

@@ -162,6 +162,8 @@ export class Cursors {
       if (isThere && arrow.at === target) continue
       arrow.at = isThere ? target : { x: at.x + dx * share, y: at.y + dy * share }
       isMoving ||= !isThere
+      // near the right edge the name hangs to the left
+      setAttribute(arrow.element, 'data-flip', arrow.at.x > this.#stage.clientWidth - 150 ? '' : undefined)
       arrow.element.style.transform = `translate(${arrow.at.x.toFixed(1)}px, ${arrow.at.y.toFixed(1)}px)`
     }
     return isMoving

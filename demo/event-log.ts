@@ -1,7 +1,8 @@
+import type { ClusterEvent } from '../src/index.ts'
 import { byId, html, setText } from './dom.ts'
 import { formatTime } from './format.ts'
 import { createFrame } from './frame.ts'
-import type { Sentence, Topic } from './sentences.ts'
+import { describe, type Names, type Sentence, type Topic } from './sentences.ts'
 
 interface Entry {
   readonly topic: Topic
@@ -28,20 +29,24 @@ export class EventLog {
   readonly #request = createFrame(() => this.#flush())
   /** Newest first. */
   #entries: Entry[] = []
-  /** What was said while the log was paused or no frame came, oldest first. */
-  #waiting: { at: number; sentence: Sentence }[] = []
+  /** What happened while the log was paused or no frame came, oldest first. */
+  #waiting: ClusterEvent[] = []
+  readonly #names: Names
   #filter: Filter = 'all'
   #isPaused = false
 
-  constructor() {
+  constructor(names: Names) {
+    this.#names = names
     byId('event-filter', HTMLFieldSetElement).addEventListener('change', (event) => {
       if (event.target instanceof HTMLInputElement) this.#narrow(event.target.value as Filter)
     })
     this.#pause.addEventListener('click', () => this.#setPaused(!this.#isPaused))
   }
 
-  add(at: number, sentence: Sentence): void {
-    this.#waiting.push({ at, sentence })
+  /** Phrased at the next frame: by then the names of newcomers are known. */
+  add(event: ClusterEvent): void {
+    if (!describe(event, this.#names)) return
+    this.#waiting.push(event)
     if (this.#waiting.length > MAX_ENTRIES) this.#waiting.shift()
     if (this.#isPaused) setText(this.#pause, `Resume (${this.#waiting.length})`)
     else this.#request()
@@ -56,7 +61,11 @@ export class EventLog {
 
   #flush(): void {
     if (this.#isPaused || this.#waiting.length === 0) return
-    const fresh = this.#waiting.map(({ at, sentence }) => createEntry(at, sentence)).reverse()
+    const fresh: Entry[] = []
+    for (const event of this.#waiting) {
+      const sentence = describe(event, this.#names)
+      if (sentence) fresh.unshift(createEntry(event.at, sentence))
+    }
     this.#waiting = []
     this.#list.prepend(...fresh.map(({ element }) => element))
     this.#entries.unshift(...fresh)

@@ -66,6 +66,7 @@ export class Graph {
     if (view.members.length !== countBefore) this.#measure()
     setAttribute(this.#svg, 'data-gossip', view.idle ? 'idle' : view.gossip)
     setAttribute(this.#svg, 'data-crowded', view.members.length > 12 ? '' : undefined)
+    setAttribute(this.#svg, 'data-alone', view.members.length === 1 ? '' : undefined)
     this.#place()
     this.#links.update(view.members)
     this.#describe()

@@ -38,7 +38,7 @@ export function labelTurn(count: number): number {
 export function ringFor(width: number, height: number, count: number): Ring {
   const turn = labelTurn(count)
   const marginX = Math.min(width * 0.24, 128)
-  const marginY = Math.min(height * 0.26, 58 + 46 * turn)
+  const marginY = Math.min(height * 0.26, 64 + 40 * turn)
   const ry = Math.max(40, height / 2 - marginY)
   const rx = Math.max(40, Math.min(width / 2 - marginX, ry * 1.8))
   return { cx: width / 2, cy: height / 2 + (turn < 1 ? -4 : 0), rx, ry }

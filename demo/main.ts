@@ -11,7 +11,7 @@ import { MemberTable } from './member-table.ts'
 import { Narration } from './narration.ts'
 import { loadPersona, personaOf, type Persona } from './persona.ts'
 import { roomFromLocation, signalingUrl, snapshotIsOff } from './room.ts'
-import { describe, type Names } from './sentences.ts'
+import type { Names } from './sentences.ts'
 import { Session } from './session.ts'
 
 declare global {
@@ -31,7 +31,8 @@ const namesSeen = new Map<string, string>()
 
 const names: Names = {
   isSelf: (nodeId) => nodeId === selfId,
-  of: (nodeId) => (nodeId === selfId ? 'this tab' : (namesSeen.get(nodeId) ?? nodeId.slice(0, 6))),
+  of: (nodeId) =>
+    nodeId === selfId ? 'this tab' : (namesSeen.get(nodeId) ?? `member ${nodeId.slice(0, 6)}`),
 }
 
 const render = createFrame(renderNow)
@@ -42,7 +43,7 @@ const table = new MemberTable(byId('member-rows', HTMLTableSectionElement), (nod
 )
 const convergence = new ConvergencePanel()
 const narration = new Narration()
-const log = new EventLog()
+const log = new EventLog(names)
 const memberCount = byId('member-count', HTMLElement)
 
 const session = new Session(roomFromLocation(), {
@@ -112,10 +113,8 @@ function note(event: ClusterEvent): void {
     isSignalingDown = event.state === 'down'
     render()
   }
-  const sentence = describe(event, names)
-  if (!sentence) return
-  log.add(event.at, sentence)
-  if (sentence.topic === 'members' && sentence.nodeId !== undefined) graph.pulse(sentence.nodeId)
+  log.add(event)
+  if (event.type === 'member-status' || event.type === 'member-meta') graph.pulse(event.nodeId)
 }
 
 function rememberNames(cluster: Cluster): void {

@@ -1,16 +1,17 @@
 import { madeUpRoom } from './words.ts'
 
 /** Longest room name the page makes or accepts. */
-const MAX_ROOM = 40
+const MAX_ROOM = 64
 
 /**
- * The room that the URL fragment names. A fragment without one gets a made-up room, and a name that is not in its
+ * The room that the URL fragment names: `#room=name`, or `#name` for those who type it. A fragment without one gets a made-up room, and a name that is not in its
  * plain form is put into it, so that everyone who copies the address lands in the same place.
  */
 export function roomFromLocation(): string {
-  const given = new URLSearchParams(location.hash.slice(1)).get('room') ?? ''
-  const room = plainRoom(given) || madeUpRoom()
-  if (room !== given) history.replaceState(null, '', roomUrl(room))
+  const fragment = new URLSearchParams(location.hash.slice(1))
+  const [first] = fragment.keys()
+  const room = plainRoom(fragment.get('room') ?? first ?? '') || madeUpRoom()
+  if (location.href !== roomUrl(room)) history.replaceState(null, '', roomUrl(room))
   return room
 }
 

@@ -56,7 +56,12 @@ function phrase(event: ClusterEvent, names: Names): Sentence | undefined {
     case 'convergence':
       return convergence(event)
     case 'link-opened':
-      return link(event.nodeId, names, 'good', 'Linked with', `after ${formatMs(event.durationMs)}`)
+      return {
+        topic: 'links',
+        tone: 'good',
+        text: `Linked with ${names.of(event.nodeId)} in ${formatMs(event.durationMs)}`,
+        nodeId: event.nodeId,
+      }
     case 'link-closed':
       return link(event.nodeId, names, 'warn', 'Lost the link to', event.reason)
     case 'link-failed':
@@ -134,13 +139,8 @@ function convergence({ state, viewHash, durationMs }: Of<'convergence'>): Senten
     return { topic: 'views', tone: 'plain', text: `A change is spreading: ${shortHash(viewHash)}` }
   if (state === 'reconciling')
     return { topic: 'views', tone: 'warn', text: 'Views differ and are being repaired' }
-  const text = `All members agree on ${shortHash(viewHash)}`
-  return {
-    topic: 'views',
-    tone: 'good',
-    text,
-    ...(durationMs === undefined ? {} : { detail: `after ${formatMs(durationMs)}` }),
-  }
+  const after = durationMs === undefined ? '' : ` after ${formatMs(durationMs)}`
+  return { topic: 'views', tone: 'good', text: `All members agree on ${shortHash(viewHash)}${after}` }
 }
 
 function about(nodeId: string, names: Names, topic: Topic, tone: Sentence['tone'], words: string): Sentence {
