@@ -1,0 +1,115 @@
+/** The real core, seen through the simulator's window. */
+import type { Input, Output } from '../core/events.ts'
+import type { NodeId } from '../core/identity/node-id.ts'
+import type { NodeStatus, Visibility } from '../core/membership/record.ts'
+import type { MembershipTable, NodeRecord } from '../core/membership/table.ts'
+import { NodeCore } from '../core/node.ts'
+import type { Now } from '../core/time.ts'
+import type { NodeFactory, NodeView, ShownMember, SimulatedNode } from './simulated-node.ts'
+
+/** Makes nodes of the real core: the same that ships. */
+export const createCoreNode: NodeFactory = (seed) => {
+  const { authority: _, ...options } = seed
+  return new CoreNode(new NodeCore(options))
+}
+
+class CoreNode implements SimulatedNode {
+  readonly view: NodeView
+  readonly #core: NodeCore
+
+  constructor(core: NodeCore) {
+    this.#core = core
+    this.view = new CoreView(core)
+  }
+
+  get nodeId(): NodeId {
+    return this.#core.nodeId
+  }
+
+  handle(input: Input, now: Now): readonly Output[] {
+    return this.#core.handle(input, now)
+  }
+
+  nextDeadline(): number | undefined {
+    return this.#core.nextDeadline()
+  }
+}
+
+class CoreView implements NodeView {
+  readonly #core: NodeCore
+
+  constructor(core: NodeCore) {
+    this.#core = core
+  }
+
+  get status() {
+    return this.#core.status
+  }
+
+  get gossipState() {
+    return this.#core.gossipState
+  }
+
+  get viewHash(): string {
+    return this.#core.viewHash
+  }
+
+  get revision(): number {
+    return this.#table.log.revision
+  }
+
+  *members(): Iterable<ShownMember> {
+    for (const record of this.#table.records()) yield new RecordView(record)
+  }
+
+  version(origin: NodeId): number {
+    return this.#table.get(origin)?.counter ?? 0
+  }
+
+  statusOf(nodeId: NodeId): NodeStatus | undefined {
+    return this.#table.status(nodeId)
+  }
+
+  get #table(): MembershipTable {
+    return this.#core.table
+  }
+}
+
+/** Reads a record only as far as it is looked at. */
+class RecordView implements ShownMember {
+  readonly #record: NodeRecord
+
+  constructor(record: NodeRecord) {
+    this.#record = record
+  }
+
+  get nodeId(): NodeId {
+    return this.#record.nodeId
+  }
+
+  get status(): NodeStatus | undefined {
+    return this.#record.status
+  }
+
+  get version(): number {
+    return this.#record.counter
+  }
+
+  get incarnation(): number {
+    return this.#record.self?.incarnation ?? 0
+  }
+
+  get meta(): string {
+    return this.#record.self?.meta ?? ''
+  }
+
+  get visibility(): Visibility | undefined {
+    return this.#record.self?.visibility
+  }
+
+  get peerState(): ReadonlyMap<string, string> {
+    const values = new Map<string, string>()
+    for (const [key, { value }] of this.#record.entries) if (value !== undefined) values.set(key, value)
+    return values
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * What must hold in every run (DESIGN section 17), checked from outside, after every single input.
+ *
+ * M2 per-origin versions never fall. M3 nobody shows an incarnation that its owner never had. M4 a nodeId once removed
+ * never returns. M6 `confirmed(h)` implies that every live member held h at an earlier moment. M5, equal views after
+ * healing, is `differences()`: the runner demands it within its bound.
+ */
+import type { NodeId } from '../core/identity/node-id.ts'
+import type { SimulatedNode } from './simulated-node.ts'
+
+export type InvariantName =
+  | 'M2 versions never fall'
+  | 'M3 only the owner raises its incarnation'
+  | 'M4 a removed nodeId never returns'
+  | 'M5 equal views after healing'
+  | 'M6 confirmed means held by all'
+  | 'the node never throws'
+  | 'every node comes up'
+  | 'a life is reborn only now and then'
+
+export interface Violation {
+  readonly invariant: InvariantName
+  /** Virtual ms since the run began. */
+  readonly time: number
+  /** Who showed it. */
+  readonly node: string
+  readonly what: string
+}
+
+/** A process as the checker sees it. */
+export interface Observed {
+  readonly label: string
+  readonly alive: boolean
+  readonly node: SimulatedNode
+}
+
+/** What one life of a node really did, against which the others' tables are held. */
+interface Life {
+  readonly owner: Observed
+  incarnation: number
+  readonly hashes: Set<string>
+}
+
+/** What was last seen in one process's table. */
+interface Seen {
+  nodeId: NodeId
+  revision: number
+  hash: string
+  confirmed: boolean
+  versions: Map<NodeId, number>
+  readonly removed: Set<NodeId>
+  rebirths: number
+}
+
+/** A run has at most one partition at a time that is long enough for rebirths; more than this is a loop. */
+const MAX_REBIRTHS = 6
+/** One broken thing shows in thousands of places; the first few tell. */
+const MAX_VIOLATIONS = 50
+
+export class Invariants {
+  readonly violations: Violation[] = []
+  readonly #lives = new Map<NodeId, Life>()
+  readonly #seen = new Map<Observed, Seen>()
+
+  /** Call after every input that a process handled. Cheap where its table stayed as it was. */
+  observe(process: Observed, time: number): void {
+    const { node } = process
+    const { view } = node
+    const seen = this.#seenBy(process, time)
+    if (view.revision !== seen.revision) {
+      seen.revision = view.revision
+      this.#readTable(process, seen, time)
+    }
+    const hash = view.viewHash
+    const confirmed = view.gossipState === 'confirmed'
+    if (hash !== seen.hash) this.#lives.get(seen.nodeId)!.hashes.add(hash)
+    if (confirmed && (!seen.confirmed || hash !== seen.hash)) this.#checkConfirmed(process, hash, time)
+    seen.hash = hash
+    seen.confirmed = confirmed
+  }
+
+  report(invariant: InvariantName, time: number, node: string, what: string): void {
+    if (this.violations.length < MAX_VIOLATIONS) this.violations.push({ invariant, time, node, what })
+  }
+
+  /** A readable name of a nodeId, for messages. */
+  name(nodeId: NodeId): string {
+    const life = this.#lives.get(nodeId)
+    return life ? `${life.owner.label}(${nodeId.slice(0, 4)}.${nodeId.split('.')[1]})` : nodeId
+  }
+
+  #seenBy(process: Observed, time: number): Seen {
+    const { nodeId } = process.node
+    let seen = this.#seen.get(process)
+    if (!seen) {
+      const fresh = { revision: -1, hash: '', confirmed: false, rebirths: 0 }
+      seen = { nodeId: '', ...fresh, versions: new Map(), removed: new Set() }
+      this.#seen.set(process, seen)
+    }
+    if (seen.nodeId !== nodeId) {
+      if (seen.nodeId !== '' && ++seen.rebirths === MAX_REBIRTHS) {
+        this.report(
+          'a life is reborn only now and then',
+          time,
+          process.label,
+          `reborn ${seen.rebirths} times`,
+        )
+      }
+      seen.nodeId = nodeId
+      seen.revision = -1
+      seen.hash = ''
+      seen.versions = new Map()
+      this.#lives.set(nodeId, { owner: process, incarnation: 0, hashes: new Set() })
+    }
+    return seen
+  }
+
+  #readTable(process: Observed, seen: Seen, time: number): void {
+    const own = this.#lives.get(seen.nodeId)!
+    for (const { nodeId, status, version, incarnation } of process.node.view.members()) {
+      if (nodeId === seen.nodeId) own.incarnation = Math.max(own.incarnation, incarnation)
+      const last = seen.versions.get(nodeId)
+      if (last === undefined || version > last) seen.versions.set(nodeId, version)
+      else if (version < last && status !== 'removed') {
+        const what = `version of ${this.name(nodeId)} fell from ${last} to ${version}`
+        this.report('M2 versions never fall', time, process.label, what)
+      }
+      const life = this.#lives.get(nodeId)
+      if (incarnation > (life?.incarnation ?? 0)) {
+        const what = `shows incarnation ${incarnation} of ${this.name(nodeId)}, which never had more than ${life?.incarnation}`
+        this.report('M3 only the owner raises its incarnation', time, process.label, what)
+      }
+      if (status === 'removed') seen.removed.add(nodeId)
+      else if (seen.removed.has(nodeId)) {
+        const what = `${this.name(nodeId)} was removed and is ${status} again`
+        this.report('M4 a removed nodeId never returns', time, process.label, what)
+      }
+    }
+  }
+
+  #checkConfirmed(process: Observed, hash: string, time: number): void {
+    for (const { nodeId, status } of process.node.view.members()) {
+      if (status !== 'up' || nodeId === process.node.nodeId) continue
+      if (this.#lives.get(nodeId)?.hashes.has(hash)) continue
+      const what = `confirmed ${hash}, which ${this.name(nodeId)} never held`
+      this.report('M6 confirmed means held by all', time, process.label, what)
+      return
+    }
+  }
+}
+
+/**
+ * What is not yet as it must be after healing: every living process is `up` and `confirmed`, and shows exactly the
+ * living processes, all `up`, with the same view hash, meta, visibility and peer state as their owners have. Empty
+ * when all is well. `limit` differences are enough.
+ */
+export function differences(processes: readonly Observed[], limit: number): string[] {
+  const found: string[] = []
+  const truth = new Map<NodeId, string>()
+  for (const process of processes) truth.set(process.node.nodeId, ownContent(process.node))
+  const hash = processes[0]?.node.view.viewHash
+  for (const { node, label } of processes) {
+    if (found.length >= limit) break
+    const { view } = node
+    if (view.status !== 'up') found.push(`${label} is ${view.status}`)
+    else if (view.gossipState !== 'confirmed') found.push(`${label} is ${view.gossipState}`)
+    else if (view.viewHash !== hash) found.push(`${label} has view hash ${view.viewHash}, others ${hash}`)
+  }
+  for (const process of processes) {
+    if (found.length >= limit) break
+    compareTable(process, truth, found)
+  }
+  return found.slice(0, limit)
+}
+
+function compareTable({ node, label }: Observed, truth: ReadonlyMap<NodeId, string>, found: string[]): void {
+  let shown = 0
+  for (const member of node.view.members()) {
+    if (member.status === 'removed') continue
+    const expected = truth.get(member.nodeId)
+    if (expected === undefined)
+      found.push(`${label} shows ${member.nodeId}, which is gone, as ${member.status}`)
+    else if (member.status !== 'up') found.push(`${label} shows ${member.nodeId} as ${member.status}`)
+    else if (content(member) !== expected)
+      found.push(`${label} shows other content of ${member.nodeId} than it has`)
+    else shown++
+  }
+  if (shown < truth.size) found.push(`${label} shows ${shown} of ${truth.size} members rightly`)
+}
+
+function ownContent(node: SimulatedNode): string {
+  for (const member of node.view.members()) if (member.nodeId === node.nodeId) return content(member)
+  return 'it does not show itself'
+}
+
+type Content = {
+  meta: string
+  visibility: string | undefined
+  peerState: ReadonlyMap<string, string>
+  incarnation: number
+}
+
+function content({ meta, visibility, peerState, incarnation }: Content): string {
+  return JSON.stringify([incarnation, meta, visibility, [...peerState].sort(([a], [b]) => (a < b ? -1 : 1))])
+}

@@ -1,0 +1,231 @@
+/** One page load in the simulator: a node, its clocks, and the execution of what it asks for. */
+import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
+import { createNodeId } from '../core/identity/node-id.ts'
+import type { Authority, NodeId } from '../core/identity/node-id.ts'
+import type { Random } from '../core/time.ts'
+import type { LinkEnd, LinkHost, SimulatedLinks } from './links.ts'
+import { between } from './random.ts'
+import type { SignalingHost, SignalingRoom } from './signaling-room.ts'
+import type { SimulatedNode } from './simulated-node.ts'
+import { GRID_MS, onGrid } from './timeline.ts'
+import type { Target, Timeline } from './timeline.ts'
+
+/** 2026-01-01T00:00:00Z: the wall clock of a process without skew when the run begins. */
+export const WALL_AT_START = Date.UTC(2026, 0, 1)
+/** A node that wants to be woken more often than this in one virtual second spins. */
+const MAX_WAKES_PER_SECOND = 2_000
+
+/** What a run wants to know of each process. */
+export interface ProcessObserver {
+  before(process: SimulatedProcess, input: Input): void
+  sent(process: SimulatedProcess, bytes: Uint8Array): void
+  event(process: SimulatedProcess, event: ClusterEvent): void
+  after(process: SimulatedProcess, input: Input): void
+  /** The node threw, or spins. The process is over. */
+  failed(process: SimulatedProcess, input: Input, error: unknown): void
+}
+
+export interface ProcessSeed {
+  readonly slot: number
+  /** How many page loads this slot had before. */
+  readonly load: number
+  readonly authority: Authority
+  readonly node: SimulatedNode
+  readonly wallSkewMs: number
+  readonly random: Random
+  /** Commits and returns the authority's next generation. */
+  readonly nextGeneration: () => number
+}
+
+/** The world around a process. */
+export interface World {
+  readonly timeline: Timeline
+  readonly links: SimulatedLinks
+  readonly signaling: SignalingRoom
+  readonly observer: ProcessObserver
+}
+
+export class SimulatedProcess implements LinkHost, SignalingHost, Target {
+  readonly slot: number
+  readonly load: number
+  readonly authority: Authority
+  readonly node: SimulatedNode
+  readonly ends = new Map<LinkId, LinkEnd>()
+  readonly bornAt: number
+  /** Moves this process's wall clock. */
+  wallSkewMs: number
+  /** Timers fire only at multiples of this; 0 is whenever they are due. */
+  throttleMs = 0
+  rebirths = 0
+  readonly #world: World
+  readonly #random: Random
+  readonly #nextGeneration: () => number
+  readonly #held: (() => void)[] = []
+  #alive = true
+  #frozen = false
+  #wakeAt = Infinity
+  #wakes = 0
+  #wakeSecond = 0
+
+  constructor(seed: ProcessSeed, world: World) {
+    this.slot = seed.slot
+    this.load = seed.load
+    this.authority = seed.authority
+    this.node = seed.node
+    this.wallSkewMs = seed.wallSkewMs
+    this.bornAt = world.timeline.now
+    this.#world = world
+    this.#random = seed.random
+    this.#nextGeneration = seed.nextGeneration
+  }
+
+  get alive(): boolean {
+    return this.#alive
+  }
+
+  get nodeId(): NodeId {
+    return this.node.nodeId
+  }
+
+  /** Short name in traces: slot, and which page load in it. */
+  get label(): string {
+    return `n${this.slot}${this.load > 0 ? `'${this.load}` : ''}`
+  }
+
+  get openLinks(): number {
+    let count = 0
+    for (const end of this.ends.values()) if (end.state === 'open') count++
+    return count
+  }
+
+  start(): void {
+    this.input({ type: 'start' })
+    if (this.#alive) this.#world.signaling.join(this, this.nodeId)
+  }
+
+  input(input: Input): void {
+    if (!this.#alive) return
+    const { timeline, observer } = this.#world
+    observer.before(this, input)
+    const { now } = timeline
+    try {
+      const mono = now - this.bornAt
+      const outputs = this.node.handle(input, { mono, wall: WALL_AT_START + now + this.wallSkewMs })
+      for (const output of outputs) this.#execute(output)
+    } catch (error) {
+      observer.failed(this, input, error)
+      this.end(true)
+      return
+    }
+    observer.after(this, input)
+    this.#schedule()
+  }
+
+  /** The wake-up that `nextDeadline` asked for. */
+  fire(): void {
+    const { now } = this.#world.timeline
+    if (!this.#alive || now !== this.#wakeAt) return
+    this.#wakeAt = Infinity
+    if (this.#frozen) return
+    const deadline = this.node.nextDeadline()
+    if (deadline === undefined || deadline + this.bornAt > now) this.#schedule()
+    else if (this.#spins(now)) this.#spinning()
+    else this.input({ type: 'tick' })
+  }
+
+  hold(run: () => void): boolean {
+    if (this.#frozen) this.#held.push(run)
+    return this.#frozen
+  }
+
+  freeze(): void {
+    this.#frozen = true
+  }
+
+  /** Everything that came meanwhile is delivered now, in order, then timers run. */
+  thaw(): void {
+    if (!this.#frozen) return
+    this.#frozen = false
+    for (const run of this.#held.splice(0)) run()
+    if (this.#alive) this.#schedule()
+  }
+
+  /** The process is gone. With `quick` its links close at once, as after a goodbye or a killed renderer. */
+  end(quick: boolean): void {
+    if (!this.#alive) return
+    this.#alive = false
+    this.#world.links.processEnded(this, quick)
+    this.#world.signaling.processEnded(this)
+  }
+
+  #execute(output: Output): void {
+    const { links, signaling, observer } = this.#world
+    switch (output.type) {
+      case 'link-send':
+        if (links.send(this, output.linkId, output.bytes)) observer.sent(this, output.bytes)
+        return
+      case 'event':
+        observer.event(this, output.event)
+        return
+      case 'link-open':
+        links.open(this, output.linkId, output.initiator)
+        return
+      case 'link-signal':
+        links.signal(this, output.linkId, output.data)
+        return
+      case 'link-close':
+        links.close(this, output.linkId)
+        return
+      case 'signaling-send':
+        signaling.send(this, output.to, output.data)
+        return
+      case 'signaling-contacts':
+        signaling.askContacts(this)
+        return
+      case 'signaling-goodbye':
+        signaling.goodbye(this)
+        return
+      case 'rebirth':
+        this.#rebirth()
+    }
+  }
+
+  #rebirth(): void {
+    this.rebirths++
+    this.#world.timeline.after(between(this.#random, 1, 20), () => {
+      const commit = () => {
+        const nodeId = createNodeId(this.authority, this.#nextGeneration(), this.#random)
+        this.input({ type: 'reborn', nodeId })
+        if (this.#alive) this.#world.signaling.join(this, nodeId)
+      }
+      if (this.#alive && !this.hold(commit)) commit()
+    })
+  }
+
+  #schedule(): void {
+    if (!this.#alive || this.#frozen) return
+    const deadline = this.node.nextDeadline()
+    if (deadline === undefined) return
+    const { timeline } = this.#world
+    let at = Math.max(onGrid(deadline + this.bornAt), timeline.now + GRID_MS)
+    if (this.throttleMs > 0) at = Math.ceil(at / this.throttleMs) * this.throttleMs
+    if (at >= this.#wakeAt) return
+    this.#wakeAt = at
+    timeline.at(at, this, undefined)
+  }
+
+  #spins(now: number): boolean {
+    const second = Math.floor(now / 1_000)
+    if (second !== this.#wakeSecond) {
+      this.#wakeSecond = second
+      this.#wakes = 0
+    }
+    return ++this.#wakes > MAX_WAKES_PER_SECOND
+  }
+
+  #spinning(): void {
+    const message = `asked for more than ${MAX_WAKES_PER_SECOND} wake-ups in one second`
+    this.#world.observer.failed(this, { type: 'tick' }, new Error(message))
+    this.end(true)
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * The baseline: a membership with ONE scalar version per node, as many a cluster has it. A change makes version + 1
+ * and sends `{from, to, changes}`; the receiver drops what is not above its own version, asks for what is missing,
+ * else applies and takes over the version; on a new link, and every status period, versions are exchanged and the one
+ * ahead sends what the other lacks. Run under the same seeds as the real core, it shows why the core does otherwise.
+ *
+ * It is given every chance: sound merging, eager forwarding, refutation, retries, a full mesh of links.
+ */
+import type { ClusterStatus, GossipState, Input, LinkId, Output } from '../core/events.ts'
+import type { NodeId } from '../core/identity/node-id.ts'
+import type { NodeStatus } from '../core/membership/record.ts'
+import type { Now } from '../core/time.ts'
+import { MeshLinks } from './scalar-links.ts'
+import { ScalarTable } from './scalar-table.ts'
+import type { ScalarDelta, ScalarEntry } from './scalar-table.ts'
+import type { NodeFactory, NodeSeed, NodeView, ShownMember, SimulatedNode } from './simulated-node.ts'
+
+export const createScalarNode: NodeFactory = (seed) => new ScalarNode(seed)
+
+/** How the tables of a room compare when all is over. */
+export interface Divergence {
+  readonly tablesDiffer: boolean
+  /** Two members with the same version and different tables: no later exchange will ever repair it. */
+  readonly withEqualVersions: boolean
+}
+
+export function divergence(nodes: readonly SimulatedNode[]): Divergence {
+  const byVersion = new Map<number, string>()
+  const contents = new Set<string>()
+  let withEqualVersions = false
+  for (const node of nodes) {
+    if (!(node instanceof ScalarNode))
+      throw new TypeError('divergence: these are no nodes of the scalar model')
+    const content = node.table.content()
+    contents.add(content)
+    const other = byVersion.get(node.table.version)
+    if (other !== undefined && other !== content) withEqualVersions = true
+    byVersion.set(node.table.version, content)
+  }
+  return { tablesDiffer: contents.size > 1, withEqualVersions }
+}
+
+const Kind = {
+  hello: 1,
+  delta: 2,
+  need: 3,
+  status: 4,
+} as const
+type Kind = (typeof Kind)[keyof typeof Kind]
+
+const HEADER = 17
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+export class ScalarNode implements SimulatedNode {
+  readonly nodeId: NodeId
+  readonly table = new ScalarTable()
+  readonly view: NodeView
+  readonly #seed: NodeSeed
+  readonly #links: MeshLinks
+  readonly #unreachableSince = new Map<NodeId, number>()
+  /** Last version heard from each linked member. */
+  readonly #heard = new Map<NodeId, number>()
+  #status: ClusterStatus = 'joining'
+  #statusAt = 0
+  #now = 0
+  #out: Output[] = []
+
+  constructor(seed: NodeSeed) {
+    this.#seed = seed
+    this.nodeId = seed.nodeId
+    this.#links = new MeshLinks(seed, (output) => this.#out.push(output))
+    this.view = new ScalarView(this)
+    const { meta, visibility } = seed
+    this.table.change({
+      nodeId: this.nodeId,
+      status: 'up',
+      incarnation: 0,
+      counter: 1,
+      meta,
+      visibility,
+      peerState: {},
+    })
+  }
+
+  get status(): ClusterStatus {
+    return this.#status
+  }
+
+  /** As far as this model can know: every linked member spoke of the same version. */
+  get gossipState(): GossipState {
+    for (const version of this.#heard.values()) if (version !== this.table.version) return 'diffusing'
+    return 'confirmed'
+  }
+
+  handle(input: Input, now: Now): readonly Output[] {
+    this.#now = now.mono
+    this.#out = []
+    if (this.#status !== 'left') {
+      this.#runDue()
+      this.#take(input)
+      this.#links.dialMissing(this.#wanted(), this.#now)
+    }
+    return this.#out
+  }
+
+  nextDeadline(): number | undefined {
+    return this.#status === 'left' ? undefined : Math.min(this.#statusAt, this.#links.nextDeadline())
+  }
+
+  #take(input: Input): void {
+    switch (input.type) {
+      case 'signaling-up':
+      case 'signaling-contacts':
+        this.#links.know(input.contacts)
+        if (this.#status === 'joining' && input.contacts.length === 0) this.#status = 'up'
+        return
+      case 'signaling-gone':
+        return this.#links.gone(input.nodeId)
+      case 'signaling-message':
+        return this.#links.message(input.from, input.data, this.#now)
+      case 'link-signal':
+        return this.#links.signal(input.linkId, input.data)
+      case 'link-opened':
+        return this.#send(input.linkId, Kind.hello, this.table.version, 0, [this.#own()])
+      case 'link-closed':
+        return this.#lost(this.#links.closed(input.linkId, this.#now))
+      case 'link-message':
+        return this.#message(input.linkId, input.bytes)
+      case 'set-meta':
+        return this.#changeOwn({ meta: input.meta })
+      case 'set-visibility':
+        return this.#changeOwn({ visibility: input.visibility })
+      case 'set-peer-state': {
+        const peerState = { ...this.#own().peerState }
+        if (input.value === undefined) delete peerState[input.key]
+        else peerState[input.key] = input.value
+        return this.#changeOwn({ peerState })
+      }
+      case 'leave':
+        this.#changeOwn({ status: 'removed' })
+        this.#out.push({ type: 'signaling-goodbye' })
+        this.#status = 'left'
+    }
+  }
+
+  #message(linkId: LinkId, bytes: Uint8Array): void {
+    const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    const kind = header.getUint8(0)
+    const a = header.getFloat64(1)
+    const b = header.getFloat64(9)
+    const peer = this.#links.peerOf(linkId)
+    if (peer === undefined) return
+    if (kind === Kind.delta) {
+      const verdict = this.table.gate(a, b)
+      if (verdict === 'missing') this.#send(linkId, Kind.need, this.table.version, 0)
+      if (verdict === 'applied') this.#apply({ from: a, to: b, changes: read(bytes) }, linkId)
+      this.#heard.set(peer, b)
+      return
+    }
+    if (kind === Kind.hello) {
+      this.#links.ready(linkId)
+      this.#status = 'up'
+      this.#welcome(read(bytes)[0]!)
+    }
+    this.#heard.set(peer, a)
+    if (a < this.table.version) this.#sendDelta(linkId, this.table.since(a))
+  }
+
+  #apply(delta: ScalarDelta, from: LinkId): void {
+    this.table.apply(delta)
+    this.#broadcast(delta, from)
+    this.#refute()
+    this.#noteUnreachable()
+  }
+
+  /** The contact enters the newcomer: with one scalar, the newcomer's own version counts for nothing here. */
+  #welcome(newcomer: ScalarEntry): void {
+    const known = this.table.get(newcomer.nodeId)
+    if (known?.status === 'removed') return
+    if (known && known.status === 'up' && known.counter >= newcomer.counter) return
+    this.#unreachableSince.delete(newcomer.nodeId)
+    const incarnation = Math.max(newcomer.incarnation, known ? known.incarnation + 1 : 0)
+    this.#change({ ...newcomer, incarnation, status: 'up' })
+  }
+
+  #lost(peer: NodeId | undefined): void {
+    if (peer === undefined) return
+    this.#heard.delete(peer)
+    const entry = this.table.get(peer)
+    if (entry?.status === 'up') this.#change({ ...entry, status: 'unreachable' })
+    this.#noteUnreachable()
+  }
+
+  /** Others call this member unreachable: it says that it is not, in a higher incarnation. */
+  #refute(): void {
+    const own = this.#own()
+    if (own.status === 'unreachable') this.#changeOwn({ status: 'up', incarnation: own.incarnation + 1 })
+  }
+
+  #noteUnreachable(): void {
+    for (const { nodeId, status } of this.table.entries()) {
+      if (status !== 'unreachable') this.#unreachableSince.delete(nodeId)
+      else if (!this.#unreachableSince.has(nodeId)) this.#unreachableSince.set(nodeId, this.#now)
+    }
+  }
+
+  #runDue(): void {
+    if (this.#now < this.#statusAt) return
+    const { statusIntervalMs, removeAfterMs, healIntervalMs } = this.#seed.tuning
+    this.#statusAt = this.#now + statusIntervalMs * (0.75 + this.#seed.random() / 2)
+    for (const linkId of this.#links.open()) this.#send(linkId, Kind.status, this.table.version, 0)
+    for (const [nodeId, since] of this.#unreachableSince) {
+      if (this.#now - since < removeAfterMs) continue
+      this.#unreachableSince.delete(nodeId)
+      const entry = this.table.get(nodeId)
+      if (entry?.status === 'unreachable') this.#change({ ...entry, status: 'removed' })
+    }
+    const members = this.table.entries().length
+    if (this.#seed.random() < statusIntervalMs / (healIntervalMs * members))
+      this.#out.push({ type: 'signaling-contacts' })
+  }
+
+  #wanted(): NodeId[] {
+    const wanted: NodeId[] = []
+    for (const { nodeId, status } of this.table.entries()) {
+      if (status !== 'removed' && nodeId !== this.nodeId) wanted.push(nodeId)
+    }
+    return wanted
+  }
+
+  #own(): ScalarEntry {
+    return this.table.get(this.nodeId)!
+  }
+
+  #changeOwn(patch: Partial<ScalarEntry>): void {
+    const own = this.#own()
+    if (own.status !== 'removed') this.#change({ ...own, ...patch, counter: own.counter + 1 })
+  }
+
+  #change(entry: ScalarEntry): void {
+    this.#broadcast(this.table.change(entry), 0)
+  }
+
+  #broadcast({ from, to, changes }: ScalarDelta, except: LinkId): void {
+    const bytes = frame(Kind.delta, from, to, changes)
+    for (const linkId of this.#links.open()) {
+      if (linkId !== except) this.#out.push({ type: 'link-send', linkId, bytes })
+    }
+  }
+
+  #sendDelta(linkId: LinkId, { from, to, changes }: ScalarDelta): void {
+    this.#send(linkId, Kind.delta, from, to, changes)
+  }
+
+  #send(linkId: LinkId, kind: Kind, a: number, b: number, entries?: readonly ScalarEntry[]): void {
+    this.#out.push({ type: 'link-send', linkId, bytes: frame(kind, a, b, entries) })
+  }
+}
+
+class ScalarView implements NodeView {
+  readonly #node: ScalarNode
+
+  constructor(node: ScalarNode) {
+    this.#node = node
+  }
+
+  get status(): ClusterStatus {
+    return this.#node.status
+  }
+
+  get gossipState(): GossipState {
+    return this.#node.gossipState
+  }
+
+  /** All that this model has to compare by. */
+  get viewHash(): string {
+    return String(this.#node.table.version)
+  }
+
+  get revision(): number {
+    return this.#node.table.revision
+  }
+
+  *members(): Iterable<ShownMember> {
+    for (const entry of this.#node.table.entries()) {
+      yield { ...entry, version: entry.counter, peerState: new Map(Object.entries(entry.peerState)) }
+    }
+  }
+
+  version(origin: NodeId): number {
+    return this.#node.table.get(origin)?.counter ?? 0
+  }
+
+  statusOf(nodeId: NodeId): NodeStatus | undefined {
+    return this.#node.table.get(nodeId)?.status
+  }
+}
+
+/** Kind and two numbers, then entries as JSON: what is dropped is dropped before anything is parsed. */
+function frame(kind: Kind, a: number, b: number, entries?: readonly ScalarEntry[]): Uint8Array {
+  const body = entries ? encoder.encode(JSON.stringify(entries)) : undefined
+  const bytes = new Uint8Array(HEADER + (body?.length ?? 0))
+  const header = new DataView(bytes.buffer)
+  header.setUint8(0, kind)
+  header.setFloat64(1, a)
+  header.setFloat64(9, b)
+  if (body) bytes.set(body, HEADER)
+  return bytes
+}
+
+const read = (bytes: Uint8Array): ScalarEntry[] =>
+  JSON.parse(decoder.decode(bytes.subarray(HEADER))) as ScalarEntry[]

@@ -1,0 +1,63 @@
+/** What the simulator asks of a node, so that the real core and the baseline run under the same faults. */
+import type { ClusterStatus, GossipState, Input, Output } from '../core/events.ts'
+import type { Authority, NodeId, ProcessId } from '../core/identity/node-id.ts'
+import type { NodeStatus, Visibility } from '../core/membership/record.ts'
+import type { Now, Random } from '../core/time.ts'
+import type { Limits, Tuning } from '../core/tuning.ts'
+
+/** A node under test: a pure machine with one door. */
+export interface SimulatedNode {
+  /** Changes when a removed life is reborn. */
+  readonly nodeId: NodeId
+  handle(input: Input, now: Now): readonly Output[]
+  /** When it wants a `tick`, on its own monotonic clock, in ms. */
+  nextDeadline(): number | undefined
+  readonly view: NodeView
+}
+
+/** What can be seen of a node from outside. Reading it changes nothing. */
+export interface NodeView {
+  readonly status: ClusterStatus
+  readonly gossipState: GossipState
+  /** Hash over the membership it shows. */
+  readonly viewHash: string
+  /** Grows whenever anything in `members()` may have changed; lets checks skip what stayed as it was. */
+  readonly revision: number
+  /** Every nodeId it knows of, tombstones and itself included. */
+  members(): Iterable<ShownMember>
+  /** The version it holds of one origin; 0 if it knows nothing of it. */
+  version(origin: NodeId): number
+  statusOf(nodeId: NodeId): NodeStatus | undefined
+}
+
+/** One member as a node shows it. */
+export interface ShownMember {
+  readonly nodeId: NodeId
+  readonly status: NodeStatus | undefined
+  /** Newest change of this origin that the node holds. */
+  readonly version: number
+  /** 0 while unknown. */
+  readonly incarnation: number
+  readonly meta: string
+  readonly visibility: Visibility | undefined
+  readonly peerState: ReadonlyMap<string, string>
+}
+
+/** What a new life is made from. */
+export interface NodeSeed {
+  readonly cluster: string
+  readonly nodeId: NodeId
+  readonly authority: Authority
+  readonly process: ProcessId
+  readonly browser: string
+  readonly meta: string
+  readonly visibility: Visibility
+  readonly random: Random
+  readonly maxLinks: number
+  readonly tuning: Tuning
+  readonly limits: Limits
+  /** Members that an earlier life of this authority knew, as a snapshot would give them. */
+  readonly contacts: readonly NodeId[]
+}
+
+export type NodeFactory = (seed: NodeSeed) => SimulatedNode

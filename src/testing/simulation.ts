@@ -1,0 +1,342 @@
+/**
+ * One seeded run: a room forms, rests, changes, goes through a storm of faults, is healed, and must agree again.
+ * Same options, same trace, byte for byte.
+ */
+import type { ClusterEvent, Input } from '../core/events.ts'
+import { createNodeId, randomAuthority, randomName, randomProcessId } from '../core/identity/node-id.ts'
+import type { Authority, NodeId } from '../core/identity/node-id.ts'
+import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../core/tuning.ts'
+import type { Limits, Tuning } from '../core/tuning.ts'
+import type { Random } from '../core/time.ts'
+import { ActionRunner } from './actions.ts'
+import type { Room } from './actions.ts'
+import { drawFaults, withoutFaults } from './faults.ts'
+import type { Faults } from './faults.ts'
+import { differences, Invariants } from './invariants.ts'
+import type { Violation } from './invariants.ts'
+import { SimulatedLinks } from './links.ts'
+import { Measures } from './measures.ts'
+import type { Measured, PhaseName } from './measures.ts'
+import { SimulatedProcess } from './process.ts'
+import type { ProcessObserver } from './process.ts'
+import { between, pick, seededRandom } from './random.ts'
+import { planSchedule } from './schedule.ts'
+import type { Action, Plan } from './schedule.ts'
+import { SignalingRoom } from './signaling-room.ts'
+import type { NodeFactory } from './simulated-node.ts'
+import { Timeline } from './timeline.ts'
+import { describeEvent, describeInput, traceLine, TraceHash } from './trace.ts'
+
+export interface SimulationOptions {
+  readonly seed: number
+  /** Members when the room has formed; during the storm between half of it and a fifth more. */
+  readonly nodes: number
+  /** What to run: `createCoreNode` or a model. */
+  readonly create: NodeFactory
+  /** Default 31, as for users. */
+  readonly maxLinks?: number
+  /** Default: drawn from the seed, see `drawFaults`. */
+  readonly faults?: Faults
+  /** Over the defaults. Removal and tombstone times not given here are drawn from the seed. */
+  readonly tuning?: Partial<Tuning>
+  readonly limits?: Partial<Limits>
+  /** Virtual time of the phases, in ms. */
+  readonly idleMs?: number
+  readonly calmMs?: number
+  readonly stormMs?: number
+  /** Takes the trace as readable lines. */
+  readonly trace?: (line: string) => void
+}
+
+export interface SimulationResult {
+  readonly seed: number
+  readonly violations: readonly Violation[]
+  /** What was still different when the time for healing had passed; empty if all agreed. */
+  readonly differences: readonly string[]
+  readonly traceHash: string
+  readonly measured: Measured
+  /** Living processes at the end, for whoever wants to look closer. */
+  readonly processes: readonly SimulatedProcess[]
+}
+
+/** A room must have formed this long after its last member came. */
+const FORM_BOUND_MS = 45_000
+/** How often phases are measured and, where they wait for agreement, looked at. */
+const LOOK_EVERY_MS = 250
+/** Agreement must last this long to count. */
+const STEADY_MS = 3_000
+const HOUR_MS = 3_600_000
+
+/**
+ * How long after healing all must agree. A dead link is noticed after at most `silenceMaxMs`; an attempt under way may
+ * first have to fail (`linkTimeoutMs`), the next one waits at most `redialMaxMs`; two sides that do not know of each
+ * other meet through contacts within three healing rounds; then hashes are compared for a few status periods. A life
+ * that died in the storm is removed `removeAfterMs` after it was found unreachable; a member removed by mistake comes
+ * back by rebirth and one more round of the same.
+ */
+export function healBoundMs(tuning: Tuning, faults: Faults): number {
+  const meet = tuning.linkTimeoutMs + tuning.redialMaxMs + 3 * tuning.healIntervalMs
+  const compare = (tuning.quietPeriods + 2) * tuning.statusIntervalMs
+  return faults.silenceMaxMs + 2 * (meet + compare) + tuning.removeAfterMs
+}
+
+/** Runs one seed from beginning to end. */
+export function simulate(options: SimulationOptions): SimulationResult {
+  return new Simulation(options).run()
+}
+
+class Simulation implements ProcessObserver, Room {
+  readonly timeline = new Timeline()
+  readonly links: SimulatedLinks
+  readonly signaling: SignalingRoom
+  readonly invariants = new Invariants()
+  readonly measures = new Measures()
+  readonly observer = this
+  readonly #options: SimulationOptions
+  readonly #tuning: Tuning
+  readonly #limits: Limits
+  readonly #faults: Faults
+  readonly #plan: Plan
+  readonly #hash = new TraceHash()
+  readonly #present = new Map<number, SimulatedProcess>()
+  readonly #authorities = new Map<number, Identity>()
+  readonly #actions: ActionRunner
+  readonly #name = (text: string): string => this.#short(text)
+
+  constructor(options: SimulationOptions) {
+    const { seed, nodes } = options
+    this.#options = options
+    const random = seededRandom(seed, 'conditions')
+    this.#faults = options.faults ?? drawFaults(random)
+    this.#tuning = { ...DEFAULT_TUNING, ...drawTuning(random), ...options.tuning }
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    const { calmMs = 10_000, stormMs = 40_000 } = options
+    this.#plan = planSchedule({ seed, nodes, faults: this.#faults, tuning: this.#tuning, calmMs, stormMs })
+    const calmWeather = withoutFaults(this.#faults)
+    this.links = new SimulatedLinks(this.timeline, calmWeather, seed)
+    this.signaling = new SignalingRoom(this.timeline, calmWeather, seed)
+    this.#actions = new ActionRunner(this)
+  }
+
+  run(): SimulationResult {
+    const { idleMs = 10_000, calmMs = 10_000, stormMs = 40_000 } = this.#options
+    this.#enter('forming')
+    this.#perform(this.#plan.forming)
+    const lastJoin = this.#plan.forming.at(-1)?.at ?? 0
+    this.#pass(lastJoin)
+    this.measures.formedMs = this.#passUntilAgreed(FORM_BOUND_MS, 'every node comes up')
+    this.#enter('idle')
+    this.#pass(idleMs)
+    this.#enter('calm')
+    this.#perform(this.#plan.calm)
+    this.#pass(calmMs)
+    this.#enter('storm')
+    this.links.faults = this.signaling.faults = this.#faults
+    this.#perform(this.#plan.storm)
+    this.#pass(stormMs)
+    this.#enter('healing')
+    this.#heal()
+    const bound = healBoundMs(this.#tuning, this.#faults)
+    this.measures.healedMs = this.#passUntilAgreed(bound, 'M5 equal views after healing')
+    const left = this.differences(10)
+    for (const process of this.#present.values()) this.#hash.text(process.node.view.viewHash)
+    return {
+      seed: this.#options.seed,
+      violations: this.invariants.violations,
+      differences: left,
+      traceHash: this.#hash.hex,
+      measured: this.measures.result(),
+      processes: [...this.#present.values()],
+    }
+  }
+
+  // What actions ask of a room.
+
+  present(slot: number): SimulatedProcess | undefined {
+    return this.#present.get(slot)
+  }
+
+  join(slot: number): void {
+    const { seed, maxLinks = 31, create } = this.#options
+    const identity = this.#identity(slot)
+    const load = identity.loads++
+    const random = seededRandom(seed, 'process', slot, load)
+    const nodeId = createNodeId(identity.authority, ++identity.generation, random)
+    const node = create({
+      cluster: 'simulated',
+      nodeId,
+      authority: identity.authority,
+      process: randomProcessId(random),
+      browser: identity.browser,
+      meta: identity.meta,
+      visibility: 'visible',
+      random: seededRandom(seed, 'node', slot, load),
+      maxLinks,
+      tuning: this.#tuning,
+      limits: this.#limits,
+      contacts: identity.contacts,
+    })
+    const nextGeneration = () => ++identity.generation
+    const wallSkewMs = between(random, -HOUR_MS, HOUR_MS)
+    const authority = identity.authority
+    const process = new SimulatedProcess(
+      { slot, load, authority, node, wallSkewMs, random, nextGeneration },
+      this,
+    )
+    this.#present.set(slot, process)
+    this.note(process, `starts as ${nodeId}`)
+    process.start()
+  }
+
+  /** Takes the process out of the room's truth; it may still run on for its goodbye. */
+  depart(process: SimulatedProcess): void {
+    if (this.#present.get(process.slot) !== process) return
+    this.#present.delete(process.slot)
+    const identity = this.#identity(process.slot)
+    const known: NodeId[] = []
+    for (const { nodeId, status } of process.node.view.members()) {
+      if (status === 'up' && nodeId !== process.nodeId && known.length < 3) known.push(nodeId)
+    }
+    identity.contacts = known
+    this.measures.ended(process, this.timeline.now)
+  }
+
+  changed(process: SimulatedProcess, confirmable: boolean): void {
+    if (!process.alive || process.node.view.status !== 'up') return
+    this.measures.changed(process, confirmable, this.timeline.now, this.#present.values())
+  }
+
+  note(who: SimulatedProcess | undefined, text: string): void {
+    const { trace } = this.#options
+    if (trace) trace(traceLine(this.timeline.now, who?.label ?? '*', text))
+  }
+
+  // What processes tell.
+
+  before(process: SimulatedProcess, input: Input): void {
+    this.#hash.add(this.timeline.now, process.slot, input)
+    if (!this.#options.trace) return
+    const line = describeInput(input, this.#name)
+    if (line !== undefined) this.note(process, line)
+  }
+
+  sent(_process: SimulatedProcess, bytes: Uint8Array): void {
+    this.measures.sent(bytes.length)
+  }
+
+  event(process: SimulatedProcess, event: ClusterEvent): void {
+    if (this.#options.trace) this.note(process, describeEvent(event, this.#name))
+  }
+
+  after(process: SimulatedProcess): void {
+    const { now } = this.timeline
+    this.invariants.observe(process, now)
+    this.measures.observe(process, now)
+  }
+
+  failed(process: SimulatedProcess, input: Input, error: unknown): void {
+    const trouble = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    const what = `at input '${input.type}': ${trouble.split('\n').slice(0, 4).join(' | ')}`
+    this.invariants.report('the node never throws', this.timeline.now, process.label, what)
+    this.depart(process)
+  }
+
+  differences(limit: number): string[] {
+    return differences([...this.#present.values()], limit)
+  }
+
+  #enter(phase: PhaseName): void {
+    this.measures.enter(phase)
+    this.note(undefined, `--- ${phase}`)
+  }
+
+  #perform(actions: readonly Action[]): void {
+    for (const action of actions) {
+      this.timeline.after(action.at, () => {
+        this.#hash.text(action.type)
+        this.#actions.perform(action)
+      })
+    }
+  }
+
+  #pass(ms: number): void {
+    const end = this.timeline.now + ms
+    while (this.timeline.now < end) this.#look(Math.min(LOOK_EVERY_MS, end - this.timeline.now))
+  }
+
+  /** Returns how long it took; a violation if it took longer than `bound`. */
+  #passUntilAgreed(bound: number, invariant: 'every node comes up' | 'M5 equal views after healing'): number {
+    const start = this.timeline.now
+    let agreedAt = Infinity
+    while (this.timeline.now - start <= bound + STEADY_MS) {
+      const { now } = this.timeline
+      if (this.differences(1).length > 0) agreedAt = Infinity
+      else if (agreedAt === Infinity) agreedAt = now
+      if (now - agreedAt >= STEADY_MS) return agreedAt - start
+      this.#look(LOOK_EVERY_MS)
+    }
+    if (agreedAt - start <= bound) return agreedAt - start
+    const left =
+      this.differences(4)
+        .map((text) => this.#name(text))
+        .join('; ') || 'views keep changing'
+    const what = `no lasting agreement within ${Math.round(bound / 1_000)} s: ${left}`
+    this.invariants.report(invariant, this.timeline.now, '*', what)
+    return bound
+  }
+
+  #look(ms: number): void {
+    this.timeline.runUntil(this.timeline.now + ms)
+    this.measures.elapsed(ms / 1_000, this.#present.values())
+  }
+
+  #heal(): void {
+    this.links.faults = this.signaling.faults = withoutFaults(this.#faults)
+    this.links.endPartition()
+    this.signaling.unblock()
+    for (const process of this.#present.values()) {
+      process.throttleMs = 0
+      process.thaw()
+    }
+  }
+
+  #identity(slot: number): Identity {
+    let identity = this.#authorities.get(slot)
+    if (!identity) {
+      const random = seededRandom(this.#options.seed, 'identity', slot)
+      identity = newIdentity(random, slot)
+      this.#authorities.set(slot, identity)
+    }
+    return identity
+  }
+
+  /** NodeIds inside a text, replaced by the names of their processes. */
+  #short(text: string): string {
+    return text.replace(/[a-z2-7]{20}\.[0-9]+\.[a-z2-7]{10}/g, (nodeId) => this.invariants.name(nodeId))
+  }
+}
+
+/** What a tab keeps through reloads. */
+interface Identity {
+  readonly authority: Authority
+  readonly browser: string
+  readonly meta: string
+  generation: number
+  loads: number
+  contacts: readonly NodeId[]
+}
+
+/** About four tabs to a browser. */
+function newIdentity(random: Random, slot: number): Identity {
+  const authority = randomAuthority(random)
+  const browser = `browser${Math.floor(slot / 4)}${randomName(4, random)}`
+  return { authority, browser, meta: JSON.stringify({ slot }), generation: 0, loads: 0, contacts: [] }
+}
+
+/** Shorter than for users in most seeds, so that removal and forgetting happen within a run. */
+function drawTuning(random: Random): Partial<Tuning> {
+  return {
+    removeAfterMs: pick(random, [8_000, 15_000, 15_000, 60_000]),
+    tombstoneMs: pick(random, [20_000, 60_000, 600_000]),
+  }
+}

@@ -1,0 +1,85 @@
+/** What happened in a run: as a running hash, to compare two runs; and as lines, to read one. */
+import type { ClusterEvent, Input } from '../core/events.ts'
+
+/** FNV-1a with 32 bits over everything that is added, in order. Equal traces have equal hashes. */
+export class TraceHash {
+  #hash = 0x811c9dc5 | 0
+  #count = 0
+  readonly #float = new Float64Array(1)
+  readonly #words = new Uint32Array(this.#float.buffer)
+
+  /** Inputs so far. */
+  get count(): number {
+    return this.#count
+  }
+
+  get hex(): string {
+    return `${(this.#hash >>> 0).toString(16).padStart(8, '0')}-${this.#count}`
+  }
+
+  add(time: number, slot: number, input: Input): void {
+    this.#count++
+    this.#float[0] = time
+    this.#word(this.#words[0]!)
+    this.#word(this.#words[1]!)
+    this.#word(slot)
+    if (input.type === 'link-message') this.#bytes(input.linkId, input.bytes)
+    else this.#text(JSON.stringify(input))
+  }
+
+  text(text: string): void {
+    this.#text(text)
+  }
+
+  #bytes(linkId: number, bytes: Uint8Array): void {
+    this.#word(linkId)
+    let hash = this.#hash
+    for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+    this.#hash = hash
+  }
+
+  #text(text: string): void {
+    let hash = this.#hash
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+    this.#hash = hash
+  }
+
+  #word(word: number): void {
+    let hash = Math.imul(this.#hash ^ (word & 0xffff), 0x01000193)
+    hash = Math.imul(hash ^ (word >>> 16), 0x01000193)
+    this.#hash = hash ^ (hash >>> 15)
+  }
+}
+
+/** `   12.345 s  n7'1  text`: time, who, what. */
+export const traceLine = (time: number, who: string, text: string): string =>
+  `${(time / 1_000).toFixed(3).padStart(9)} s  ${who.padEnd(6)} ${text}`
+
+/** An event in one line, nodeIds cut to what tells them apart. */
+export function describeEvent(event: ClusterEvent, name: (nodeId: string) => string): string {
+  const { type, at: _, ...rest } = event
+  const parts = Object.entries(rest)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${typeof value === 'string' ? name(value) : JSON.stringify(value)}`)
+  return `${type} ${parts.join(' ')}`
+}
+
+/** An input in one line, or `undefined` where it is too common to read. */
+export function describeInput(input: Input, name: (nodeId: string) => string): string | undefined {
+  switch (input.type) {
+    case 'tick':
+    case 'link-message':
+    case 'link-signal':
+      return undefined
+    case 'signaling-message':
+      return `< signaling message from ${name(input.from)} (${input.data.length} characters)`
+    case 'signaling-up':
+    case 'signaling-contacts':
+      return `< ${input.type} ${input.contacts.map(name).join(' ')}`
+    case 'signaling-gone':
+    case 'reborn':
+      return `< ${input.type} ${name(input.nodeId)}`
+    default:
+      return `< ${JSON.stringify(input)}`
+  }
+}
