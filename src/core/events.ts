@@ -42,7 +42,12 @@ export type Input =
 
 /** Everything a node can ask of its driver. Outputs are executed in order. */
 export type Output =
-  | { readonly type: 'link-open'; readonly linkId: LinkId; readonly nodeId: NodeId; readonly initiator: boolean }
+  | {
+      readonly type: 'link-open'
+      readonly linkId: LinkId
+      readonly nodeId: NodeId
+      readonly initiator: boolean
+    }
   /** Hand `data` from the other end to the transport. */
   | { readonly type: 'link-signal'; readonly linkId: LinkId; readonly data: string }
   | { readonly type: 'link-send'; readonly linkId: LinkId; readonly bytes: Uint8Array }
@@ -63,7 +68,12 @@ interface EventHead {
 /** What a user is told. Every state change is one event, with its subject, reason and time. */
 export type ClusterEvent = EventHead &
   (
-    | { readonly type: 'status'; readonly from: ClusterStatus; readonly to: ClusterStatus; readonly reason: string }
+    | {
+        readonly type: 'status'
+        readonly from: ClusterStatus
+        readonly to: ClusterStatus
+        readonly reason: string
+      }
     | {
         readonly type: 'member-status'
         readonly nodeId: NodeId
@@ -76,7 +86,12 @@ export type ClusterEvent = EventHead &
     | { readonly type: 'member-visibility'; readonly nodeId: NodeId; readonly visibility: Visibility }
     | { readonly type: 'peer-state'; readonly nodeId: NodeId; readonly key: string }
     /** A newer life of the authority took the place of an older one. */
-    | { readonly type: 'superseded'; readonly authority: Authority; readonly old: NodeId; readonly by: NodeId }
+    | {
+        readonly type: 'superseded'
+        readonly authority: Authority
+        readonly old: NodeId
+        readonly by: NodeId
+      }
     /** Two lives of one authority met and the order of generations does not tell which is the newer. */
     | {
         readonly type: 'authority-conflict'
@@ -114,7 +129,8 @@ export type ClusterEvent = EventHead &
   )
 
 /** Why a handshake was refused. */
-export type RefusalCode = 'cluster-mismatch' | 'schema-mismatch' | 'authority-conflict' | 'removed' | 'table-full'
+export type RefusalCode =
+  'cluster-mismatch' | 'schema-mismatch' | 'authority-conflict' | 'removed' | 'table-full'
 
 /** An event without its time; the node stamps it on the way out. */
 export type EventBody = ClusterEvent extends infer E ? (E extends EventHead ? Omit<E, 'at'> : never) : never

@@ -1,8 +1,106 @@
-import type { Input, Output } from './events.ts'
-import type { Now } from './time.ts'
+/**
+ * NodeCore: the one door of the core. `handle` takes whatever happened and gives what is to be done; `nextDeadline`
+ * tells when to come back if nothing happens. It routes, and decides nothing: membership, gossip, overlay and failure
+ * do. No clock, no randomness, no platform: the simulator and a browser tab run the same bytes.
+ *
+ * Every input first runs what is due at `now`, so that a tab whose timers are throttled is driven by its messages.
+ */
+import type { Input, LinkId, Output } from './events.ts'
+import type { NodeId, ProcessId } from './identity/node-id.ts'
+import { Life } from './life.ts'
+import type { Visibility } from './membership/record.ts'
+import { Outbox } from './outbox.ts'
+import type { Now, Random } from './time.ts'
+import type { Limits, Tuning } from './tuning.ts'
 
-/** The shape of every machine in the core, and of the core itself. */
-export interface Machine {
-  handle(input: Input, now: Now): Output[]
-  nextDeadline(): number | undefined
+export interface NodeOptions {
+  readonly cluster: string
+  readonly nodeId: NodeId
+  readonly process: ProcessId
+  readonly browser: string
+  /** JSON text, or empty for none. */
+  readonly meta: string
+  readonly visibility: Visibility
+  readonly random: Random
+  /** Up to this many others form a full mesh with this member. */
+  readonly maxLinks: number
+  readonly tuning: Tuning
+  readonly limits: Limits
+}
+
+export class NodeCore {
+  readonly #options: NodeOptions
+  readonly #outbox = new Outbox()
+  #life: Life
+  #links = 0
+  #left = false
+
+  constructor(options: NodeOptions) {
+    this.#options = options
+    this.#life = this.#begin(options.nodeId, options.meta, options.visibility)
+  }
+
+  get nodeId(): NodeId {
+    return this.#life.table.own
+  }
+
+  get table() {
+    return this.#life.table
+  }
+
+  get status() {
+    return this.#life.status
+  }
+
+  get gossipState() {
+    return this.#life.gossip.convergence.state
+  }
+
+  get viewHash() {
+    return this.#life.gossip.convergence.viewHash
+  }
+
+  /** Time from this member's newest change of view to `confirmed`, in ms. */
+  get convergenceMs() {
+    return this.#life.gossip.convergence.durationMs
+  }
+
+  /** Established links, with the smoothed round trip in ms where it was measured. */
+  links(): readonly { readonly nodeId: NodeId; readonly rttMs?: number }[] {
+    return this.#life.establishedLinks()
+  }
+
+  /** What happened, and when. The outputs are to be executed in order. */
+  handle(input: Input, now: Now): Output[] {
+    this.#outbox.begin(now.wall)
+    if (!this.#left) {
+      this.#life.tick(now.mono)
+      if (input.type === 'reborn') this.#rebirth(input.nodeId, now)
+      else if (input.type !== 'tick') this.#life.handle(input, now.mono)
+      this.#life.settle(now.mono)
+      this.#left = this.#life.status === 'left'
+    }
+    return this.#outbox.take()
+  }
+
+  /** When `handle` wants to be called at the latest, on the monotonic clock; `undefined` for never. */
+  nextDeadline(): number | undefined {
+    return this.#left ? undefined : this.#life.nextDeadline()
+  }
+
+  #begin(nodeId: NodeId, meta: string, visibility: Visibility): Life {
+    const nextLinkId = (): LinkId => ++this.#links
+    return new Life({ ...this.#options, nodeId, meta, visibility, outbox: this.#outbox, nextLinkId })
+  }
+
+  /** The process goes on as another life, with what it had to say of itself. */
+  #rebirth(nodeId: NodeId, now: Now): void {
+    const old = this.#life
+    if (!old.isOver) return
+    const { meta, visibility, values } = old.legacy
+    this.#life = this.#begin(nodeId, meta, visibility)
+    this.#life.handle({ type: 'start' }, now.mono)
+    for (const [key, value] of values) this.#life.handle({ type: 'set-peer-state', key, value }, now.mono)
+    this.#outbox.event({ type: 'reborn', old: old.table.own, nodeId, reason: old.endReason })
+  }
 }

@@ -1,0 +1,73 @@
+/**
+ * When an unreachable life is removed for good.
+ *
+ * Only by a side that still sees more than half of the members that were live when the loss began (of two exact
+ * halves, the one with the lowest nodeId among them), or where the signaling server said that the socket is gone.
+ * So a partition of a minute does not make both halves reborn.
+ */
+import type { NodeId } from '../identity/node-id.ts'
+import type { MembershipTable, TableChange } from '../membership/table.ts'
+
+/** How often a removal that was not allowed is looked at again. */
+const RECHECK_MS = 5_000
+
+export class Removal {
+  readonly #table: MembershipTable
+  readonly #removeAfterMs: number
+  /** Due time of each unreachable member. */
+  readonly #due = new Map<NodeId, number>()
+  /** Who was live when the present loss began. */
+  #base: readonly NodeId[] = []
+  /** Who was live at the end of the last turn without a loss. */
+  #steady: readonly NodeId[] = []
+  #seenMembership = -1
+  readonly #gone = new Set<NodeId>()
+
+  constructor(table: MembershipTable, removeAfterMs: number) {
+    this.#table = table
+    this.#removeAfterMs = removeAfterMs
+  }
+
+  notice({ nodeId, before, after }: TableChange, now: number): void {
+    if (after === 'unreachable' && before !== 'unreachable') {
+      if (this.#due.size === 0) this.#base = [...new Set([...this.#steady, nodeId])].sort()
+      this.#due.set(nodeId, now + this.#removeAfterMs)
+    } else if (after !== 'unreachable') {
+      this.#due.delete(nodeId)
+      this.#gone.delete(nodeId)
+    }
+  }
+
+  /** The signaling server's word that this life's socket ended without goodbye. */
+  gone(nodeId: NodeId): void {
+    if (this.#table.get(nodeId)) this.#gone.add(nodeId)
+  }
+
+  /** Several may be lost in one turn: who was live is what was so before it. */
+  settle(): void {
+    if (this.#due.size > 0 || this.#seenMembership === this.#table.membershipRevision) return
+    this.#seenMembership = this.#table.membershipRevision
+    this.#steady = [...this.#table.live()]
+  }
+
+  tick(now: number): void {
+    for (const [nodeId, due] of this.#due) {
+      if (now < due) continue
+      if (this.#gone.has(nodeId) || this.#seesMost())
+        this.#table.remove(nodeId, now, 'unreachable for too long')
+      else this.#due.set(nodeId, now + RECHECK_MS)
+    }
+  }
+
+  nextDeadline(): number | undefined {
+    let next: number | undefined
+    for (const due of this.#due.values()) if (next === undefined || due < next) next = due
+    return next
+  }
+
+  #seesMost(): boolean {
+    const seen = this.#base.filter((nodeId) => this.#table.status(nodeId) === 'up').length
+    const half = this.#base.length / 2
+    return seen > half || (seen === half && this.#table.status(this.#base[0]!) === 'up')
+  }
+}

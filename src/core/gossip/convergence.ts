@@ -1,0 +1,104 @@
+/**
+ * Who is known to hold the view that this member holds.
+ *
+ * Each member publishes, with its view hash, a bitmap over that view's sorted live members: who is known to have
+ * published the same. Equal hashes mean equal views and so equal positions; their bitmaps are joined by OR. *All* is
+ * known without every member hearing every other.
+ */
+import type { GossipState } from '../events.ts'
+import { formatHash } from '../membership/hash.ts'
+import type { MembershipTable } from '../membership/table.ts'
+import type { Bitmap } from './bitmap.ts'
+import { createBitmap, hasBit, isFull, orInto, setBit, trim } from './bitmap.ts'
+
+/** What a neighbour last published. */
+export interface Published {
+  readonly viewHi: number
+  readonly viewLo: number
+  readonly bits: Bitmap
+  /** This member's own epoch when it arrived. */
+  readonly epoch: number
+}
+
+export class Convergence {
+  readonly #table: MembershipTable
+  /** Grows with every change of the own view. */
+  #epoch = 0
+  #hi = -1
+  #lo = -1
+  #bits: Bitmap = createBitmap(0)
+  #changedAt = 0
+  #state: GossipState = 'diffusing'
+  #durationMs: number | undefined
+
+  constructor(table: MembershipTable) {
+    this.#table = table
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  get bits(): Bitmap {
+    return this.#bits
+  }
+
+  get state(): GossipState {
+    return this.#state
+  }
+
+  /** Time from the newest change of the own view to `confirmed`, once it is. */
+  get durationMs(): number | undefined {
+    return this.#durationMs
+  }
+
+  get viewHash(): string {
+    return formatHash({ hi: this.#table.hash.viewHi, lo: this.#table.hash.viewLo })
+  }
+
+  /** Starts anew if the own view changed. Returns whether it did. */
+  notice(now: number, neighbours: Iterable<Published | undefined>): boolean {
+    const { viewHi, viewLo } = this.#table.hash
+    if (viewHi === this.#hi && viewLo === this.#lo) return false
+    this.#hi = viewHi
+    this.#lo = viewLo
+    this.#epoch++
+    this.#changedAt = now
+    this.#durationMs = undefined
+    this.#bits = createBitmap(this.#table.live().length)
+    const own = this.#table.liveIndex(this.#table.own)
+    if (own >= 0) setBit(this.#bits, own)
+    for (const published of neighbours) if (published) this.join(published)
+    return true
+  }
+
+  /** Whether a published hash is that of the own view. */
+  matches({ viewHi, viewLo }: { readonly viewHi: number; readonly viewLo: number }): boolean {
+    return viewHi === this.#hi && viewLo === this.#lo
+  }
+
+  /** Takes over who published the same view. Returns whether that was news. */
+  join(published: Published): boolean {
+    if (!this.matches(published) || published.bits.length !== this.#bits.length) return false
+    return orInto(this.#bits, trim(published.bits, this.#table.live().length))
+  }
+
+  /** Works out the state; `true` if it changed. */
+  settle(now: number, reconciling: boolean, neighbours: Iterable<[string, Published | undefined]>): boolean {
+    const before = this.#state
+    this.#state = reconciling ? 'reconciling' : this.#isConfirmed(neighbours) ? 'confirmed' : 'diffusing'
+    if (this.#state === 'confirmed') this.#durationMs ??= now - this.#changedAt
+    return before !== this.#state
+  }
+
+  #isConfirmed(neighbours: Iterable<[string, Published | undefined]>): boolean {
+    const live = this.#table.live().length
+    if (live === 0 || !isFull(this.#bits, live)) return false
+    for (const [nodeId, published] of neighbours) {
+      if (!published || published.epoch !== this.#epoch || this.matches(published)) continue
+      const at = this.#table.liveIndex(nodeId)
+      if (at >= 0 && hasBit(this.#bits, at)) return false
+    }
+    return true
+  }
+}

@@ -1,0 +1,390 @@
+/**
+ * Gossip: keeps the tables of all members equal.
+ *
+ * - *Eager*: a change is forwarded, after a few ms of gathering, to every neighbour that is not known to have it: not
+ *   to the one it came from, nor to those that one is linked to itself.
+ * - *Lazy*: status frames with hashes. A mismatch that outlives quiet periods starts a *sync*: bucket hashes, then the
+ *   digest of the differing buckets, then exactly the missing ranges, as in Scuttlebutt (van Renesse et al., 2008).
+ * - A range that starts after what is known here is a gap: the missing range is asked for at once.
+ */
+import type { LinkId } from '../events.ts'
+import type { NodeId } from '../identity/node-id.ts'
+import { compareNodeIds } from '../identity/node-id.ts'
+import type { LoggedChange } from '../membership/change-log.ts'
+import { LOCAL } from '../membership/change-log.ts'
+import {
+  ALL_BUCKETS,
+  chunkRanges,
+  compareDigest,
+  differingBuckets,
+  digestOf,
+  isEmptyMask,
+  rangeOf,
+  splitMask,
+} from '../membership/digest.ts'
+import type { Accusation } from '../membership/record.ts'
+import type { MembershipTable } from '../membership/table.ts'
+import type { Outbox } from '../outbox.ts'
+import type { Random } from '../time.ts'
+import type { Tuning } from '../tuning.ts'
+import { encodeFrame } from '../wire/codec.ts'
+import type { BucketMask, DigestEntry, Frame, MissingRange, OriginRange } from '../wire/frames.ts'
+import type { Bitmap } from './bitmap.ts'
+import { coveredBy } from './bitmap.ts'
+import type { Published } from './convergence.ts'
+import { Convergence } from './convergence.ts'
+
+/** Frames that members exchange once their handshake is done. */
+export type GossipFrame = Extract<Frame, { kind: 'buckets' | 'digest' | 'delta' | 'missing' | 'status' }>
+
+/** Tables up to this size say all they know in the handshake, which saves a round trip. */
+export const SMALL_TABLE = 16
+
+/** Deltas and digests are cut at about this many bytes, below one fragment. */
+const CHUNK_BYTES = 12 * 1024
+const CHUNK_ENTRIES = 200
+/** An unanswered sync or missing range no longer counts as being repaired after this long. */
+const REPAIR_PATIENCE_MS = 5_000
+/** Where tables never come to rest, a mismatch this many status periods long is looked into all the same. */
+const NOISY_PERIODS = 8
+
+interface Neighbour {
+  readonly linkId: LinkId
+  readonly nodeId: NodeId
+  /** It was told everything up to this revision of the log, or told where to find it. */
+  told: number
+  published: Published | undefined
+  content: number
+  /** What it was last sent. */
+  sentEpoch: number
+  sentBits: Bitmap | undefined
+  /** When the mismatch began, and since when neither side has changed. */
+  mismatchSince: number | undefined
+  quietSince: number
+  seenViewLo: number
+  seenContent: number
+  /** Until when an answer is awaited. */
+  repairUntil: number
+}
+
+export interface GossipOptions {
+  readonly table: MembershipTable
+  readonly outbox: Outbox
+  readonly random: Random
+  readonly tuning: Tuning
+  /** Others say this about the member itself. */
+  readonly onAccused: (accusation: Accusation, now: number) => void
+}
+
+export class Gossip {
+  readonly convergence: Convergence
+  readonly #table: MembershipTable
+  readonly #outbox: Outbox
+  readonly #random: Random
+  readonly #tuning: Tuning
+  readonly #onAccused: GossipOptions['onAccused']
+  readonly #neighbours = new Map<LinkId, Neighbour>()
+  #flushAt: number | undefined
+  #statusAt: number | undefined
+  #seenRevision = 0
+  /** Something that the gossip state depends on has changed. */
+  #dirty = true
+
+  constructor({ table, outbox, random, tuning, onAccused }: GossipOptions) {
+    this.#table = table
+    this.#outbox = outbox
+    this.#random = random
+    this.#tuning = tuning
+    this.#onAccused = onAccused
+    this.convergence = new Convergence(table)
+  }
+
+  /**
+   * A neighbour introduced itself and was accepted. Where it said all it knows, it gets exactly what it lacks; else
+   * the member with the lower nodeId says what it has in the buckets that differ.
+   */
+  introduced(
+    linkId: LinkId,
+    nodeId: NodeId,
+    hello: { readonly buckets: Uint32Array; readonly digest?: readonly DigestEntry[] | undefined },
+    saidAll: boolean,
+    now: number,
+  ): void {
+    const neighbour: Neighbour = {
+      linkId,
+      nodeId,
+      told: this.#table.log.revision,
+      published: undefined,
+      content: 0,
+      sentEpoch: -1,
+      sentBits: undefined,
+      mismatchSince: undefined,
+      quietSince: now,
+      seenViewLo: 0,
+      seenContent: 0,
+      repairUntil: 0,
+    }
+    this.#neighbours.set(linkId, neighbour)
+    if (hello.digest) this.#answerDigest(neighbour, ALL_BUCKETS, hello.digest, now)
+    else if (!saidAll && compareNodeIds(this.#table.own, nodeId) < 0)
+      this.#answerBuckets(neighbour, hello.buckets)
+    this.#flushAt ??= now + this.#tuning.gossipDebounceMs
+    this.#statusAt ??= now + this.#statusPeriod()
+  }
+
+  parted(linkId: LinkId): void {
+    this.#neighbours.delete(linkId)
+    this.#dirty = true
+    if (this.#neighbours.size === 0) this.#statusAt = undefined
+  }
+
+  receive(linkId: LinkId, frame: GossipFrame, now: number): void {
+    const neighbour = this.#neighbours.get(linkId)
+    if (!neighbour) return
+    switch (frame.kind) {
+      case 'delta':
+        return this.#onDelta(neighbour, frame.ranges, now)
+      case 'missing':
+        return this.#onMissing(neighbour, frame.ranges)
+      case 'buckets':
+        return this.#answerBuckets(neighbour, frame.buckets)
+      case 'digest':
+        this.#expectRepair(neighbour, 0)
+        return this.#answerDigest(neighbour, frame.mask, frame.entries, now)
+      case 'status':
+        return this.#onStatus(neighbour, frame, now)
+    }
+  }
+
+  /** Looks at what this turn changed in the table. To be called at the end of every turn. */
+  settle(now: number): void {
+    const { revision } = this.#table.log
+    if (revision !== this.#seenRevision) {
+      this.#seenRevision = revision
+      if (this.#neighbours.size === 0) this.#table.log.forget(revision)
+      else this.#flushAt ??= now + this.#tuning.gossipDebounceMs
+    }
+    if (this.convergence.notice(now, this.#publishedByNeighbours())) this.#dirty = true
+    if (!this.#dirty) return
+    this.#dirty = false
+    if (!this.convergence.settle(now, this.#isRepairing(now), this.#publishedByNode())) return
+    const { state, viewHash, durationMs } = this.convergence
+    const took = state === 'confirmed' && durationMs !== undefined ? { durationMs } : {}
+    this.#outbox.event({ type: 'convergence', state, viewHash, ...took })
+  }
+
+  tick(now: number): void {
+    if (this.#flushAt !== undefined && now >= this.#flushAt) this.flush(now)
+    if (this.#statusAt !== undefined && now >= this.#statusAt) {
+      for (const neighbour of this.#neighbours.values()) this.#sendStatus(neighbour)
+      this.#statusAt = now + this.#statusPeriod()
+    }
+    for (const neighbour of this.#neighbours.values()) {
+      if (neighbour.repairUntil > 0 && now >= neighbour.repairUntil) this.#expectRepair(neighbour, 0)
+    }
+  }
+
+  nextDeadline(): number | undefined {
+    let next = this.#flushAt ?? Infinity
+    if (this.#statusAt !== undefined) next = Math.min(next, this.#statusAt)
+    for (const { repairUntil } of this.#neighbours.values())
+      if (repairUntil > 0) next = Math.min(next, repairUntil)
+    return next === Infinity ? undefined : next
+  }
+
+  /** Sends every neighbour what it has not been told, at once. */
+  flush(now: number): void {
+    this.#flushAt = undefined
+    const { log } = this.#table
+    const encoded = new Map<string, Uint8Array[]>()
+    for (const neighbour of this.#neighbours.values()) {
+      const changes = log.since(neighbour.told)
+      neighbour.told = log.revision
+      if (!changes) this.#startSync(neighbour, now)
+      else if (changes.length > 0) this.#forward(neighbour, changes, encoded)
+      if (this.#lacksStatus(neighbour)) this.#sendStatus(neighbour)
+    }
+    log.forget(log.revision)
+  }
+
+  #onDelta(neighbour: Neighbour, ranges: readonly OriginRange[], now: number): void {
+    const missing: MissingRange[] = []
+    let refused: string | undefined
+    this.#expectRepair(neighbour, 0)
+    for (const range of ranges) {
+      const result = this.#table.apply(range, neighbour.linkId, now, 'gossip')
+      if (result.accused) this.#onAccused(result.accused, now)
+      refused ??= result.refused
+      if (result.missingFrom === undefined) continue
+      missing.push({ nodeId: range.nodeId, from: result.missingFrom })
+      const { nodeId, from } = range
+      this.#outbox.event({ type: 'gap', nodeId, known: result.missingFrom, from })
+    }
+    if (refused) this.#outbox.event({ type: 'frame-rejected', nodeId: neighbour.nodeId, reason: refused })
+    this.#ask(neighbour, missing, now)
+  }
+
+  #onMissing(neighbour: Neighbour, asked: readonly MissingRange[]): void {
+    const ranges: OriginRange[] = []
+    for (const { nodeId, from } of asked) {
+      const record = this.#table.get(nodeId)
+      if (record) ranges.push(rangeOf(record, from))
+    }
+    this.#send(neighbour, ranges)
+  }
+
+  #onStatus(neighbour: Neighbour, frame: Extract<Frame, { kind: 'status' }>, now: number): void {
+    const { viewHi, viewLo, content, published } = frame
+    const { convergence } = this
+    const before = neighbour.published
+    this.#dirty = true
+    neighbour.published = { viewHi, viewLo, bits: published, epoch: convergence.epoch }
+    const { hash } = this.#table
+    if (convergence.matches(frame) && content === hash.content) {
+      neighbour.mismatchSince = undefined
+    } else {
+      const same = before?.viewLo === viewLo && neighbour.content === content
+      const quiet = same && neighbour.seenViewLo === hash.viewLo && neighbour.seenContent === hash.content
+      if (neighbour.mismatchSince === undefined || !quiet) neighbour.quietSince = now
+      neighbour.mismatchSince ??= now
+      this.#considerSync(neighbour, now)
+    }
+    neighbour.content = content
+    neighbour.seenViewLo = hash.viewLo
+    neighbour.seenContent = hash.content
+    if (convergence.join(neighbour.published)) this.#flushAt ??= now + this.#tuning.gossipDebounceMs
+  }
+
+  /** One of both sides starts; the other only where the first did not, one period later. */
+  #considerSync(neighbour: Neighbour, now: number): void {
+    if (now < neighbour.repairUntil) return
+    const { statusIntervalMs, quietPeriods } = this.#tuning
+    const turn = compareNodeIds(this.#table.own, neighbour.nodeId) < 0 ? 0 : 1
+    // A status may come a quarter of a period early.
+    const periods = (since: number) => (now - since) / statusIntervalMs + 0.3 - turn
+    const noisy = neighbour.mismatchSince !== undefined && periods(neighbour.mismatchSince) >= NOISY_PERIODS
+    if (periods(neighbour.quietSince) < quietPeriods && !noisy) return
+    neighbour.mismatchSince = undefined
+    this.#startSync(neighbour, now)
+  }
+
+  #startSync(neighbour: Neighbour, now: number): void {
+    this.#expectRepair(neighbour, now + REPAIR_PATIENCE_MS)
+    this.#outbox.frame(neighbour.linkId, { kind: 'buckets', buckets: this.#table.hash.buckets })
+  }
+
+  #answerBuckets(neighbour: Neighbour, theirs: Uint32Array): void {
+    const mask = differingBuckets(this.#table.hash.buckets, theirs)
+    if (isEmptyMask(mask)) {
+      this.#outbox.frame(neighbour.linkId, { kind: 'digest', mask, entries: [] })
+      return
+    }
+    for (const part of splitMask(this.#table, mask, CHUNK_ENTRIES)) {
+      this.#outbox.frame(neighbour.linkId, {
+        kind: 'digest',
+        mask: part,
+        entries: digestOf(this.#table, part),
+      })
+    }
+  }
+
+  #answerDigest(neighbour: Neighbour, mask: BucketMask, entries: readonly DigestEntry[], now: number): void {
+    const { ranges, missing, ended } = compareDigest(this.#table, mask, entries)
+    for (const nodeId of ended) {
+      if (nodeId === this.#table.own) this.#onAccused({ rank: 'removed', incarnation: 0, observers: [] }, now)
+      else this.#table.remove(nodeId, now, 'its end was known to another member')
+    }
+    this.#send(neighbour, ranges)
+    this.#ask(neighbour, missing, now)
+  }
+
+  #ask(neighbour: Neighbour, missing: readonly MissingRange[], now: number): void {
+    if (missing.length === 0) return
+    this.#expectRepair(neighbour, now + REPAIR_PATIENCE_MS)
+    for (let i = 0; i < missing.length; i += CHUNK_ENTRIES) {
+      this.#outbox.frame(neighbour.linkId, { kind: 'missing', ranges: missing.slice(i, i + CHUNK_ENTRIES) })
+    }
+  }
+
+  #send(neighbour: Neighbour, ranges: readonly OriginRange[]): void {
+    for (const chunk of chunkRanges(ranges, CHUNK_BYTES)) {
+      this.#outbox.frame(neighbour.linkId, { kind: 'delta', ranges: chunk })
+    }
+  }
+
+  /** Neighbours that lack the same changes share one encoding. */
+  #forward(neighbour: Neighbour, changes: readonly LoggedChange[], encoded: Map<string, Uint8Array[]>): void {
+    const starts = new Map<NodeId, number>()
+    for (const change of changes) {
+      if (this.#isReached(neighbour, change)) continue
+      starts.set(change.nodeId, Math.min(change.from, starts.get(change.nodeId) ?? Infinity))
+    }
+    if (starts.size === 0) return
+    let key = ''
+    for (const [nodeId, from] of starts) key += `${nodeId}:${from} `
+    let frames = encoded.get(key)
+    if (!frames) {
+      const ranges: OriginRange[] = []
+      for (const [nodeId, from] of starts) {
+        const record = this.#table.get(nodeId)
+        if (record) ranges.push(rangeOf(record, from))
+      }
+      frames = chunkRanges(ranges, CHUNK_BYTES).map((chunk) => encodeFrame({ kind: 'delta', ranges: chunk }))
+      encoded.set(key, frames)
+    }
+    for (const frame of frames) this.#outbox.bytes(neighbour.linkId, frame)
+  }
+
+  /**
+   * Whether a change reaches the neighbour without us: it brought the change, or the member that brought it is linked
+   * to the neighbour and so tells it itself. Links are known with a delay; what this misses, a sync repairs.
+   */
+  #isReached(neighbour: Neighbour, { via, alsoVia }: LoggedChange): boolean {
+    if (via === LOCAL) return false
+    if (via === neighbour.linkId || alsoVia.has(neighbour.linkId)) return true
+    const bringer = this.#neighbours.get(via)
+    const short = this.#table.get(neighbour.nodeId)?.short
+    if (!bringer || short === undefined) return false
+    return this.#table.get(bringer.nodeId)?.links.has(short) ?? false
+  }
+
+  #lacksStatus(neighbour: Neighbour): boolean {
+    const { epoch, bits } = this.convergence
+    if (neighbour.sentEpoch !== epoch) return true
+    const { published } = neighbour
+    const theirs = published && this.convergence.matches(published) ? published.bits : undefined
+    if (coveredBy(bits, theirs, neighbour.sentBits)) return false
+    const links = this.#table.get(neighbour.nodeId)?.links.size ?? 0
+    return links < this.#table.live().length - 1
+  }
+
+  #sendStatus(neighbour: Neighbour): void {
+    const { epoch, bits } = this.convergence
+    neighbour.sentEpoch = epoch
+    neighbour.sentBits = bits.slice()
+    const { viewHi, viewLo, content } = this.#table.hash
+    this.#outbox.frame(neighbour.linkId, { kind: 'status', viewHi, viewLo, content, published: bits })
+  }
+
+  #expectRepair(neighbour: Neighbour, until: number): void {
+    neighbour.repairUntil = until
+    this.#dirty = true
+  }
+
+  #statusPeriod(): number {
+    return this.#tuning.statusIntervalMs * (0.75 + this.#random() / 2)
+  }
+
+  #isRepairing(now: number): boolean {
+    for (const { repairUntil } of this.#neighbours.values()) if (repairUntil > now) return true
+    return false
+  }
+
+  *#publishedByNeighbours(): IterableIterator<Published | undefined> {
+    for (const { published } of this.#neighbours.values()) yield published
+  }
+
+  *#publishedByNode(): IterableIterator<[string, Published | undefined]> {
+    for (const { nodeId, published } of this.#neighbours.values()) yield [nodeId, published]
+  }
+}

@@ -1,0 +1,70 @@
+/** Gathers what one `handle` gives: outputs in order, and the frames of each link joined into few messages. */
+import type { EventBody, LinkId, Output } from './events.ts'
+import { encodeFrame, encodeMessage, MAX_FRAME } from './wire/codec.ts'
+import type { Frame } from './wire/frames.ts'
+
+export class Outbox {
+  #outputs: Output[] = []
+  readonly #frames = new Map<LinkId, Uint8Array[]>()
+  #wall = 0
+
+  /** Events of this turn carry this time. */
+  begin(wall: number): void {
+    this.#wall = wall
+  }
+
+  push(output: Output): void {
+    this.#outputs.push(output)
+  }
+
+  event(body: EventBody): void {
+    this.#outputs.push({ type: 'event', event: { at: this.#wall, ...body } })
+  }
+
+  frame(linkId: LinkId, frame: Frame): void {
+    this.bytes(linkId, encodeFrame(frame))
+  }
+
+  /** A frame that is encoded already, for example for several links. */
+  bytes(linkId: LinkId, encoded: Uint8Array): void {
+    const waiting = this.#frames.get(linkId)
+    if (waiting) waiting.push(encoded)
+    else this.#frames.set(linkId, [encoded])
+  }
+
+  /** Sends what waits for the link, then closes it. */
+  close(linkId: LinkId, reason: string): void {
+    this.#flush(linkId, this.#frames.get(linkId))
+    this.#frames.delete(linkId)
+    this.#outputs.push({ type: 'link-close', linkId, reason })
+  }
+
+  /** The link is gone: what waits for it can no longer be sent. */
+  drop(linkId: LinkId): void {
+    this.#frames.delete(linkId)
+  }
+
+  take(): Output[] {
+    for (const [linkId, frames] of this.#frames) this.#flush(linkId, frames)
+    this.#frames.clear()
+    const outputs = this.#outputs
+    this.#outputs = []
+    return outputs
+  }
+
+  #flush(linkId: LinkId, frames: readonly Uint8Array[] | undefined): void {
+    if (!frames) return
+    let message: Uint8Array[] = []
+    let size = 0
+    for (const frame of frames) {
+      if (size > 0 && size + frame.length > MAX_FRAME) {
+        this.#outputs.push({ type: 'link-send', linkId, bytes: encodeMessage(message) })
+        message = []
+        size = 0
+      }
+      message.push(frame)
+      size += frame.length + 3
+    }
+    if (message.length > 0) this.#outputs.push({ type: 'link-send', linkId, bytes: encodeMessage(message) })
+  }
+}

@@ -1,0 +1,403 @@
+/**
+ * Mesh: which links exist, and the way from wanting one to having one.
+ *
+ * A pair has one initiator: the member with the lower nodeId. The other waits a while before it tries as well, and a
+ * newcomer dials its contacts at once, since they do not know of it. Where two offers cross, the lower nodeId's wins.
+ * Attempts have a deadline; failed and lost links are dialled again with full jitter (Brooker, AWS Architecture Blog,
+ * 2015).
+ */
+import type { LinkId } from '../events.ts'
+import type { NodeId } from '../identity/node-id.ts'
+import { compareNodeIds, randomName } from '../identity/node-id.ts'
+import type { MembershipTable } from '../membership/table.ts'
+import type { Outbox } from '../outbox.ts'
+import type { Random } from '../time.ts'
+import type { Tuning } from '../tuning.ts'
+import type { SignalEnvelope } from './signal-envelope.ts'
+import { decodeSignal, encodeSignal } from './signal-envelope.ts'
+import { linkTargets } from './targets.ts'
+
+/** `connecting`: the transport is at work. `open`: the channel is, the handshake runs. `established`: both accepted. */
+export type LinkPhase = 'connecting' | 'open' | 'established'
+
+export interface MeshLink {
+  readonly linkId: LinkId
+  readonly nodeId: NodeId
+  readonly initiator: boolean
+  readonly session: string
+  readonly startedAt: number
+  phase: LinkPhase
+  /** The other side was let in: its record is in the table. */
+  introduced: boolean
+  sent: number
+  readonly seen: Set<number>
+}
+
+export interface MeshOptions {
+  readonly table: MembershipTable
+  readonly outbox: Outbox
+  readonly random: Random
+  readonly tuning: Tuning
+  readonly maxLinks: number
+  /** Gives a LinkId that was never used in this process. */
+  readonly nextLinkId: () => LinkId
+  /** A link has ended, whoever ended it; `replaced` if a newer one to the same member takes its place at once. */
+  readonly onEnded: (link: MeshLink, reason: string, replaced: boolean, now: number) => void
+}
+
+interface Redial {
+  failures: number
+  notBefore: number
+}
+
+/** The higher nodeId of a pair leaves the dialling to the lower one for this long. */
+const PATIENCE_MS = 2_000
+/** Links accepted beyond `maxLinks`, so that newcomers find a way in. */
+const SLACK = 32
+/**
+ * A link on which a last word was sent is closed this much later, unless the other end closes it: closing at once
+ * drops what is still buffered.
+ */
+const LINGER_MS = 1_000
+/** A contact that failed this often is no longer dialled for the signaling server's sake. */
+const CONTACT_TRIES = 6
+/** Ended sessions are remembered, because signaling may deliver twice. */
+const REMEMBERED_SESSIONS = 256
+
+export class Mesh {
+  readonly #table: MembershipTable
+  readonly #outbox: Outbox
+  readonly #random: Random
+  readonly #tuning: Tuning
+  readonly #maxLinks: number
+  readonly #nextLinkId: () => LinkId
+  readonly #onEnded: MeshOptions['onEnded']
+  readonly #links = new Map<LinkId, MeshLink>()
+  readonly #byNode = new Map<NodeId, MeshLink>()
+  readonly #bySession = new Map<string, MeshLink>()
+  readonly #endedSessions = new Set<string>()
+  /** Links that are over but for their last word, and when each is closed. */
+  readonly #lingering = new Map<LinkId, number>()
+  /** Members named by the signaling server, to be dialled whether the table knows them or not. */
+  readonly #contacts = new Set<NodeId>()
+  readonly #redials = new Map<NodeId, Redial>()
+  readonly #wantedSince = new Map<NodeId, number>()
+  #signalingUp = false
+  #establishedCount = 0
+  #seenMembership = -1
+  /** Targets without a link. */
+  #unlinked: NodeId[] = []
+  #stale = true
+  #dialAt: number | undefined
+
+  constructor({ table, outbox, random, tuning, maxLinks, nextLinkId, onEnded }: MeshOptions) {
+    this.#table = table
+    this.#outbox = outbox
+    this.#random = random
+    this.#tuning = tuning
+    this.#maxLinks = maxLinks
+    this.#nextLinkId = nextLinkId
+    this.#onEnded = onEnded
+  }
+
+  get establishedCount(): number {
+    return this.#establishedCount
+  }
+
+  /** Contacts that may still let this member in. */
+  get openContacts(): number {
+    return this.#contacts.size
+  }
+
+  links(): IterableIterator<MeshLink> {
+    return this.#links.values()
+  }
+
+  get(linkId: LinkId): MeshLink | undefined {
+    return this.#links.get(linkId)
+  }
+
+  linkTo(nodeId: NodeId): MeshLink | undefined {
+    return this.#byNode.get(nodeId)
+  }
+
+  failuresOf(nodeId: NodeId): number {
+    return this.#redials.get(nodeId)?.failures ?? 0
+  }
+
+  signalingUp(): void {
+    this.#signalingUp = true
+    this.#stale = true
+  }
+
+  signalingDown(): void {
+    this.#signalingUp = false
+    this.#stale = true
+  }
+
+  /** Members to be dialled at once: contacts of a newcomer, or strangers and lost ones met while healing. */
+  addContacts(nodeIds: readonly NodeId[]): void {
+    for (const nodeId of nodeIds) {
+      if (nodeId === this.#table.own || this.#byNode.has(nodeId)) continue
+      if (this.#table.status(nodeId) !== 'up') this.#contacts.add(nodeId)
+    }
+    this.#stale = true
+  }
+
+  /** A contact is not to be had. */
+  dropContact(nodeId: NodeId): void {
+    if (this.#contacts.delete(nodeId)) this.#stale = true
+  }
+
+  /** The transport of a link has something for its other end. */
+  sendSignal(linkId: LinkId, data: string): void {
+    const link = this.#links.get(linkId)
+    if (link) this.#signal(link, { data })
+  }
+
+  onSignal(from: NodeId, text: string, now: number): void {
+    const envelope = decodeSignal(text)
+    if (!envelope) {
+      this.#outbox.event({ type: 'frame-rejected', nodeId: from, reason: 'signaling message is malformed' })
+      return
+    }
+    const key = sessionKey(from, envelope.session)
+    const link = this.#bySession.get(key)
+    if (link) return this.#onSessionSignal(link, envelope, now)
+    const isOffer = envelope.sequence === 0 && envelope.data !== undefined
+    if (isOffer && !this.#endedSessions.has(key)) this.#onOffer(from, envelope, now)
+  }
+
+  opened(linkId: LinkId): MeshLink | undefined {
+    const link = this.#links.get(linkId)
+    if (!link || link.phase !== 'connecting') return undefined
+    link.phase = 'open'
+    this.#stale = true
+    return link
+  }
+
+  introduced(linkId: LinkId): void {
+    const link = this.#links.get(linkId)
+    if (link) link.introduced = true
+  }
+
+  established(linkId: LinkId, now: number): void {
+    const link = this.#links.get(linkId)
+    if (!link || link.phase === 'established') return
+    link.phase = 'established'
+    this.#establishedCount++
+    this.#redials.delete(link.nodeId)
+    this.#contacts.delete(link.nodeId)
+    this.#outbox.event({ type: 'link-opened', nodeId: link.nodeId, durationMs: now - link.startedAt })
+  }
+
+  /** The transport reports the end of a link. */
+  closed(linkId: LinkId, reason: string, now: number): void {
+    this.#lingering.delete(linkId)
+    const link = this.#links.get(linkId)
+    if (!link) return
+    this.#outbox.drop(linkId)
+    this.#end(link, reason, false, now)
+  }
+
+  /** Ends a link from this side, at once. */
+  close(linkId: LinkId, reason: string, now: number): void {
+    const link = this.#links.get(linkId)
+    if (link) this.#close(link, reason, false, now)
+  }
+
+  /** Ends a link, but lets the other side close it, so that what was sent last arrives. */
+  linger(linkId: LinkId, reason: string, now: number): void {
+    const link = this.#links.get(linkId)
+    if (!link) return
+    this.#lingering.set(linkId, now + LINGER_MS)
+    this.#end(link, reason, false, now)
+  }
+
+  /** Ends every link at once. */
+  closeAll(reason: string, now: number): void {
+    for (const link of this.#links.values()) this.#close(link, reason, false, now)
+    for (const linkId of this.#lingering.keys()) this.#outbox.close(linkId, reason)
+    this.#lingering.clear()
+  }
+
+  tick(now: number): void {
+    for (const link of this.#links.values()) {
+      if (link.phase !== 'established' && now >= this.#deadlineOf(link)) {
+        this.#giveUp(link, `no link within ${this.#tuning.linkTimeoutMs} ms`, now)
+      }
+    }
+    for (const [linkId, due] of this.#lingering) {
+      if (now < due) continue
+      this.#lingering.delete(linkId)
+      this.#outbox.close(linkId, 'over')
+    }
+    if (this.#dialAt !== undefined && now >= this.#dialAt) this.#stale = true
+  }
+
+  /** Dials what is wanted and due. To be called at the end of every turn. */
+  settle(now: number): void {
+    if (!this.#stale && this.#seenMembership === this.#table.membershipRevision) return
+    this.#stale = false
+    if (this.#seenMembership !== this.#table.membershipRevision) this.#forgetRemoved()
+    this.#seenMembership = this.#table.membershipRevision
+    this.#findUnlinked(now)
+    this.#dialDue(now)
+    this.#stale = false
+  }
+
+  nextDeadline(): number | undefined {
+    let next = this.#dialAt ?? Infinity
+    for (const link of this.#links.values()) {
+      if (link.phase !== 'established') next = Math.min(next, this.#deadlineOf(link))
+    }
+    for (const due of this.#lingering.values()) next = Math.min(next, due)
+    return next === Infinity ? undefined : next
+  }
+
+  #onSessionSignal(link: MeshLink, envelope: SignalEnvelope, now: number): void {
+    if (link.seen.has(envelope.sequence)) return
+    link.seen.add(envelope.sequence)
+    if (envelope.ended !== undefined) {
+      if (link.phase !== 'established') this.close(link.linkId, `refused: ${envelope.ended}`, now)
+    } else if (envelope.data !== undefined) {
+      this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: envelope.data })
+    }
+  }
+
+  #onOffer(from: NodeId, { session, data }: SignalEnvelope, now: number): void {
+    const known = this.#byNode.get(from)
+    if (known?.phase === 'connecting' && known.initiator && compareNodeIds(this.#table.own, from) < 0) return
+    if (!known && this.#links.size >= this.#maxLinks + SLACK) {
+      const full = encodeSignal({ session, sequence: 0, ended: 'no room for another link' })
+      this.#outbox.push({ type: 'signaling-send', to: from, data: full })
+      return
+    }
+    // Whoever offers anew has lost the link that was there, or wins the glare.
+    if (known) this.#close(known, 'replaced by a newer attempt', true, now)
+    const link = this.#open(from, session, false, now)
+    link.introduced = known?.introduced ?? false
+    link.seen.add(0)
+    this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: data! })
+  }
+
+  #dial(nodeId: NodeId, now: number): void {
+    this.#open(nodeId, randomName(8, this.#random), true, now)
+  }
+
+  #open(nodeId: NodeId, session: string, initiator: boolean, now: number): MeshLink {
+    const link: MeshLink = {
+      linkId: this.#nextLinkId(),
+      nodeId,
+      initiator,
+      session,
+      startedAt: now,
+      phase: 'connecting',
+      introduced: false,
+      sent: 0,
+      seen: new Set(),
+    }
+    this.#links.set(link.linkId, link)
+    this.#byNode.set(nodeId, link)
+    this.#bySession.set(sessionKey(nodeId, session), link)
+    this.#stale = true
+    this.#outbox.push({ type: 'link-open', linkId: link.linkId, nodeId, initiator })
+    return link
+  }
+
+  #signal(link: MeshLink, content: { data: string } | { ended: string }): void {
+    const data = encodeSignal({ session: link.session, sequence: link.sent++, ...content })
+    this.#outbox.push({ type: 'signaling-send', to: link.nodeId, data })
+  }
+
+  #giveUp(link: MeshLink, reason: string, now: number): void {
+    this.#signal(link, { ended: reason })
+    this.close(link.linkId, reason, now)
+  }
+
+  #close(link: MeshLink, reason: string, replaced: boolean, now: number): void {
+    this.#outbox.close(link.linkId, reason)
+    this.#end(link, reason, replaced, now)
+  }
+
+  #end(link: MeshLink, reason: string, replaced: boolean, now: number): void {
+    const { linkId, nodeId, phase } = link
+    this.#links.delete(linkId)
+    if (this.#byNode.get(nodeId) === link) this.#byNode.delete(nodeId)
+    const key = sessionKey(nodeId, link.session)
+    this.#bySession.delete(key)
+    this.#rememberEnded(key)
+    this.#stale = true
+    if (phase === 'established') {
+      this.#establishedCount--
+      this.#redials.set(nodeId, { failures: 0, notBefore: now + this.#random() * this.#tuning.redialMinMs })
+      this.#wantedSince.delete(nodeId)
+      this.#outbox.event({ type: 'link-closed', nodeId, reason })
+    } else if (!replaced) {
+      const failures = this.failuresOf(nodeId) + 1
+      const { redialMinMs, redialMaxMs } = this.#tuning
+      const pause = Math.min(redialMaxMs, redialMinMs * 2 ** failures) * (0.5 + this.#random() / 2)
+      this.#redials.set(nodeId, { failures, notBefore: now + pause })
+      if (failures >= CONTACT_TRIES && this.#establishedCount > 0) this.#contacts.delete(nodeId)
+      this.#outbox.event({ type: 'link-failed', nodeId, reason })
+    }
+    this.#onEnded(link, reason, replaced, now)
+  }
+
+  #rememberEnded(key: string): void {
+    this.#endedSessions.add(key)
+    if (this.#endedSessions.size > REMEMBERED_SESSIONS) {
+      this.#endedSessions.delete(this.#endedSessions.values().next().value!)
+    }
+  }
+
+  #forgetRemoved(): void {
+    for (const known of [this.#redials, this.#wantedSince]) {
+      for (const nodeId of known.keys()) {
+        if (this.#table.status(nodeId) === 'removed' && !this.#contacts.has(nodeId)) known.delete(nodeId)
+      }
+    }
+  }
+
+  #findUnlinked(now: number): void {
+    this.#unlinked = [...this.#contacts]
+    for (const nodeId of linkTargets(this.#table, this.#maxLinks)) {
+      if (!this.#contacts.has(nodeId)) this.#unlinked.push(nodeId)
+    }
+    this.#unlinked = this.#unlinked.filter((nodeId) => !this.#byNode.has(nodeId))
+    for (const nodeId of this.#unlinked)
+      if (!this.#wantedSince.has(nodeId)) this.#wantedSince.set(nodeId, now)
+  }
+
+  #dialDue(now: number): void {
+    this.#dialAt = undefined
+    if (!this.#signalingUp) return
+    let dialling = 0
+    for (const link of this.#links.values()) if (link.phase === 'connecting' && link.initiator) dialling++
+    let next = Infinity
+    for (const nodeId of this.#unlinked) {
+      const due = this.#dueAt(nodeId)
+      if (due > now) {
+        next = Math.min(next, due)
+      } else if (dialling < this.#tuning.maxDials) {
+        dialling++
+        this.#dial(nodeId, now)
+      }
+      // Whoever finds no place now is looked at again when an attempt ends.
+    }
+    if (next !== Infinity) this.#dialAt = next
+  }
+
+  #dueAt(nodeId: NodeId): number {
+    const notBefore = this.#redials.get(nodeId)?.notBefore ?? 0
+    const isInitiator = this.#contacts.has(nodeId) || compareNodeIds(this.#table.own, nodeId) < 0
+    const patience = isInitiator ? 0 : (this.#wantedSince.get(nodeId) ?? 0) + PATIENCE_MS
+    return Math.max(notBefore, patience)
+  }
+
+  #deadlineOf(link: MeshLink): number {
+    return link.startedAt + this.#tuning.linkTimeoutMs
+  }
+}
+
+const sessionKey = (nodeId: NodeId, session: string): string => `${nodeId}/${session}`

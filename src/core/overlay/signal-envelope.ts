@@ -1,0 +1,44 @@
+/**
+ * What two members say to each other, by signaling, to set up one link: JSON text, opaque to whoever carries it.
+ * `session` is chosen by the initiator, `sequence` counts each side's messages from 0.
+ */
+export interface SignalEnvelope {
+  readonly session: string
+  readonly sequence: number
+  /** From transport to transport. */
+  readonly data?: string
+  /** The attempt is refused or given up, with the reason. */
+  readonly ended?: string
+}
+
+const MAX_DATA = 48 * 1024
+const MAX_SEQUENCE = 1_000
+
+export const encodeSignal = ({ session, sequence, data, ended }: SignalEnvelope): string =>
+  JSON.stringify({ s: session, q: sequence, d: data, x: ended })
+
+/** Total: `undefined` for whatever is no envelope. */
+export function decodeSignal(text: string): SignalEnvelope | undefined {
+  if (text.length > MAX_DATA + 256) return undefined
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null) return undefined
+  const { s: session, q: sequence, d: data, x: ended } = value as Record<string, unknown>
+  if (typeof session !== 'string' || !/^[a-z2-7]{8}$/.test(session)) return undefined
+  if (
+    typeof sequence !== 'number' ||
+    !Number.isInteger(sequence) ||
+    sequence < 0 ||
+    sequence > MAX_SEQUENCE
+  ) {
+    return undefined
+  }
+  if (typeof data === 'string' && ended === undefined) return { session, sequence, data }
+  if (typeof ended === 'string' && data === undefined)
+    return { session, sequence, ended: ended.slice(0, 200) }
+  return undefined
+}

@@ -1,0 +1,99 @@
+/**
+ * Bytes of frames. One message on a link is a sequence of frames, each with its length before it:
+ *
+ *     message = { varint length, frame }+          at most MAX_MESSAGE bytes
+ *     frame   = byte version, byte kind, byte flags, [ route ], body
+ *     route   = text origin, text destination, byte ttl          present if flags & 1
+ *
+ * `decodeMessage` is total: it never throws, it names what is wrong, and gives nothing of a message with a fault.
+ */
+import { isNodeId } from '../identity/node-id.ts'
+import { readBody } from './decode.ts'
+import { writeBody } from './encode.ts'
+import type { Envelope, Frame, RouteHeader } from './frames.ts'
+import { WIRE_MAX, WIRE_MIN } from './frames.ts'
+import { KIND_OF, kindName } from './kinds.ts'
+import { Reader } from './reader.ts'
+import { Writer } from './writer.ts'
+
+/** Largest message on a link, in bytes. */
+export const MAX_MESSAGE = 64 * 1024
+/** Machines cut what they send so that a frame stays below this: one SCTP-friendly fragment. */
+export const MAX_FRAME = 16 * 1024
+/** Highest number of links a routed frame may cross. */
+export const MAX_TTL = 32
+
+const ROUTED = 1
+
+export type Decoded =
+  | { readonly ok: true; readonly envelopes: readonly Envelope[] }
+  | { readonly ok: false; readonly reason: string }
+
+const scratch = new Writer(1024)
+
+/** The bytes of one frame. The same frame for many links is encoded once. */
+export function encodeFrame(frame: Frame, route?: RouteHeader): Uint8Array {
+  scratch
+    .reset()
+    .byte(WIRE_MAX)
+    .byte(KIND_OF[frame.kind])
+    .byte(route ? ROUTED : 0)
+  if (route) scratch.text(route.origin).text(route.destination).byte(route.ttl)
+  writeBody(scratch, frame)
+  return scratch.take()
+}
+
+/** Joins encoded frames into one message. */
+export function encodeMessage(frames: readonly Uint8Array[]): Uint8Array {
+  scratch.reset()
+  for (const frame of frames) scratch.blob(frame)
+  return scratch.take()
+}
+
+export function decodeMessage(bytes: Uint8Array): Decoded {
+  if (bytes.length === 0) return { ok: false, reason: 'message is empty' }
+  if (bytes.length > MAX_MESSAGE) {
+    return { ok: false, reason: `message has ${bytes.length} bytes, over its limit of ${MAX_MESSAGE}` }
+  }
+  const reader = new Reader(bytes)
+  const envelopes: Envelope[] = []
+  while (!reader.done) {
+    const length = reader.varint('frame length', MAX_MESSAGE)
+    if (!reader.problem && length > reader.remaining) reader.fail('frame is cut short')
+    if (reader.problem) return { ok: false, reason: reader.problem }
+    const section = reader.section(length)
+    const envelope = readFrame(section)
+    if (!envelope || section.problem) return { ok: false, reason: section.problem ?? 'frame is invalid' }
+    envelopes.push(envelope)
+  }
+  return { ok: true, envelopes }
+}
+
+function readFrame(reader: Reader): Envelope | undefined {
+  const version = reader.byte('wire version')
+  const kind = kindName(reader.byte('frame kind'))
+  const flags = reader.byte('frame flags')
+  if (reader.problem) return undefined
+  if (!kind) return (reader.fail('frame kind is unknown'), undefined)
+  const speaksOther = version < WIRE_MIN || version > WIRE_MAX
+  if (speaksOther && kind !== 'hello' && kind !== 'refuse') {
+    return (
+      reader.fail(`wire version ${version} is not spoken here (${WIRE_MIN} to ${WIRE_MAX} are)`),
+      undefined
+    )
+  }
+  if (flags > ROUTED) return (reader.fail(`frame flags ${flags} are unknown`), undefined)
+  const route = flags & ROUTED ? readRoute(reader) : undefined
+  const frame = readBody(reader, kind)
+  if (!reader.problem && !reader.done) reader.fail(`${kind} has ${reader.remaining} bytes too many`)
+  return reader.problem || !frame ? undefined : route ? { route, frame } : { frame }
+}
+
+function readRoute(reader: Reader): RouteHeader {
+  const origin = reader.text('route origin', 64)
+  const destination = reader.text('route destination', 64)
+  const ttl = reader.byte('route ttl')
+  if (!reader.problem && !(isNodeId(origin) && isNodeId(destination))) reader.fail('route names no nodeId')
+  if (ttl > MAX_TTL) reader.fail(`route ttl is ${ttl}, over its limit of ${MAX_TTL}`)
+  return { origin, destination, ttl }
+}

@@ -1,0 +1,108 @@
+/** The frames that members exchange over links, as the machines see them; `codec.ts` has their bytes. */
+import type { RefusalCode } from '../events.ts'
+import type { NodeId } from '../identity/node-id.ts'
+import type { Accusation, AccusationRank, SelfRegister } from '../membership/record.ts'
+
+/** Wire versions this build speaks, oldest and newest. */
+export const WIRE_MIN = 1
+export const WIRE_MAX = 1
+
+/** Digests and sync are cut into this many buckets by the hash of the nodeId. */
+export const BUCKETS = 64
+
+/** One value an origin publishes under one key; no value is a tombstone. */
+export interface StateEntry {
+  readonly key: string
+  /** The origin's version at which it was written. */
+  readonly version: number
+  readonly value: string | undefined
+}
+
+/**
+ * The changes of one origin in the range `(from, to]`, and what others say of it.
+ * From 0 it is the whole: entries that are not in it do not exist.
+ */
+export interface OriginRange {
+  readonly nodeId: NodeId
+  readonly from: number
+  readonly to: number
+  /** Tombstones up to this version are forgotten: whoever knows less needs the whole. */
+  readonly floor: number
+  readonly self?: SelfRegister | undefined
+  readonly entries: readonly StateEntry[]
+  readonly accusation?: Accusation | undefined
+}
+
+export type MembershipDelta = readonly OriginRange[]
+
+/** What a member knows of one origin, short enough to compare. */
+export interface DigestEntry {
+  readonly nodeId: NodeId
+  readonly counter: number
+  readonly accusation?: AccusationSummary | undefined
+}
+
+export interface AccusationSummary {
+  readonly incarnation: number
+  readonly rank: AccusationRank
+  readonly observers: number
+}
+
+/** Which buckets a digest covers: bit i of the two words. */
+export interface BucketMask {
+  readonly low: number
+  readonly high: number
+}
+
+export interface MissingRange {
+  readonly nodeId: NodeId
+  /** The asker knows the origin up to here. */
+  readonly from: number
+}
+
+export type Frame =
+  /** First frame of each side. Its head never changes, so that any two versions can refuse each other clearly. */
+  | {
+      readonly kind: 'hello'
+      readonly minVersion: number
+      readonly maxVersion: number
+      readonly cluster: string
+      readonly nodeId: NodeId
+      /** The sender's own record, whole. Absent where no version is shared. */
+      readonly own?: OriginRange | undefined
+      readonly buckets: Uint32Array
+      /** Everything the sender knows, where that is little; then no further digest is needed. */
+      readonly digest?: readonly DigestEntry[] | undefined
+    }
+  | { readonly kind: 'accept'; readonly version: number }
+  | { readonly kind: 'refuse'; readonly code: RefusalCode; readonly reason: string }
+  /** Hashes of all buckets; asks for the digest of those that differ. */
+  | { readonly kind: 'buckets'; readonly buckets: Uint32Array }
+  | { readonly kind: 'digest'; readonly mask: BucketMask; readonly entries: readonly DigestEntry[] }
+  | { readonly kind: 'delta'; readonly ranges: MembershipDelta }
+  | { readonly kind: 'missing'; readonly ranges: readonly MissingRange[] }
+  | {
+      readonly kind: 'status'
+      readonly viewHi: number
+      readonly viewLo: number
+      /** Over everything, peer state included. */
+      readonly content: number
+      /** Over the view's sorted live members: who is known to have published this view. */
+      readonly published: Uint8Array
+    }
+  | { readonly kind: 'ping'; readonly token: number }
+  | { readonly kind: 'ack'; readonly token: number }
+  /** The sender leaves; the receiver closes the link. */
+  | { readonly kind: 'goodbye'; readonly reason: string }
+
+/** Where a frame that crosses several links comes from and goes to. Absent between neighbours. */
+export interface RouteHeader {
+  readonly origin: NodeId
+  readonly destination: NodeId
+  readonly ttl: number
+}
+
+export interface Envelope {
+  readonly route?: RouteHeader | undefined
+  readonly frame: Frame
+}

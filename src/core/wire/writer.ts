@@ -1,0 +1,114 @@
+/** Appends to one growing buffer. Integers are LEB128 varints, texts UTF-8 with their byte length before them. */
+export class Writer {
+  #bytes: Uint8Array
+  #length = 0
+
+  constructor(capacity = 256) {
+    this.#bytes = new Uint8Array(capacity)
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  reset(): this {
+    this.#length = 0
+    return this
+  }
+
+  /** A copy of what was written. */
+  take(): Uint8Array {
+    return this.#bytes.slice(0, this.#length)
+  }
+
+  byte(value: number): this {
+    this.#reserve(1)
+    this.#bytes[this.#length++] = value
+    return this
+  }
+
+  /** A non-negative integer up to 2^53 - 1. */
+  varint(value: number): this {
+    this.#reserve(8)
+    while (value >= 0x80) {
+      this.#bytes[this.#length++] = (value % 0x80) | 0x80
+      value = Math.floor(value / 0x80)
+    }
+    this.#bytes[this.#length++] = value
+    return this
+  }
+
+  /** Four bytes, little endian. */
+  word(value: number): this {
+    this.#reserve(4)
+    for (let shift = 0; shift < 32; shift += 8) this.#bytes[this.#length++] = (value >>> shift) & 0xff
+    return this
+  }
+
+  text(text: string): this {
+    this.varint(utf8Length(text))
+    this.#reserve(text.length * 3)
+    for (let i = 0; i < text.length; i++) {
+      const point = codePoint(text, i)
+      this.#point(point)
+      if (point > 0xffff) i++
+    }
+    return this
+  }
+
+  blob(bytes: Uint8Array): this {
+    this.varint(bytes.length)
+    return this.raw(bytes)
+  }
+
+  raw(bytes: Uint8Array): this {
+    this.#reserve(bytes.length)
+    this.#bytes.set(bytes, this.#length)
+    this.#length += bytes.length
+    return this
+  }
+
+  #point(point: number): void {
+    const bytes = this.#bytes
+    if (point < 0x80) {
+      bytes[this.#length++] = point
+    } else if (point < 0x800) {
+      bytes[this.#length++] = 0xc0 | (point >> 6)
+      bytes[this.#length++] = 0x80 | (point & 0x3f)
+    } else if (point < 0x10000) {
+      bytes[this.#length++] = 0xe0 | (point >> 12)
+      bytes[this.#length++] = 0x80 | ((point >> 6) & 0x3f)
+      bytes[this.#length++] = 0x80 | (point & 0x3f)
+    } else {
+      bytes[this.#length++] = 0xf0 | (point >> 18)
+      bytes[this.#length++] = 0x80 | ((point >> 12) & 0x3f)
+      bytes[this.#length++] = 0x80 | ((point >> 6) & 0x3f)
+      bytes[this.#length++] = 0x80 | (point & 0x3f)
+    }
+  }
+
+  #reserve(count: number): void {
+    const needed = this.#length + count
+    if (needed <= this.#bytes.length) return
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
+    grown.set(this.#bytes.subarray(0, this.#length))
+    this.#bytes = grown
+  }
+}
+
+/** Bytes of a text in UTF-8. */
+export function utf8Length(text: string): number {
+  let length = 0
+  for (let i = 0; i < text.length; i++) {
+    const point = codePoint(text, i)
+    length += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4
+    if (point > 0xffff) i++
+  }
+  return length
+}
+
+/** Lone surrogates become U+FFFD, as TextEncoder does, so that every text has a valid encoding. */
+function codePoint(text: string, at: number): number {
+  const point = text.codePointAt(at) ?? 0xfffd
+  return point >= 0xd800 && point <= 0xdfff ? 0xfffd : point
+}
