@@ -109,17 +109,16 @@ function greet(server, host) {
 }
 
 /**
- * Names under which `host` can be opened in a browser.
+ * Names under which `host` can be opened in a browser. Not "localhost": that may be another program's [::1].
  * @param {string} host
  */
 function addresses(host) {
-  if (host === '127.0.0.1' || host === 'localhost') return ['localhost']
   if (host !== '0.0.0.0' && host !== '::') return [host.includes(':') ? `[${host}]` : host]
   const others = Object.values(os.networkInterfaces())
     .flatMap((list) => list ?? [])
     .filter((entry) => entry.family === 'IPv4' && !entry.internal)
     .map((entry) => entry.address)
-  return ['localhost', ...others]
+  return ['127.0.0.1', ...others]
 }
 
 /**
