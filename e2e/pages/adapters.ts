@@ -1,10 +1,11 @@
-/** Puts the browser adapters on `window`, so that adapters.spec.ts can drive them in real tabs. */
+/** Puts the browser adapters on `window`, so that the adapters specs can drive them in real tabs. */
 import { createBrowserClock } from '../../src/adapters/browser/clock.ts'
 import { createLifecycle } from '../../src/adapters/browser/lifecycle.ts'
 import { createRandom } from '../../src/adapters/browser/random.ts'
 import { createIdentityStore } from '../../src/adapters/indexeddb/identity.ts'
 import { createSnapshotStore } from '../../src/adapters/indexeddb/snapshot.ts'
 import { createWebRtcTransport, loadWebRtc } from '../../src/adapters/webrtc/transport.ts'
+import type { LinkEnd } from '../../src/ports.ts'
 import { openPair } from '../../src/testing/contract-pair.ts'
 import { linkTransportContract } from '../../src/testing/contract.ts'
 
@@ -20,10 +21,28 @@ const adapters = {
   openPair,
 }
 
+/** A link that the spec opened in this tab. */
+export interface LinkUnderTest {
+  end?: LinkEnd
+  opened: boolean
+  closed: string
+}
+
 declare global {
   interface Window {
     adapters: typeof adapters
+    linkUnderTest: LinkUnderTest
+    /** Put there by the spec: takes a signal to the other tab. */
+    carry(data: string): Promise<void>
+    /** Put there by the spec: told of the identity that a page with `?claim=<cluster>` has as it loads. */
+    claimed?(identity: { authority: string; generation: number; lost: string | undefined }): Promise<void>
   }
 }
 
 window.adapters = adapters
+
+const cluster = new URLSearchParams(location.search).get('claim')
+if (cluster !== null) {
+  const { authority, generation, lost } = await createIdentityStore({ random: createRandom() }).claim(cluster)
+  await window.claimed?.({ authority, generation, lost })
+}

@@ -89,26 +89,27 @@ export class WebRtcLink implements LinkEnd {
   #start(peerClass: PeerClass): void {
     if (this.#state === 'closed') return
     let connection: RTCPeerConnection | undefined
+    const make = (config: RTCConfiguration): RTCPeerConnection => {
+      connection = new RTCPeerConnection(config)
+      this.#context.onConstructed(connection)
+      this.#admitOneChannel(connection)
+      return connection
+    }
     const peer = new peerClass({
       initiator: this.#initiator,
       trickle: true,
       config: this.#context.config,
       channelConfig: { ordered: true },
       wrtc: {
-        // `new` on a function that returns an object gives that object
-        RTCPeerConnection: function make(config: RTCConfiguration) {
-          connection = new RTCPeerConnection(config)
-          return connection
+        // `new` on a function that returns an object gives that object; an arrow function knows no `new`
+        RTCPeerConnection: function construct(config: RTCConfiguration) {
+          return make(config)
         },
         RTCSessionDescription,
         RTCIceCandidate,
       },
     })
     this.#peer = peer
-    if (connection) {
-      this.#context.onConstructed(connection)
-      this.#admitOneChannel(connection)
-    }
     if (this.#initiator) offerAtOnce(peer)
     peer.on('signal', (data) => this.#tell(data))
     peer.on('connect', () => this.#opened())
@@ -173,7 +174,7 @@ export class WebRtcLink implements LinkEnd {
   /** The answering end takes the first channel it is offered, if that is ordered and reliable, and no other. */
   #admitOneChannel(connection: RTCPeerConnection): void {
     let admitted = false
-    // registered before simple-peer's own handler, which would replace its channel by each new one
+    // runs before simple-peer's own handler, which would replace its channel by each new one
     connection.addEventListener('datachannel', (event) => {
       const { channel } = event
       const reliable =

@@ -1,0 +1,231 @@
+/** The WebRTC adapter in real tabs. `window.adapters` is put there by pages/adapters.ts. */
+import type { Page } from '@playwright/test'
+import { expect, test, type OpenTab, type Site } from './support/fixtures.ts'
+import type { LinkUnderTest } from './pages/adapters.ts'
+
+const open = (openTab: OpenTab, site: Site) => openTab(site.pageUrl('adapters'))
+
+test.describe('links over WebRTC', () => {
+  test('meet the contract of link transports', async ({ openTab, site }) => {
+    const page = await open(openTab, site)
+    const results = await page.evaluate(async () => {
+      const { createBrowserClock, createWebRtcTransport, linkTransportContract } = window.adapters
+      const clock = createBrowserClock()
+      const found: Record<string, string> = {}
+      for (const { name, run } of linkTransportContract({
+        transport: () => createWebRtcTransport(),
+        clock,
+      })) {
+        found[name] = await run().then(() => 'ok', String)
+      }
+      return found
+    })
+    expect(Object.keys(results).length).toBeGreaterThan(10)
+    expect(results).toEqual(Object.fromEntries(Object.keys(results).map((name) => [name, 'ok'])))
+  })
+
+  test('leave no RTCPeerConnection after a hundred of them', async ({ openTab, site }) => {
+    const page = await openTab('about:blank')
+    await page.addInitScript(() => {
+      const made: RTCPeerConnection[] = []
+      const Native = RTCPeerConnection
+      Object.assign(window, {
+        made,
+        RTCPeerConnection: function make(config: RTCConfiguration) {
+          const connection = new Native(config)
+          made.push(connection)
+          return connection
+        },
+      })
+    })
+    await page.goto(site.pageUrl('adapters'))
+    const counts = await page.evaluate(async () => {
+      const { createBrowserClock, createWebRtcTransport, openPair } = window.adapters
+      const clock = createBrowserClock()
+      const transport = createWebRtcTransport()
+      let mostOpen = 0
+      for (let i = 0; i < 50; i++) {
+        const pair = openPair({ transport: () => transport, clock })
+        await Promise.all([pair.a.untilOpen(), pair.b.untilOpen()])
+        mostOpen = Math.max(mostOpen, transport.openConnections)
+        // every second link is left to notice by itself
+        pair.a.link.close()
+        if (i % 2 === 0) pair.b.link.close()
+        else await pair.b.untilClosed()
+      }
+      const { made } = window as unknown as { made: RTCPeerConnection[] }
+      return {
+        mostOpen,
+        constructed: transport.constructed,
+        counted: transport.openConnections,
+        made: made.length,
+        open: made.filter(({ signalingState }) => signalingState !== 'closed').length,
+      }
+    })
+    expect(counts).toEqual({ mostOpen: 2, constructed: 100, counted: 0, made: 100, open: 0 })
+  })
+
+  test('open and deliver without a timer of the main thread', async ({ openTab, site }) => {
+    const page = await openTab('about:blank')
+    // what a hidden tab does to its timers
+    await page.addInitScript(() => {
+      const native = setTimeout
+      window.setTimeout = ((run: () => void, delay = 0) => native(run, delay + 5_000)) as typeof setTimeout
+    })
+    await page.goto(site.pageUrl('adapters'))
+    const duration = await page.evaluate(async () => {
+      const { createBrowserClock, createWebRtcTransport, loadWebRtc, openPair } = window.adapters
+      await loadWebRtc()
+      const clock = createBrowserClock()
+      const transport = createWebRtcTransport()
+      const start = performance.now()
+      const pair = openPair({ transport: () => transport, clock })
+      await Promise.all([pair.a.untilOpen(), pair.b.untilOpen()])
+      for (let i = 0; i < 200; i++) pair.a.link.send(new Uint8Array(16_384))
+      await pair.b.untilMessages(200)
+      pair.close()
+      return performance.now() - start
+    })
+    expect(duration).toBeLessThan(3_000)
+  })
+
+  test('open between two browser contexts; the time is reported', async ({ openTab, site }) => {
+    const [one, two] = [await open(openTab, site), await open(openTab, site)]
+    await Promise.all([carrySignals(one, two), carrySignals(two, one)])
+    const times: number[] = []
+    for (let i = 0; i < 10; i++) {
+      await two.evaluate(openEnd, false)
+      times.push(await one.evaluate(openEnd, true))
+      await expect.poll(() => two.evaluate(() => window.linkUnderTest.opened)).toBe(true)
+      await one.evaluate(() => window.linkUnderTest.end?.close())
+      await expect.poll(() => two.evaluate(() => window.linkUnderTest.closed)).toBe('closed by the other end')
+    }
+    times.sort((a, b) => a - b)
+    console.log(
+      `link between two contexts: median ${times[5]!.toFixed(0)} ms, all ${times.map((t) => t.toFixed(0))}`,
+    )
+    expect(times[5]).toBeLessThan(2_000)
+  })
+
+  test('a tab that closes its links at pagehide is noticed at once', async ({ openTab, site }) => {
+    for (const leave of [(page: Page) => page.close(), (page: Page) => page.reload()]) {
+      const [one, two] = [await open(openTab, site), await open(openTab, site)]
+      await Promise.all([carrySignals(one, two), carrySignals(two, one)])
+      await two.evaluate(openEnd, false)
+      await one.evaluate(openEnd, true)
+      await expect.poll(() => two.evaluate(() => window.linkUnderTest.opened)).toBe(true)
+      await one.evaluate(() => {
+        window.adapters.createLifecycle().watch({
+          onVisibility() {},
+          onHide: () => window.linkUnderTest.end?.close(),
+          onShow() {},
+        })
+      })
+      const start = Date.now()
+      await leave(one)
+      await expect
+        .poll(() => two.evaluate(() => window.linkUnderTest.closed), { intervals: [20] })
+        .toBe('closed by the other end')
+      console.log(`a page that was left is noticed after ${Date.now() - start} ms`)
+    }
+  })
+
+  test('a page without WebRTC gets an error that says so', async ({ openTab, site }) => {
+    const page = await openTab('about:blank')
+    await page.addInitScript(() => Object.assign(window, { RTCPeerConnection: undefined }))
+    await page.goto(site.pageUrl('adapters'))
+    const errors = await page.evaluate(async () => {
+      const { createWebRtcTransport, loadWebRtc } = window.adapters
+      const codeOf = (error: unknown) => (error as { code?: string }).code
+      const loading = await loadWebRtc().then(() => undefined, codeOf)
+      try {
+        createWebRtcTransport()
+        return [loading, undefined]
+      } catch (error) {
+        return [loading, codeOf(error)]
+      }
+    })
+    expect(errors).toEqual(['webrtc-unavailable', 'webrtc-unavailable'])
+  })
+
+  test('a hostile peer with a second or an unreliable channel costs nothing but its link', async ({
+    openTab,
+    site,
+  }) => {
+    const page = await open(openTab, site)
+    const reasons = await page.evaluate(async () => {
+      const { createWebRtcTransport } = window.adapters
+      const attack = (channels: RTCDataChannelInit[], bytes: number) =>
+        new Promise<string>((resolve) => {
+          const hostile = new RTCPeerConnection()
+          const opened = channels.map((init) => hostile.createDataChannel('x', init))
+          const link = createWebRtcTransport().open(false, {
+            onSignal(data) {
+              const signal = JSON.parse(data)
+              if (signal.sdp) void hostile.setRemoteDescription(signal)
+              else void hostile.addIceCandidate(signal.candidate)
+            },
+            onOpen() {},
+            onMessage: (message) => {
+              link.close()
+              hostile.close()
+              resolve(`received ${message.length}`)
+            },
+            onClose: (reason) => {
+              hostile.close()
+              resolve(reason)
+            },
+          })
+          hostile.addEventListener('icecandidate', ({ candidate }) => {
+            if (candidate) link.signal(JSON.stringify({ candidate }))
+          })
+          // a second channel is refused first, then the first one is used
+          const [only, second] = opened
+          if (second) second.addEventListener('close', () => only!.send(new Uint8Array(bytes)))
+          else only!.addEventListener('open', () => only!.send(new Uint8Array(bytes)))
+          void hostile.setLocalDescription().then(() => link.signal(JSON.stringify(hostile.localDescription)))
+        })
+      return {
+        unordered: await attack([{ ordered: false }], 1),
+        lossy: await attack([{ maxRetransmits: 0 }], 1),
+        oversized: await attack([{}], 100_000),
+        second: await attack([{}, {}], 5),
+      }
+    })
+    expect(reasons).toEqual({
+      unordered: 'the other end opened a channel that is not ordered and reliable',
+      lossy: 'the other end opened a channel that is not ordered and reliable',
+      oversized: 'the other end sent 100000 bytes in one message; 65536 are allowed',
+      second: 'received 5',
+    })
+  })
+})
+
+/** What one tab's link wants carried reaches the other tab's link. */
+async function carrySignals(from: Page, to: Page): Promise<void> {
+  await from.exposeFunction('carry', (data: string) =>
+    to.evaluate((signal) => window.linkUnderTest.end?.signal(signal), data),
+  )
+}
+
+/** Opens an end in a page; the initiator's resolves with the time it took. */
+function openEnd(initiator: boolean): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const start = performance.now()
+    const state: LinkUnderTest = { opened: false, closed: '' }
+    window.linkUnderTest = state
+    state.end = window.adapters.createWebRtcTransport().open(initiator, {
+      onSignal: (data) => void window.carry(data),
+      onOpen() {
+        state.opened = true
+        resolve(performance.now() - start)
+      },
+      onMessage() {},
+      onClose(reason) {
+        state.closed = reason
+        reject(new Error(reason))
+      },
+    })
+    if (!initiator) resolve(0)
+  })
+}
