@@ -45,7 +45,8 @@ export class Controls {
     const isOut = phase === 'left' || phase === 'failed'
     const hadFocus = document.activeElement === (isOut ? this.#leave : this.#rejoin)
     this.#leave.hidden = isOut
-    this.#rejoin.hidden = !isOut
+    // After a failure the panel over the graph has the button.
+    this.#rejoin.hidden = phase !== 'left'
     // Not `disabled`: that would drop the focus of whoever just pressed it.
     setAttribute(this.#leave, 'aria-disabled', phase === 'leaving' ? 'true' : undefined)
     if (hadFocus) (isOut ? this.#rejoin : this.#leave).focus()

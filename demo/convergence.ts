@@ -3,8 +3,8 @@ import { byId, setAttribute, setText, svg } from './dom.ts'
 import { formatMs, shortHash } from './format.ts'
 
 const TEXT: Readonly<Record<Convergence['state'], string>> = {
-  diffusing: 'A change is on its way; not every member is known to hold it yet.',
-  reconciling: 'Two members differ, or missed something. They are repairing it.',
+  diffusing: 'A change is on its way from tab to tab.',
+  reconciling: 'Members differ, and are repairing it.',
   confirmed: 'Every live member holds exactly this list.',
 }
 

@@ -5,11 +5,8 @@ export function formatMs(ms: number | undefined): string {
   return `${ms < 9.95 ? ms.toFixed(1) : Math.round(ms)} ms`
 }
 
-/** The part of a nodeId that people compare: the first characters of the authority, and the generation. */
-export function shortNodeId(nodeId: string): string {
-  const [authority = '', generation = ''] = nodeId.split('.')
-  return `${authority.slice(0, 6)}.${generation.slice(0, 6)}`
-}
+/** The part of a nodeId that people compare: the first characters of the authority. */
+export const shortNodeId = (nodeId: string): string => nodeId.slice(0, 6)
 
 /** The first 8 of the 16 digits, in two groups. */
 export const shortHash = (viewHash: string): string => `${viewHash.slice(0, 4)} ${viewHash.slice(4, 8)}`

@@ -3,7 +3,16 @@ import { setAttribute, setText, svg } from './dom.ts'
 import { count } from './format.ts'
 import { prefersReducedMotion } from './frame.ts'
 import { GraphLinks } from './graph-links.ts'
-import { clamp, labelTurn, placeMembers, ringFor, type Place, type Point, type Ring } from './layout.ts'
+import {
+  clamp,
+  isNarrow,
+  labelTurn,
+  placeMembers,
+  ringFor,
+  type Place,
+  type Point,
+  type Ring,
+} from './layout.ts'
 import { personaOf } from './persona.ts'
 
 /** What the graph shows at one moment. */
@@ -30,8 +39,9 @@ interface Dot {
 const GLIDE_MS = 150
 /** How long a removed member fades, in ms; the same as in stage.css. */
 const FADE_MS = 900
-/** Names longer than this are cut in the graph once it is crowded; the table has them whole. */
+/** Names longer than this are cut in the graph, once it is crowded and before; the table has them whole. */
 const CROWDED_NAME = 13
+const LONGEST_NAME = 18
 
 /** Draws the members on a ring and the links between them as chords. */
 export class Graph {
@@ -115,7 +125,7 @@ export class Graph {
   #place(): void {
     const { members } = this.#view
     const places = placeMembers(members, this.#ring)
-    const radius = clamp(23 - members.length * 0.55, 8, 21)
+    const radius = clamp(23 - members.length * 0.55, 8, 21) * (isNarrow(this.#ring.cx * 2) ? 0.8 : 1)
     for (const member of members) {
       const place = places.get(member.nodeId)!
       const dot = this.#dots.get(member.nodeId) ?? this.#enter(member.nodeId, place)
@@ -161,31 +171,28 @@ export class Graph {
     dot.halo.setAttribute('r', String(radius))
     dot.body.setAttribute('r', String(radius))
     dot.rim.setAttribute('r', String(radius + (member.self ? 5 : 3.5)))
-    setText(dot.label, crowded ? cut(persona.name, CROWDED_NAME) : persona.name)
+    setText(dot.label, cut(persona.name, crowded ? CROWDED_NAME : LONGEST_NAME))
     this.#turnLabel(dot, radius + (member.self ? 12 : 9))
   }
 
   /** Writes the name outside the ring: level beside the dot, or along the ray when many stand close together. */
-  #turnLabel({ label, place }: Dot, distance: number): void {
-    const { members } = this.#view
-    const turn = labelTurn(members.length)
-    const cos = Math.cos(place.angle)
+  #turnLabel({ label, place: { angle } }: Dot, distance: number): void {
+    const turn = labelTurn(this.#view.members.length)
+    const cos = Math.cos(angle)
     const isLeft = cos < -0.001
-    const degrees = (place.angle * 180) / Math.PI + (isLeft ? 180 : 0)
-    const side = Math.abs(cos) < 0.35 && turn === 0 ? 'middle' : isLeft ? 'end' : 'start'
-    const level = {
-      x: side === 'middle' ? 0 : Math.sign(cos) * distance,
-      y: side === 'middle' ? Math.sign(Math.sin(place.angle) || 1) * (distance + 7) : 0,
+    if (turn === 0 && (Math.abs(cos) < 0.35 || isNarrow(this.#ring.cx * 2))) {
+      const isAbove = Math.sin(angle) < -0.3
+      label.setAttribute('text-anchor', 'middle')
+      label.setAttribute('transform', `translate(0 ${(isAbove ? -1 : 1) * (distance + 7)})`)
+      return
     }
-    label.setAttribute('text-anchor', side)
-    if (turn === 0) label.setAttribute('transform', `translate(${level.x} ${level.y})`)
-    else {
-      const lean = Math.atan2(Math.sin((degrees * Math.PI) / 180), Math.cos((degrees * Math.PI) / 180))
-      label.setAttribute(
-        'transform',
-        `rotate(${((lean * 180) / Math.PI) * turn}) translate(${isLeft ? -distance : distance} 0)`,
-      )
-    }
+    // On the left the text runs towards the dot, so that no name stands on its head.
+    const lean = Math.asin(Math.sin(angle)) * (isLeft ? -1 : 1) * (180 / Math.PI) * turn
+    label.setAttribute('text-anchor', isLeft ? 'end' : 'start')
+    label.setAttribute(
+      'transform',
+      `rotate(${lean.toFixed(1)}) translate(${isLeft ? -distance : distance} 0)`,
+    )
   }
 
   #start(): void {

@@ -34,10 +34,13 @@ export function labelTurn(count: number): number {
   return clamp((count - TURNING_FROM) / (TURNED_AT - TURNING_FROM), 0, 1)
 }
 
+/** A stage of this width has no room for names beside the members: they go below and above. */
+export const isNarrow = (width: number): boolean => width < 560
+
 /** The ring for `count` members in a stage of this size, with room for the names outside it. */
 export function ringFor(width: number, height: number, count: number): Ring {
   const turn = labelTurn(count)
-  const marginX = Math.min(width * 0.24, 128)
+  const marginX = isNarrow(width) && turn === 0 ? 58 : Math.min(width * 0.24, 158 - 30 * turn)
   const marginY = Math.min(height * 0.26, 64 + 40 * turn)
   const ry = Math.max(40, height / 2 - marginY)
   const rx = Math.max(40, Math.min(width / 2 - marginX, ry * 1.8))

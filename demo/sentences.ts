@@ -27,7 +27,7 @@ export function describe(event: ClusterEvent, names: Names): Sentence | undefine
   const sentence = phrase(event, names)
   if (!sentence) return undefined
   const { detail, ...rest } = sentence
-  return detail ? { ...rest, detail: capitalised(detail.slice(0, MAX_DETAIL)) } : rest
+  return detail ? { ...rest, detail: detail.slice(0, MAX_DETAIL) } : rest
 }
 
 function phrase(event: ClusterEvent, names: Names): Sentence | undefined {
@@ -144,7 +144,7 @@ function convergence({ state, viewHash, durationMs }: Of<'convergence'>): Senten
 }
 
 function about(nodeId: string, names: Names, topic: Topic, tone: Sentence['tone'], words: string): Sentence {
-  return { topic, tone, text: `${capitalised(names.of(nodeId))} ${words}`, nodeId }
+  return { topic, tone, text: `${names.isSelf(nodeId) ? 'This tab' : names.of(nodeId)} ${words}`, nodeId }
 }
 
 function link(nodeId: string, names: Names, tone: Sentence['tone'], words: string, detail: string): Sentence {
@@ -152,5 +152,3 @@ function link(nodeId: string, names: Names, tone: Sentence['tone'], words: strin
 }
 
 const life = (nodeId: string): string => nodeId.split('.')[1] ?? '?'
-
-const capitalised = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
