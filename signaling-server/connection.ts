@@ -150,7 +150,11 @@ export class Connection {
     }
     if (this.state !== 'authenticating') return
     clearTimeout(this.deadline)
-    if (verdict !== true) return this.end(CloseCode.unauthorized, `token: ${verdict || 'not accepted'}`)
+    if (verdict !== true) {
+      const reason = String(verdict || 'not accepted').slice(0, MAX_HOOK_REASON)
+      this.end(CloseCode.unauthorized, `token: ${reason}`)
+      return
+    }
     this.state = 'admitted'
     this.context.dispatch({ type: 'frame', connection: id, frame })
   }
@@ -194,6 +198,9 @@ export class CourteousWebSocket extends WebSocket {
     super.close(CloseCode.malformed, reason)
   }
 }
+
+/** What is told of a hook's reason, in characters; the protocol's own limit is higher. */
+const MAX_HOOK_REASON = 500
 
 const BROKEN_FRAME: Readonly<Record<number, string>> = {
   1002: 'frame: not a WebSocket frame',

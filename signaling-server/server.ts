@@ -125,8 +125,6 @@ class NodeSignalingServer implements SignalingServer {
     )
     this.own = own
     own.on('upgrade', this.onUpgrade)
-    // Out of file handles, for example: who is connected stays so.
-    own.on('error', (error) => this.options.log?.(`http: ${error.message}`))
     try {
       await new Promise<void>((resolve, reject) => {
         own.once('error', reject)
@@ -139,6 +137,8 @@ class NodeSignalingServer implements SignalingServer {
       this.own = undefined
       throw error
     }
+    // Out of file handles, for example: who is connected stays so.
+    own.on('error', (error) => this.options.log?.(`http: ${error.message}`))
     const actual = (own.address() as AddressInfo).port
     const path = this.path === '/' ? '' : this.path
     return { port: actual, url: `ws://${host.includes(':') ? `[${host}]` : host}:${actual}${path}` }

@@ -3,13 +3,15 @@ import { ClusterError } from '../../errors.ts'
 
 /** Own type instead of the DOM's, so that no DOM library is needed to compile. */
 export interface SignalingSocket {
-  addEventListener(type: SignalingSocketEvent, listener: (event: never) => void): void
-  removeEventListener(type: SignalingSocketEvent, listener: (event: never) => void): void
+  addEventListener(type: 'open' | 'error', listener: () => void): void
+  addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
+  addEventListener(type: 'close', listener: (event: { code: number; reason: string }) => void): void
+  removeEventListener(type: 'open' | 'error', listener: () => void): void
+  removeEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
+  removeEventListener(type: 'close', listener: (event: { code: number; reason: string }) => void): void
   send(text: string): void
   close(code?: number, reason?: string): void
 }
-
-export type SignalingSocketEvent = 'open' | 'message' | 'close' | 'error'
 
 export type CreateSignalingSocket = (url: string) => SignalingSocket
 
