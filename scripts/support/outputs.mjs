@@ -24,8 +24,13 @@ export async function buildFolder({ folder, sources, build }) {
   try {
     await build(fresh)
     writeFileSync(path.join(fresh, STAMP), stamp)
-    if (existsSync(folder)) renameSync(folder, old)
-    renameSync(fresh, folder)
+    try {
+      if (existsSync(folder)) renameSync(folder, old)
+      renameSync(fresh, folder)
+    } catch (error) {
+      // another process that built the same may have been first
+      if (readStamp(folder) !== stamp) throw error
+    }
   } finally {
     rmSync(fresh, { recursive: true, force: true })
     rmSync(old, { recursive: true, force: true })
