@@ -73,7 +73,9 @@ test.describe('identity', () => {
     const result = await page.evaluate(async () => {
       const { createIdentityStore, createRandom } = window.adapters
       const store = createIdentityStore({ random: createRandom() })
+      const heldNow = async () => ((await navigator.locks.query()).held ?? []).map(({ name }) => name)
       const [red, blue] = await Promise.all([store.claim('red'), store.claim('blue')])
+      const heldFirst = await heldNow()
       red.release()
       red.release()
       const again = await store.claim('red')
@@ -83,14 +85,17 @@ test.describe('identity', () => {
       blue.release()
       again.release()
       // a lock is freed a moment after it is released
-      const heldNow = async () => ((await navigator.locks.query()).held ?? []).map(({ name }) => name)
       let held = await heldNow()
       for (let i = 0; i < 1_000 && held.length > 0; i++) held = await heldNow()
-      return { red: { ...red }, blue: { ...blue }, again: { ...again }, many: { ...many }, held }
+      return { red: { ...red }, blue: { ...blue }, again: { ...again }, many: { ...many }, heldFirst, held }
     })
     expect(result.blue.authority).not.toBe(result.red.authority)
     expect(result.again).toMatchObject({ authority: result.red.authority, generation: 2 })
     expect(result.many).toMatchObject({ generation: 101 })
+    expect(result.heldFirst.toSorted()).toEqual([
+      `grainmesh:identity:blue:${result.blue.authority}`,
+      `grainmesh:identity:red:${result.red.authority}`,
+    ])
     expect(result.held).toEqual([])
   })
 
