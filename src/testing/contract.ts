@@ -258,7 +258,9 @@ function firstOutOfOrder(end: ContractEnd): number {
 }
 
 function patterned(length: number, seed: number): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (i * 31 + seed) & 255)
+  const bytes = new Uint8Array(length)
+  for (let i = 0; i < length; i++) bytes[i] = i * 31 + seed
+  return bytes
 }
 
 function equal(a: Uint8Array | undefined, b: Uint8Array): boolean {
