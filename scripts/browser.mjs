@@ -48,25 +48,34 @@ export function findBrowser() {
  * @returns {Promise<string>} its path
  */
 export async function ensureBrowser() {
-  const found = findBrowser()
-  if (found) return found
-  say('No Chrome or Chromium found. Downloading one with Playwright (about 170 MB) ...')
-  await downloadWithPlaywright()
-  const downloaded = findBrowser()
-  if (downloaded) return downloaded
-  if (isRootOnDebian()) {
-    say('That gave no browser that starts. Installing the package chromium with apt ...')
-    await installWithApt()
-    const installed = findBrowser()
-    if (installed) return installed
+  /** @type {readonly (readonly [when: () => boolean, what: string, install: () => Promise<unknown>])[]} */
+  const ways = [
+    [() => true, 'Downloading one with Playwright (about 170 MB)', () => playwright('install', 'chromium')],
+    [
+      () => isRootOnDebian() && existsSync(playwrightDownload() ?? ''),
+      'It does not start. Installing the libraries that it needs with apt',
+      () => playwright('install-deps', 'chromium'),
+    ],
+    [isRootOnDebian, 'Installing the package chromium with apt', installWithApt],
+  ]
+  let found = findBrowser()
+  if (!found) say('No Chrome or Chromium found.')
+  for (const [when, what, install] of ways) {
+    if (found) return found
+    if (!when()) continue
+    say(`${what} ...`)
+    await install()
+    found = findBrowser()
   }
+  if (found) return found
   throw new UserError(
     `No browser could be found or installed. Install Chrome or Chromium, or set ${BROWSER_VARIABLE} to its path.`,
   )
 }
 
-async function downloadWithPlaywright() {
-  await runNode(path.join(root, 'node_modules/playwright/cli.js'), ['install', 'chromium'], {
+/** @param {...string} args */
+async function playwright(...args) {
+  await runNode(path.join(root, 'node_modules/playwright/cli.js'), args, {
     env: { PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT: '15000' },
     timeoutMs: 5 * 60_000,
   })
@@ -75,7 +84,7 @@ async function downloadWithPlaywright() {
 async function installWithApt() {
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
   await run('apt-get', ['update', '-qq'], { env })
-  await run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'chromium'], { env })
+  await run('apt-get', ['install', '-y', '-q', '--no-install-recommends', 'chromium'], { env })
 }
 
 function isRootOnDebian() {
