@@ -39,9 +39,11 @@ interface Dot {
 const GLIDE_MS = 150
 /** How long a removed member fades, in ms; the same as in stage.css. */
 const FADE_MS = 900
-/** Names longer than this are cut in the graph, once it is crowded and before; the table has them whole. */
-const CROWDED_NAME = 13
+/** Longer names are cut in the graph; the table has them whole. */
 const LONGEST_NAME = 18
+const CROWDED_NAME = 13
+const NARROW_NAME = 11
+const CROWDED_FROM = 13
 
 /** Draws the members on a ring and the links between them as chords. */
 export class Graph {
@@ -75,7 +77,7 @@ export class Graph {
     this.#view = view
     if (view.members.length !== countBefore) this.#measure()
     setAttribute(this.#svg, 'data-gossip', view.idle ? 'idle' : view.gossip)
-    setAttribute(this.#svg, 'data-crowded', view.members.length > 12 ? '' : undefined)
+    setAttribute(this.#svg, 'data-crowded', this.#isCrowded ? '' : undefined)
     setAttribute(this.#svg, 'data-alone', view.members.length === 1 ? '' : undefined)
     this.#place()
     this.#links.update(view.members)
@@ -104,6 +106,14 @@ export class Graph {
     this.#links.highlight(nodeId)
   }
 
+  get #isCrowded(): boolean {
+    return this.#view.members.length >= CROWDED_FROM
+  }
+
+  get #isNarrow(): boolean {
+    return isNarrow(this.#ring.cx * 2)
+  }
+
   #resize(): void {
     this.#measure()
     this.#place()
@@ -118,6 +128,7 @@ export class Graph {
     this.#svg.setAttribute('viewBox', `0 0 ${clientWidth} ${clientHeight}`)
     this.#ring = ringFor(clientWidth, clientHeight, this.#view.members.length)
     for (const [name, value] of Object.entries(this.#ring)) this.#outline.setAttribute(name, String(value))
+    setAttribute(this.#svg, 'data-narrow', this.#isNarrow ? '' : undefined)
     this.#onGeometry()
   }
 
@@ -125,7 +136,7 @@ export class Graph {
   #place(): void {
     const { members } = this.#view
     const places = placeMembers(members, this.#ring)
-    const radius = clamp(23 - members.length * 0.55, 8, 21) * (isNarrow(this.#ring.cx * 2) ? 0.8 : 1)
+    const radius = clamp(23 - members.length * 0.55, 8, 21) * (this.#isNarrow ? 0.8 : 1)
     for (const member of members) {
       const place = places.get(member.nodeId)!
       const dot = this.#dots.get(member.nodeId) ?? this.#enter(member.nodeId, place)
@@ -162,7 +173,7 @@ export class Graph {
 
   #paint(dot: Dot, member: Member, radius: number): void {
     const persona = personaOf(member)
-    const crowded = this.#view.members.length > 12
+    const longest = !this.#isCrowded ? LONGEST_NAME : this.#isNarrow ? NARROW_NAME : CROWDED_NAME
     dot.isGone = false
     setAttribute(dot.group, 'data-status', member.status)
     setAttribute(dot.group, 'data-self', member.self ? '' : undefined)
@@ -171,7 +182,7 @@ export class Graph {
     dot.halo.setAttribute('r', String(radius))
     dot.body.setAttribute('r', String(radius))
     dot.rim.setAttribute('r', String(radius + (member.self ? 5 : 3.5)))
-    setText(dot.label, cut(persona.name, crowded ? CROWDED_NAME : LONGEST_NAME))
+    setText(dot.label, cut(persona.name, longest))
     this.#turnLabel(dot, radius + (member.self ? 12 : 9))
   }
 
@@ -180,7 +191,7 @@ export class Graph {
     const turn = labelTurn(this.#view.members.length)
     const cos = Math.cos(angle)
     const isLeft = cos < -0.001
-    if (turn === 0 && (Math.abs(cos) < 0.35 || isNarrow(this.#ring.cx * 2))) {
+    if (turn === 0 && (Math.abs(cos) < 0.35 || this.#isNarrow)) {
       const isAbove = Math.sin(angle) < -0.3
       label.setAttribute('text-anchor', 'middle')
       label.setAttribute('transform', `translate(0 ${(isAbove ? -1 : 1) * (distance + 7)})`)

@@ -1,0 +1,259 @@
+/** The demo page with a real cluster behind it: what a visitor sees and can do. */
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Locator, Page } from '@playwright/test'
+import { expect, test } from './support/fixtures.ts'
+
+test('three tabs see each other in the table and agree on the view', async ({ openTab, site, room }) => {
+  const tabs = await Promise.all(['Ada', 'Grace', 'Edsger'].map(() => openTab(roomUrl(site.url, room))))
+  await rename(tabs, ['Ada', 'Grace', 'Edsger'])
+  for (const tab of tabs) {
+    await expect(tab.getByTestId('status')).toHaveText('up')
+    await expect(upRows(tab)).toHaveCount(3)
+    for (const name of ['Ada', 'Grace', 'Edsger']) await expect(row(tab, name)).toBeVisible()
+    await expect(tab.locator('tr.is-self')).toHaveCount(1)
+    await expect(tab.getByTestId('gossip-state')).toHaveText('confirmed')
+  }
+  await expect.poll(async () => new Set(await Promise.all(tabs.map(viewHash))).size).toBe(1)
+  expect(await viewHash(tabs[0]!)).toMatch(/^[0-9a-f]{16}$/)
+  // every one of the three links has both its ends in the graph of every tab
+  for (const tab of tabs) {
+    await expect(tab.getByRole('img', { name: 'Graph of members' })).toHaveAccessibleName(
+      /3 members, 3 links/,
+    )
+  }
+})
+
+test('the cursor of one tab moves in the other, under its name', async ({ openTab, site, room }) => {
+  const [one, two] = [await openTab(roomUrl(site.url, room)), await openTab(roomUrl(site.url, room))]
+  await rename([one, two], ['Ada', 'Grace'])
+  await expect(row(two, 'Ada')).toBeVisible()
+  await expect(upRows(one)).toHaveCount(2)
+
+  await pointAt(one, 0.3, 0.4)
+  const cursor = two.getByTestId('cursor')
+  await expect(cursor).toHaveText('Ada')
+  await expect.poll(() => offset(two, cursor)).toEqual({ x: 0.3, y: 0.4 })
+  await pointAt(one, 0.7, 0.6)
+  await expect.poll(() => offset(two, cursor)).toEqual({ x: 0.7, y: 0.6 })
+  await expect(one.getByTestId('cursor'), 'a tab does not show its own cursor').toHaveCount(0)
+
+  await one.mouse.move(2, 2)
+  await expect(cursor).toHaveCount(0)
+})
+
+test('a tab leaves and joins again without a reload', async ({ openTab, site, room }) => {
+  const [one, two] = [await openTab(roomUrl(site.url, room)), await openTab(roomUrl(site.url, room))]
+  await rename([one, two], ['Ada', 'Grace'])
+  await expect(row(two, 'Ada')).toBeVisible()
+  const generation = Number(await row(two, 'Ada').locator('td').nth(1).textContent())
+
+  await one.getByTestId('leave').click()
+  await expect(one.getByTestId('status')).toHaveText('left')
+  await expect(one.getByTestId('member-row')).toHaveCount(0)
+  await expect(row(two, 'Ada')).toHaveCount(0)
+  await expect(two.getByTestId('event-log')).toContainText('Ada has left')
+
+  await expect(one.getByTestId('rejoin'), 'the focus goes to the way back').toBeFocused()
+  await one.keyboard.press('Enter')
+  await expect(one.getByTestId('status')).toHaveText('up')
+  await expect(upRows(one)).toHaveCount(2)
+  await expect(row(two, 'Ada')).toHaveAttribute('data-status', 'up')
+  expect(Number(await row(two, 'Ada').locator('td').nth(1).textContent())).toBeGreaterThan(generation)
+})
+
+test('the link to one more tab has no opener and leads into the same room', async ({
+  openTab,
+  site,
+  room,
+}) => {
+  const one = await openTab(roomUrl(site.url, room))
+  await expect(one.getByTestId('status')).toHaveText('up')
+  const link = one.getByTestId('open-tab')
+  await expect(link).toHaveAttribute('target', '_blank')
+  await expect(link).toHaveAttribute('rel', /\bnoopener\b/)
+  await expect(link).toHaveAttribute('href', roomUrl(site.url, room))
+
+  const opened = one.context().waitForEvent('page')
+  await link.click()
+  const two = await opened
+  await expect(upRows(two)).toHaveCount(2)
+  await expect(upRows(one)).toHaveCount(2)
+  expect(await two.evaluate(() => window.opener)).toBeNull()
+})
+
+test('changing the fragment moves the tab to that room and out of this one', async ({
+  openTab,
+  site,
+  room,
+}) => {
+  const [one, two] = [await openTab(roomUrl(site.url, room)), await openTab(roomUrl(site.url, room))]
+  for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
+
+  await one.getByTestId('room').fill(`${room} elsewhere`)
+  await one.keyboard.press('Enter')
+  await expect(one).toHaveURL(roomUrl(site.url, `${room}-elsewhere`))
+  await expect(one.getByTestId('room')).toHaveValue(`${room}-elsewhere`)
+  await expect(one.getByTestId('status')).toHaveText('up')
+  for (const tab of [one, two]) await expect(tab.getByTestId('member-row')).toHaveCount(1)
+
+  await one.goBack()
+  for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
+})
+
+test('a visitor without a room gets one with a readable name', async ({ openTab, site }) => {
+  const tab = await openTab(site.url)
+  await expect(tab).toHaveURL(/#room=[a-z]+-[a-z]+-\d{3}$/)
+  await expect(tab.getByTestId('room')).toHaveValue(/^[a-z]+-[a-z]+-\d{3}$/)
+  await expect(tab.getByRole('heading', { name: 'You are alone here' })).toBeVisible()
+})
+
+test('what other members send is shown as text and nothing else', async ({ openTab, site, room }) => {
+  const [one, two] = [await openTab(roomUrl(site.url, room)), await openTab(roomUrl(site.url, room))]
+  await expect(upRows(two)).toHaveCount(2)
+  await setMeta(one, {
+    name: '<b id=evil>\u202Ebold</b> and much, much too long',
+    color: 'url(//example.invalid)',
+  })
+  await expect(row(two, '<b id=evil>bold</b> and')).toBeVisible()
+  await expect(two.locator('#evil')).toHaveCount(0)
+  const color = await row(two, '<b')
+    .locator('.swatch')
+    .evaluate((swatch) => swatch.style.cssText)
+  expect(color).toMatch(/^--color: #[0-9a-f]{6};$/)
+
+  await setMeta(one, ['not', 'a', 'persona'])
+  await expect(row(two, '<b')).toHaveCount(0)
+  await expect(upRows(two)).toHaveCount(2)
+})
+
+test('an address that cannot work is explained, with a way to try again', async ({ openTab, site, room }) => {
+  const tab = await openTab(`${site.url}?signaling=nonsense#room=${room}`)
+  const panel = tab.getByRole('alert')
+  await expect(panel).toContainText('Could not join')
+  await expect(panel).toContainText('invalid-option')
+  await expect(tab.getByTestId('status')).toHaveText('failed')
+  await panel.getByRole('button', { name: 'Try again' }).click()
+  await expect(panel).toContainText('invalid-option')
+})
+
+test('a lost signaling server is a banner, not the end', async ({ openTab, site, room, allowErrors }) => {
+  allowErrors(/WebSocket/)
+  const [one, two] = [await openTab(roomUrl(site.url, room)), await openTab(roomUrl(site.url, room))]
+  for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
+  const banner = one.getByText('The cluster goes on without it')
+  await expect(banner).toBeHidden()
+  await site.signaling.stop()
+  await expect(banner).toBeVisible()
+  await rename([two], ['Still here'])
+  await expect(row(one, 'Still here')).toBeVisible()
+  await site.signaling.start()
+  await expect(banner).toBeHidden()
+})
+
+test('axe finds nothing, light or dark, in or out of the cluster', async ({ openTab, site, room }) => {
+  const [one, two] = [await openTab(roomUrl(site.url, room)), await openTab(roomUrl(site.url, room))]
+  for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
+  await expect(one.getByTestId('gossip-state')).toHaveText('confirmed')
+  for (const colorScheme of ['light', 'dark'] as const) {
+    // without motion nothing is half faded in while its contrast is measured
+    await one.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    expect(await violations(one), colorScheme).toEqual([])
+  }
+  await one.getByTestId('leave').click()
+  await expect(one.getByTestId('status')).toHaveText('left')
+  expect(await violations(one), 'after leaving').toEqual([])
+})
+
+test('the theme can be chosen, and the choice outlives a reload', async ({ openTab, site, room }) => {
+  const tab = await openTab(roomUrl(site.url, room))
+  const background = () => tab.evaluate(() => getComputedStyle(document.body).backgroundColor)
+  const button = tab.getByRole('button', { name: 'Dark theme' })
+  await expect(button).toHaveAttribute('aria-pressed', 'false')
+  const light = await background()
+  await button.click()
+  await expect(button).toHaveAttribute('aria-pressed', 'true')
+  const dark = await background()
+  expect(dark).not.toBe(light)
+  await tab.reload()
+  await expect(button).toHaveAttribute('aria-pressed', 'true')
+  expect(await background()).toBe(dark)
+})
+
+test('the layout does not shift while members come and go', async ({ openTab, site, room }) => {
+  const tab = await openTab(roomUrl(site.url, room))
+  const layoutShift = await watchLayoutShift(tab)
+  await expect(tab.getByTestId('status')).toHaveText('up')
+  const two = await openTab(roomUrl(site.url, room))
+  const three = await openTab(roomUrl(site.url, room))
+  await expect(upRows(tab)).toHaveCount(3)
+  await expect(tab.getByTestId('gossip-state')).toHaveText('confirmed')
+  await two.getByTestId('leave').click()
+  await three.close()
+  await expect(tab.getByTestId('event-log')).toContainText('has left')
+  expect(await layoutShift()).toBeLessThan(0.02)
+
+  // the scale is not stuck: a real jump moves it
+  await tab.locator('.top').evaluate((top) => (top.style.height = '300px'))
+  await expect.poll(layoutShift).toBeGreaterThan(0.02)
+})
+
+const roomUrl = (site: string, room: string): string => `${site}#room=${room}`
+
+const upRows = (tab: Page): Locator => tab.locator('[data-testid="member-row"][data-status="up"]')
+
+const row = (tab: Page, name: string): Locator => tab.getByTestId('member-row').filter({ hasText: name })
+
+const viewHash = (tab: Page): Promise<string | null> =>
+  tab.getByTestId('view-hash').getAttribute('data-view-hash')
+
+async function rename(tabs: readonly Page[], names: readonly string[]): Promise<void> {
+  for (const [i, tab] of tabs.entries()) {
+    await expect(tab.getByTestId('status')).toHaveText('up')
+    await tab.getByRole('textbox', { name: 'Name of this tab' }).fill(names[i]!)
+  }
+}
+
+/** Moves the pointer to a share of the graph's width and height. */
+async function pointAt(tab: Page, x: number, y: number): Promise<void> {
+  const box = (await tab.locator('#canvas').boundingBox())!
+  await tab.mouse.move(box.x + box.width * x, box.y + box.height * y)
+}
+
+/** Where the tip of a cursor is, as shares of the graph's width and height, to a hundredth. */
+async function offset(tab: Page, cursor: Locator): Promise<{ x: number; y: number } | undefined> {
+  const [stage, tip] = [await tab.locator('#canvas').boundingBox(), await cursor.boundingBox()]
+  if (!stage || !tip) return undefined
+  const share = (part: number, whole: number): number => Math.round((part / whole) * 100) / 100
+  return { x: share(tip.x - stage.x, stage.width), y: share(tip.y - stage.y, stage.height) }
+}
+
+function setMeta(tab: Page, meta: unknown): Promise<void> {
+  return tab.evaluate((value) => {
+    const { cluster } = window as unknown as { cluster: { setMeta(meta: unknown): void } }
+    cluster.setMeta(value)
+  }, meta)
+}
+
+async function violations(tab: Page): Promise<string[]> {
+  const { violations: found } = await new AxeBuilder({ page: tab }).analyze()
+  return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => String(target)).join(', ')}`)
+}
+
+/** Adds up all shifts since the page began to load, those after input included. */
+async function watchLayoutShift(tab: Page): Promise<() => Promise<number>> {
+  const watch = await tab.evaluateHandle(() => {
+    let sum = 0
+    const add = (entries: PerformanceEntryList): void => {
+      for (const entry of entries) sum += (entry as PerformanceEntry & { value: number }).value
+    }
+    const observer = new PerformanceObserver((list) => add(list.getEntries()))
+    observer.observe({ type: 'layout-shift', buffered: true })
+    return {
+      read(): number {
+        add(observer.takeRecords())
+        return sum
+      },
+    }
+  })
+  return () => watch.evaluate(({ read }) => read())
+}
