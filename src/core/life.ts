@@ -7,6 +7,7 @@
  * the platform is asked for the next one.
  */
 import type { ClusterStatus, Input, LinkId } from './events.ts'
+import type { NodeId } from './identity/node-id.ts'
 import { Pulses } from './failure/pulse.ts'
 import { Removal } from './failure/removal.ts'
 import type { GossipFrame } from './gossip/gossip.ts'
@@ -46,6 +47,8 @@ const PUBLISH_LINKS_MS = 100
 const MAX_FAULTS = 3
 /** Tombstones are looked through this often. */
 const COLLECT_MS = 30_000
+/** Members of an earlier life that are tried beside the signaling server's contacts. */
+const MAX_KNOWN_BEFORE = 3
 /** A member that the signaling server calls gone and that did not answer this many dials is accused. */
 const GONE_AFTER_FAILURES = 2
 
@@ -68,6 +71,8 @@ export class Life {
   #leaveBy: number | undefined
   #publishAt: number | undefined
   #publishedLinks = 0
+  /** Whom an earlier life knew; tried once. */
+  #knownBefore: readonly NodeId[]
   #collectAt = 0
 
   constructor(options: LifeOptions) {
@@ -76,6 +81,7 @@ export class Life {
     this.#outbox = outbox
     this.#meta = meta
     this.#visibility = visibility
+    this.#knownBefore = options.contacts ?? []
     const table = new MembershipTable(
       nodeId,
       { status: 'joining', process, browser, visibility, meta },
@@ -112,6 +118,11 @@ export class Life {
     return { meta: this.#meta, visibility: this.#visibility, values: this.#values }
   }
 
+  /** Grows whenever `establishedLinks` may have changed. */
+  get linkRevision(): number {
+    return this.#mesh.revision + this.#pulses.revision
+  }
+
   establishedLinks(): { readonly nodeId: string; readonly rttMs?: number }[] {
     const links: { nodeId: string; rttMs?: number }[] = []
     for (const { linkId, nodeId, phase } of this.#mesh.links()) {
@@ -129,7 +140,7 @@ export class Life {
         this.#mesh.signalingUp()
         this.#outbox.event({ type: 'signaling', state: 'up', reason: 'connected' })
         this.#healing.begin(now, this.table.live().length)
-        return this.#onContacts(input.contacts, now)
+        return this.#onContacts([...input.contacts, ...this.#takeKnownBefore()], now)
       case 'signaling-contacts':
         return this.#onContacts(input.contacts, now)
       case 'signaling-down':
@@ -222,6 +233,12 @@ export class Life {
     const pending = [...this.#mesh.links()].some((link) => link.phase !== 'established')
     if (pending || contacts.length > 0) this.#healing.askSoon(now)
     else this.#becomeUp('alone in the room')
+  }
+
+  #takeKnownBefore(): readonly NodeId[] {
+    const known = this.#knownBefore.slice(0, MAX_KNOWN_BEFORE)
+    this.#knownBefore = []
+    return known
   }
 
   #onGone(nodeId: string, now: number): void {
@@ -475,6 +492,7 @@ export class Life {
     this.#setStatus('leaving', 'left')
     this.table.writeOwn({ status: 'leaving' }, 'left')
     this.gossip.flush(now)
+    this.#mesh.rest()
     for (const link of this.#mesh.links()) {
       if (link.phase === 'established') this.#outbox.frame(link.linkId, { kind: 'goodbye', reason: 'left' })
       else this.#mesh.close(link.linkId, 'leaving', now)

@@ -26,6 +26,8 @@ export interface NodeOptions {
   readonly maxLinks: number
   readonly tuning: Tuning
   readonly limits: Limits
+  /** Members that an earlier life knew: a hint whom to try beside the signaling server's contacts. */
+  readonly contacts?: readonly NodeId[]
 }
 
 export class NodeCore {
@@ -68,6 +70,11 @@ export class NodeCore {
   /** Established links, with the smoothed round trip in ms where it was measured. */
   links(): readonly { readonly nodeId: NodeId; readonly rttMs?: number }[] {
     return this.#life.establishedLinks()
+  }
+
+  /** Grows whenever `links()` may have changed; starts anew with each life. */
+  get linkRevision() {
+    return this.#life.linkRevision
   }
 
   /** What happened, and when. The outputs are to be executed in order. */

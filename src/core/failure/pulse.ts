@@ -17,6 +17,7 @@ export class Pulses {
   readonly #intervalMs: number
   readonly #links = new Map<LinkId, Pulse>()
   #tokens = 0
+  #revision = 0
 
   constructor(outbox: Outbox, intervalMs: number) {
     this.#outbox = outbox
@@ -33,6 +34,11 @@ export class Pulses {
     this.#links.delete(linkId)
   }
 
+  /** Grows with every measurement. */
+  get revision(): number {
+    return this.#revision
+  }
+
   rtt(linkId: LinkId): number | undefined {
     return this.#links.get(linkId)?.rttMs
   }
@@ -47,6 +53,7 @@ export class Pulses {
     const pulse = this.#links.get(linkId)
     if (!pulse || pulse.token !== token || token === 0) return false
     pulse.token = 0
+    this.#revision++
     const sample = now - pulse.sentAt
     pulse.rttMs = pulse.rttMs === undefined ? sample : pulse.rttMs + ALPHA * (sample - pulse.rttMs)
     return true

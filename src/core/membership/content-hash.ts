@@ -6,9 +6,11 @@
  * on the member list. The *buckets* cover every version and accusation; they find where two tables differ.
  */
 import type { NodeId } from '../identity/node-id.ts'
-import { BUCKETS } from '../wire/frames.ts'
 import { Mixer } from './hash.ts'
 import type { Accusation, NodeStatus, SelfRegister } from './record.ts'
+
+/** Digests and sync are cut into this many buckets by the hash of the nodeId. */
+export const BUCKETS = 64
 
 interface Hashed {
   readonly nodeId: NodeId

@@ -5,8 +5,7 @@
 import type { NodeId } from '../identity/node-id.ts'
 import { parseNodeId } from '../identity/node-id.ts'
 import type { AccusationSummary, BucketMask, DigestEntry, MissingRange, OriginRange } from '../wire/frames.ts'
-import { BUCKETS } from '../wire/frames.ts'
-import { bucketOf, observersHash } from './content-hash.ts'
+import { BUCKETS, bucketOf, observersHash } from './content-hash.ts'
 import { REMOVED } from './record.ts'
 import type { MembershipTable, NodeRecord } from './table.ts'
 
@@ -66,12 +65,7 @@ export function rangeOf(record: NodeRecord, from: number): OriginRange {
     to: counter,
     floor,
     self: self.counter > start ? self : undefined,
-    entries:
-      start === counter
-        ? NO_ENTRIES
-        : [...record.entries.values()].filter(
-            (e) => e.version > start && (start > 0 || e.value !== undefined),
-          ),
+    entries: start === counter ? NO_ENTRIES : [...record.entries.values()].filter((e) => e.version > start),
     accusation,
   }
 }

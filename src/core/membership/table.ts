@@ -96,7 +96,7 @@ export class MembershipTable {
     return this.#records.size
   }
 
-  /** Grows whenever a status, a life or published links change: what the overlay looks at. */
+  /** Grows whenever anything but peer state and observers changes: what the overlay and member lists look at. */
   get membershipRevision(): number {
     return this.#membershipRevision
   }
@@ -334,6 +334,7 @@ export class MembershipTable {
     this.hash.update(record)
     this.log.push(record.nodeId, from, via)
     const { nodeId, parts, self, status } = record
+    if (self !== before) this.#membershipRevision++
     this.#changes.push({
       nodeId,
       authority: parts.authority,

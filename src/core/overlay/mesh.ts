@@ -84,6 +84,7 @@ export class Mesh {
   readonly #wantedSince = new Map<NodeId, number>()
   #signalingUp = false
   #establishedCount = 0
+  #revision = 0
   #seenMembership = -1
   /** Targets without a link. */
   #unlinked: NodeId[] = []
@@ -102,6 +103,11 @@ export class Mesh {
 
   get establishedCount(): number {
     return this.#establishedCount
+  }
+
+  /** Grows with every link that is established or ends. */
+  get revision(): number {
+    return this.#revision
   }
 
   /** Contacts that may still let this member in. */
@@ -133,6 +139,12 @@ export class Mesh {
   signalingDown(): void {
     this.#signalingUp = false
     this.#stale = true
+  }
+
+  /** Dials nobody any more; links go on. */
+  rest(): void {
+    this.#signalingUp = false
+    this.#dialAt = undefined
   }
 
   /** Members to be dialled at once: contacts of a newcomer, or strangers and lost ones met while healing. */
@@ -186,6 +198,7 @@ export class Mesh {
     if (!link || link.phase === 'established') return
     link.phase = 'established'
     this.#establishedCount++
+    this.#revision++
     this.#redials.delete(link.nodeId)
     this.#contacts.delete(link.nodeId)
     this.#outbox.event({ type: 'link-opened', nodeId: link.nodeId, durationMs: now - link.startedAt })
@@ -330,6 +343,7 @@ export class Mesh {
     this.#stale = true
     if (phase === 'established') {
       this.#establishedCount--
+      this.#revision++
       this.#redials.set(nodeId, { failures: 0, notBefore: now + this.#random() * this.#tuning.redialMinMs })
       this.#wantedSince.delete(nodeId)
       this.#outbox.event({ type: 'link-closed', nodeId, reason })

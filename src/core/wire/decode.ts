@@ -3,11 +3,12 @@
  * is named in the reader's `problem`.
  */
 import { isNodeId, isProcessId } from '../identity/node-id.ts'
+import { BUCKETS } from '../membership/content-hash.ts'
 import type { Accusation, SelfRegister } from '../membership/record.ts'
 import { MAX_OBSERVERS, REMOVED } from '../membership/record.ts'
 import { isStateKey, MAX_KEY_BYTES } from '../membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from './frames.ts'
-import { BUCKETS, WIRE_MAX, WIRE_MIN } from './frames.ts'
+import { WIRE_MAX, WIRE_MIN } from './frames.ts'
 import type { FrameKind } from './kinds.ts'
 import { RANKS, REFUSALS, STATUSES, VISIBILITIES } from './kinds.ts'
 import type { Reader } from './reader.ts'

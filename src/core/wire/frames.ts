@@ -7,9 +7,6 @@ import type { Accusation, AccusationRank, SelfRegister } from '../membership/rec
 export const WIRE_MIN = 1
 export const WIRE_MAX = 1
 
-/** Digests and sync are cut into this many buckets by the hash of the nodeId. */
-export const BUCKETS = 64
-
 /** One value an origin publishes under one key; no value is a tombstone. */
 export interface StateEntry {
   readonly key: string

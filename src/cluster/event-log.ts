@@ -1,0 +1,49 @@
+import type { ClusterEvent, EventStream } from '../api.ts'
+import { callSafely } from './store.ts'
+
+/** Events that are kept. */
+export const KEPT_EVENTS = 1_000
+
+type Listener = (event: ClusterEvent) => void
+
+/** The newest events, in a ring, and those who listen to them. */
+export class EventLog implements EventStream {
+  readonly #ring: ClusterEvent[] = []
+  readonly #listeners = new Set<{ readonly call: Listener }>()
+  readonly #byType = new Map<ClusterEvent['type'], Set<{ readonly call: Listener }>>()
+  #next = 0
+
+  readonly recent = (): readonly ClusterEvent[] => [
+    ...this.#ring.slice(this.#next),
+    ...this.#ring.slice(0, this.#next),
+  ]
+
+  readonly subscribe = (listener: Listener): (() => void) => {
+    const entry = { call: listener }
+    this.#listeners.add(entry)
+    return () => void this.#listeners.delete(entry)
+  }
+
+  readonly on = <K extends ClusterEvent['type']>(
+    type: K,
+    listener: (event: Extract<ClusterEvent, { type: K }>) => void,
+  ): (() => void) => {
+    const listeners = this.#byType.get(type) ?? new Set()
+    this.#byType.set(type, listeners)
+    const entry = { call: listener as Listener }
+    listeners.add(entry)
+    return () => void listeners.delete(entry)
+  }
+
+  add(event: ClusterEvent): void {
+    Object.freeze(event)
+    if (this.#ring.length < KEPT_EVENTS) {
+      this.#ring.push(event)
+    } else {
+      this.#ring[this.#next] = event
+      this.#next = (this.#next + 1) % KEPT_EVENTS
+    }
+    for (const { call } of this.#listeners) callSafely(call, event)
+    for (const { call } of this.#byType.get(event.type) ?? []) callSafely(call, event)
+  }
+}

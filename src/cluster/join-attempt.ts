@@ -1,0 +1,87 @@
+import type { ClusterEvent } from '../api.ts'
+import type { RefusalCode } from '../core/events.ts'
+import { ClusterError } from '../errors.ts'
+import type { ClusterErrorCode } from '../errors.ts'
+
+/** Refusals by a contact that no other contact would answer differently. */
+const FINAL: Readonly<Partial<Record<RefusalCode, ClusterErrorCode>>> = {
+  'authority-conflict': 'authority-conflict',
+  'schema-mismatch': 'schema-mismatch',
+}
+
+/** Follows a join through the event stream, and words its end. */
+export class JoinAttempt {
+  readonly timeoutMs: number
+  /** Settles once. */
+  readonly done: Promise<void>
+  #resolve!: () => void
+  #reject!: (error: unknown) => void
+  #settled = false
+  #signalingWasUp = false
+  /** The newest thing that went wrong. */
+  #trouble: string | undefined
+
+  constructor(timeoutMs: number) {
+    this.timeoutMs = timeoutMs
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  notice(event: ClusterEvent): void {
+    if (this.#settled) return
+    switch (event.type) {
+      case 'status':
+        if (event.to === 'up') this.#succeed()
+        else if (event.to === 'left')
+          this.fail(new ClusterError('refused', `The cluster ended this life: ${event.reason}.`))
+        return
+      case 'signaling':
+        if (event.state === 'up') this.#signalingWasUp = true
+        else this.#trouble = event.reason
+        return
+      case 'link-failed':
+        this.#trouble = event.reason
+        return
+      case 'handshake-refused': {
+        if (event.by !== 'them') return
+        this.#trouble = event.reason
+        const code = FINAL[event.code]
+        if (code) this.fail(new ClusterError(code, `A member refused this process: ${event.reason}.`))
+      }
+    }
+  }
+
+  /** The signaling server said no for good. */
+  refused(reason: string): void {
+    this.fail(new ClusterError('refused', `The signaling server refused this process: ${reason}.`))
+  }
+
+  expire(): void {
+    const trouble = this.#trouble ? ` Last trouble: ${this.#trouble}.` : ''
+    const within = `within ${this.timeoutMs} ms`
+    this.fail(
+      this.#signalingWasUp
+        ? new ClusterError(
+            'join-timeout',
+            `No member accepted this process ${within}.${trouble} If networks differ, configure \`iceServers\`.`,
+          )
+        : new ClusterError(
+            'signaling-unreachable',
+            `No signaling server answered ${within}.${trouble} Check that it runs and that the URL is right.`,
+          ),
+    )
+  }
+
+  fail(error: unknown): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#reject(error)
+  }
+
+  #succeed(): void {
+    this.#settled = true
+    this.#resolve()
+  }
+}

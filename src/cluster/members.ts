@@ -1,0 +1,82 @@
+import type { Member, NodeId, Path } from '../api.ts'
+import type { NodeRecord } from '../core/membership/table.ts'
+import type { NodeCore } from '../core/node.ts'
+import { decodeValue } from './values.ts'
+
+interface Shown {
+  readonly member: Member
+  /** What the member was made from: same sources, same object. */
+  readonly sources: readonly unknown[]
+}
+
+/** Turns records into members, and gives the same object for a member that has not changed. */
+export class MemberList {
+  readonly #shown = new Map<NodeId, Shown>()
+
+  /** Removed ones excluded, sorted by nodeId. The same array if nothing changed. */
+  build(core: NodeCore, before: readonly Member[] | undefined): readonly Member[] {
+    const rtts = new Map(core.links().map(({ nodeId, rttMs }) => [nodeId, rttMs]))
+    const members: Member[] = []
+    for (const record of core.table.records()) {
+      if (record.status === undefined || record.status === 'removed') continue
+      members.push(this.#member(core, record, rtts))
+    }
+    members.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1))
+    if (before && before.length === members.length && members.every((m, i) => m === before[i])) return before
+    const present = new Set(members.map(({ nodeId }) => nodeId))
+    for (const nodeId of this.#shown.keys()) if (!present.has(nodeId)) this.#shown.delete(nodeId)
+    return Object.freeze(members)
+  }
+
+  #member(core: NodeCore, record: NodeRecord, rtts: ReadonlyMap<NodeId, number | undefined>): Member {
+    const { nodeId, parts, self, status } = record
+    const isSelf = nodeId === core.nodeId
+    const path: Path = isSelf ? 'self' : rtts.has(nodeId) ? 'direct' : 'none'
+    const rttMs = rtts.get(nodeId)
+    const sources = [status, self?.incarnation, self?.visibility, self?.meta, record.links, path, rttMs]
+    const known = this.#shown.get(nodeId)
+    if (
+      known &&
+      sources.every((source, i) => source === known.sources[i]) &&
+      linksAreNamed(core, known.member, record)
+    ) {
+      return known.member
+    }
+    const member: Member = Object.freeze({
+      nodeId,
+      authority: parts.authority,
+      generation: parts.generation,
+      incarnation: self?.incarnation ?? 0,
+      status: status!,
+      meta: known && known.sources[3] === self?.meta ? known.member.meta : decodeValue(self?.meta),
+      self: isSelf,
+      visibility: self?.visibility ?? 'visible',
+      path,
+      ...(rttMs === undefined ? {} : { rttMs }),
+      linkedTo: Object.freeze(linkedTo(core, record)),
+    })
+    this.#shown.set(nodeId, { member, sources })
+    return member
+  }
+}
+
+function linkedTo(core: NodeCore, record: NodeRecord): NodeId[] {
+  const linked: NodeId[] = []
+  for (const short of record.links) {
+    const nodeId = core.table.byShort(short)
+    const status = nodeId === undefined ? undefined : core.table.status(nodeId)
+    if (nodeId !== undefined && status !== undefined && status !== 'removed') linked.push(nodeId)
+  }
+  return linked
+}
+
+/** Published links may name members that became known, or were removed, only after them. */
+function linksAreNamed(core: NodeCore, member: Member, record: NodeRecord): boolean {
+  let named = 0
+  for (const short of record.links) {
+    const nodeId = core.table.byShort(short)
+    const status = nodeId === undefined ? undefined : core.table.status(nodeId)
+    if (status !== undefined && status !== 'removed') named++
+  }
+  return named === member.linkedTo.length
+}

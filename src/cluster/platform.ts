@@ -1,0 +1,31 @@
+import { createBrowserClock } from '../adapters/browser/clock.ts'
+import { createLifecycle } from '../adapters/browser/lifecycle.ts'
+import { createRandom } from '../adapters/browser/random.ts'
+import { createIdentityStore } from '../adapters/indexeddb/identity.ts'
+import { createSnapshotStore } from '../adapters/indexeddb/snapshot.ts'
+import { createSignalingClient } from '../adapters/signaling/client.ts'
+import { createWebRtcTransport } from '../adapters/webrtc/transport.ts'
+import type { ClusterOptions } from '../options.ts'
+import type { Platform } from '../ports.ts'
+
+/**
+ * The browser's adapters, with those that the options replace.
+ * @throws ClusterError `webrtc-unavailable`, `invalid-option`
+ */
+export function createPlatform(options: ClusterOptions): Platform {
+  const given = options.platform ?? {}
+  const clock = given.clock ?? createBrowserClock()
+  const random = given.random ?? createRandom()
+  const { token, iceServers, signaling, snapshot } = options
+  return {
+    clock,
+    random,
+    transport: given.transport ?? createWebRtcTransport(iceServers ? { iceServers } : {}),
+    signaling:
+      given.signaling ??
+      createSignalingClient({ urls: signaling, clock, random, ...(token === undefined ? {} : { token }) }),
+    identity: given.identity ?? createIdentityStore({ random, persist: snapshot !== false }),
+    snapshot: snapshot === false ? false : (given.snapshot ?? createSnapshotStore()),
+    lifecycle: given.lifecycle ?? createLifecycle(),
+  }
+}

@@ -1,0 +1,56 @@
+import type { Readable } from '../api.ts'
+
+/**
+ * A readable that is worked out from something else, only when it is looked at, and only if its key has changed since
+ * the last time. `get` gives the same reference until then.
+ */
+export class Store<T> implements Readable<T> {
+  readonly #compute: (before: T | undefined) => T
+  readonly #key: () => unknown
+  readonly #listeners = new Set<{ readonly call: (value: T) => void }>()
+  #value: T | undefined
+  #seenKey: unknown
+  #told: T | undefined
+
+  /** `compute` may return `before` to say that nothing changed; `key` must be cheap. */
+  constructor(key: () => unknown, compute: (before: T | undefined) => T) {
+    this.#key = key
+    this.#compute = compute
+  }
+
+  readonly get = (): T => {
+    const key = this.#key()
+    if (this.#value === undefined || key !== this.#seenKey) {
+      this.#seenKey = key
+      this.#value = this.#compute(this.#value)
+    }
+    return this.#value
+  }
+
+  readonly subscribe = (listener: (value: T) => void): (() => void) => {
+    const entry = { call: listener }
+    if (this.#listeners.size === 0) this.#told = this.get()
+    this.#listeners.add(entry)
+    return () => void this.#listeners.delete(entry)
+  }
+
+  /** Tells the listeners if the value is another one than they were told last. */
+  announce(): void {
+    if (this.#listeners.size === 0) return
+    const value = this.get()
+    if (value === this.#told) return
+    this.#told = value
+    for (const { call } of this.#listeners) callSafely(call, value)
+  }
+}
+
+/** A listener that throws harms nobody else; its error is reported as uncaught, where developers look. */
+export function callSafely<A>(listener: (argument: A) => void, argument: A): void {
+  try {
+    listener(argument)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}

@@ -1,0 +1,140 @@
+import { ClusterError } from '../errors.ts'
+import type { ClusterOptions } from '../options.ts'
+import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../options.ts'
+import { encodeValue } from './values.ts'
+
+const KNOWN = new Set<string>([
+  'signaling',
+  'meta',
+  'token',
+  'iceServers',
+  'maxLinks',
+  'joinTimeoutMs',
+  'signal',
+  'snapshot',
+  'tuning',
+  'limits',
+  'platform',
+] satisfies (keyof ClusterOptions)[])
+
+const PORTS = new Set(['transport', 'signaling', 'identity', 'snapshot', 'clock', 'random', 'lifecycle'])
+
+/**
+ * Looks at everything before anything starts.
+ * @throws ClusterError `invalid-option`, with one sentence for each option that is missing or wrong
+ */
+export function validate(name: unknown, options: unknown): asserts options is ClusterOptions {
+  const problems = [...nameProblems(name), ...optionProblems(options)]
+  if (problems.length === 0) return
+  throw new ClusterError('invalid-option', `The cluster was not joined: ${problems.join('; ')}.`, {
+    problems,
+  })
+}
+
+function nameProblems(name: unknown): string[] {
+  if (typeof name !== 'string') return [`name must be a string, not ${describe(name)}`]
+  if (name.trim() === '') return ['name is empty']
+  return name.length > 128 ? [`name has ${name.length} characters, at most 128 are allowed`] : []
+}
+
+function optionProblems(options: unknown): string[] {
+  if (typeof options !== 'object' || options === null) {
+    return [`options must be an object with at least \`signaling\`, not ${describe(options)}`]
+  }
+  const given = options as Record<string, unknown>
+  return [
+    ...Object.keys(given).flatMap((key) => (KNOWN.has(key) ? [] : [`${key} is not an option`])),
+    ...signalingProblems(given),
+    ...metaProblems(given),
+    ...iceProblems(given.iceServers),
+    ...wholeNumber('maxLinks', given.maxLinks, 1, 120),
+    ...wholeNumber('joinTimeoutMs', given.joinTimeoutMs, 1, 3_600_000),
+    ...kindProblem('token', given.token, 'string', 'function'),
+    ...(given.snapshot === undefined || given.snapshot === false ? [] : ['snapshot may only be `false`']),
+    ...signalProblems(given.signal),
+    ...numbers('tuning', given.tuning, DEFAULT_TUNING),
+    ...numbers('limits', given.limits, DEFAULT_LIMITS),
+    ...platformProblems(given.platform),
+  ]
+}
+
+function signalingProblems({ signaling, platform }: Record<string, unknown>): string[] {
+  if (signaling === undefined) {
+    const replaced = typeof platform === 'object' && platform !== null && 'signaling' in platform
+    return replaced ? [] : ['signaling is missing: give the WebSocket URL of a signaling server']
+  }
+  const urls: unknown[] = Array.isArray(signaling) ? signaling : [signaling]
+  if (urls.length === 0) return ['signaling is an empty list: give at least one URL']
+  return urls.flatMap((url) => {
+    if (typeof url !== 'string') return [`signaling must be a URL, not ${describe(url)}`]
+    return /^wss?:\/\/[^\s/]+/.test(url) && URL.canParse(url)
+      ? []
+      : [`signaling must be a ws: or wss: URL, not "${url.slice(0, 100)}"`]
+  })
+}
+
+function metaProblems({ meta, limits }: Record<string, unknown>): string[] {
+  const max = (limits as { valueBytes?: unknown } | undefined)?.valueBytes
+  try {
+    encodeValue(meta, typeof max === 'number' ? max : DEFAULT_LIMITS.valueBytes, 'meta')
+    return []
+  } catch (error) {
+    return [(error as Error).message]
+  }
+}
+
+function iceProblems(servers: unknown): string[] {
+  if (servers === undefined) return []
+  if (!Array.isArray(servers)) return [`iceServers must be a list, not ${describe(servers)}`]
+  return servers.flatMap((server: unknown, i) => {
+    const urls = (server as { urls?: unknown } | null)?.urls
+    const list: unknown[] = Array.isArray(urls) ? urls : [urls]
+    const fits =
+      list.length > 0 && list.every((url) => typeof url === 'string' && /^(?:stun|turn)s?:/.test(url))
+    return fits ? [] : [`iceServers[${i}].urls must be stun: or turn: URLs`]
+  })
+}
+
+function signalProblems(signal: unknown): string[] {
+  if (signal === undefined) return []
+  const fits = typeof (signal as { addEventListener?: unknown } | null)?.addEventListener === 'function'
+  return fits ? [] : ['signal must be an AbortSignal']
+}
+
+function platformProblems(platform: unknown): string[] {
+  if (platform === undefined) return []
+  if (typeof platform !== 'object' || platform === null) return ['platform must be an object of ports']
+  return Object.keys(platform).flatMap((key) => (PORTS.has(key) ? [] : [`platform.${key} is not a port`]))
+}
+
+function numbers(what: string, given: unknown, known: object): string[] {
+  if (given === undefined) return []
+  if (typeof given !== 'object' || given === null) return [`${what} must be an object`]
+  return Object.entries(given).flatMap(([key, value]) => {
+    if (!(key in known)) return [`${what}.${key} is not an option`]
+    return typeof value === 'number' && value >= 0 && Number.isFinite(value)
+      ? []
+      : [`${what}.${key} must be a number from 0 on, not ${describe(value)}`]
+  })
+}
+
+function wholeNumber(what: string, value: unknown, min: number, max: number): string[] {
+  if (
+    value === undefined ||
+    (Number.isInteger(value) && (value as number) >= min && (value as number) <= max)
+  )
+    return []
+  return [`${what} must be a whole number from ${min} to ${max}, not ${describe(value)}`]
+}
+
+function kindProblem(what: string, value: unknown, ...kinds: string[]): string[] {
+  return value === undefined || kinds.includes(typeof value)
+    ? []
+    : [`${what} must be a ${kinds.join(' or a ')}, not ${describe(value)}`]
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'string') return `"${value.slice(0, 40)}"`
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value
+}

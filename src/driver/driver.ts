@@ -1,0 +1,201 @@
+/**
+ * Driver: the only impure loop. Feeds inputs to the core, executes its outputs on the platform's ports, and owns one
+ * timer. It knows no protocol. Whatever a port reports while outputs are executed waits its turn.
+ */
+import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
+import type { NodeId } from '../core/identity/node-id.ts'
+import type { NodeCore } from '../core/node.ts'
+import type { CancelTimer, Clock, LinkEnd, LinkTransport, Signaling, SignalingSession } from '../ports.ts'
+
+export interface DriverOptions {
+  readonly core: NodeCore
+  readonly room: string
+  readonly clock: Clock
+  readonly transport: LinkTransport
+  readonly signaling: Signaling
+  /** Commits the next life of this process and names it. */
+  readonly nextLife: () => Promise<NodeId>
+  readonly onEvent: (event: ClusterEvent) => void
+  /** After each turn: whatever can be read of the core may have changed. */
+  readonly onTurn: () => void
+  /** The signaling server said no for good. */
+  readonly onRefused: (reason: string) => void
+}
+
+/** Bytes are those handed to links, without what the links add. */
+export interface Traffic {
+  messagesSent: number
+  messagesReceived: number
+  bytesSent: number
+  bytesReceived: number
+}
+
+/** A next life that could not be committed is asked for again after this long, in ms. */
+const NEXT_LIFE_RETRY_MS = 1_000
+
+export class Driver {
+  readonly traffic: Traffic = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 }
+  readonly #options: DriverOptions
+  readonly #links = new Map<LinkId, LinkEnd>()
+  readonly #inputs: Input[] = []
+  #session: SignalingSession | undefined
+  #running = false
+  #stopped = false
+  #timer: { readonly due: number; readonly cancel: CancelTimer } | undefined
+
+  constructor(options: DriverOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.feed({ type: 'start' })
+    this.#openSignaling()
+  }
+
+  /** Runs the input, and everything it leads to, before it returns; from within a turn, after that turn. */
+  feed(input: Input): void {
+    if (this.#stopped) return
+    this.#inputs.push(input)
+    if (this.#running) return
+    this.#running = true
+    try {
+      for (let next = this.#inputs.shift(); next && !this.#stopped; next = this.#inputs.shift())
+        this.#turn(next)
+    } finally {
+      this.#running = false
+    }
+    this.#setTimer()
+  }
+
+  /** Ends every link, the signaling session and the timer, at once. Nothing is called any more. */
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+    this.#timer = undefined
+    for (const end of this.#links.values()) end.close()
+    this.#links.clear()
+    this.#session?.close()
+    this.#session = undefined
+  }
+
+  #turn(input: Input): void {
+    const { core, clock, onTurn } = this.#options
+    for (const output of core.handle(input, clock.now())) this.#execute(output)
+    onTurn()
+  }
+
+  #execute(output: Output): void {
+    switch (output.type) {
+      case 'link-open':
+        return this.#openLink(output.linkId, output.initiator)
+      case 'link-signal':
+        return this.#links.get(output.linkId)?.signal(output.data)
+      case 'link-send':
+        return this.#send(output.linkId, output.bytes)
+      case 'link-close': {
+        const end = this.#links.get(output.linkId)
+        this.#links.delete(output.linkId)
+        return end?.close()
+      }
+      case 'signaling-send':
+        return this.#session?.send(output.to, output.data)
+      case 'signaling-contacts':
+        return this.#session?.askContacts()
+      case 'signaling-goodbye':
+        this.#session?.goodbye()
+        this.#session = undefined
+        return undefined
+      case 'rebirth':
+        return this.#beReborn()
+      case 'event':
+        return this.#options.onEvent(output.event)
+    }
+  }
+
+  #openLink(linkId: LinkId, initiator: boolean): void {
+    const closed = (reason: string) => {
+      this.#links.delete(linkId)
+      this.feed({ type: 'link-closed', linkId, reason })
+    }
+    try {
+      const end = this.#options.transport.open(initiator, {
+        onSignal: (data) => this.feed({ type: 'link-signal', linkId, data }),
+        onOpen: () => this.feed({ type: 'link-opened', linkId }),
+        onMessage: (bytes) => {
+          this.traffic.messagesReceived++
+          this.traffic.bytesReceived += bytes.length
+          this.feed({ type: 'link-message', linkId, bytes })
+        },
+        onClose: closed,
+      })
+      this.#links.set(linkId, end)
+    } catch (error) {
+      closed(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  #send(linkId: LinkId, bytes: Uint8Array): void {
+    const end = this.#links.get(linkId)
+    if (!end) return
+    this.traffic.messagesSent++
+    this.traffic.bytesSent += bytes.length
+    end.send(bytes)
+  }
+
+  #openSignaling(): void {
+    const { signaling, room, core } = this.#options
+    this.#session = signaling.open(room, core.nodeId, {
+      onUp: (contacts) => this.feed({ type: 'signaling-up', contacts }),
+      onContacts: (contacts) => this.feed({ type: 'signaling-contacts', contacts }),
+      onMessage: (from, data) => this.feed({ type: 'signaling-message', from, data }),
+      onGone: (nodeId) => this.feed({ type: 'signaling-gone', nodeId }),
+      onDown: (reason) => this.feed({ type: 'signaling-down', reason }),
+      onRefused: (reason) => {
+        this.feed({ type: 'signaling-down', reason })
+        this.#options.onRefused(reason)
+      },
+    })
+  }
+
+  #beReborn(): void {
+    this.#session?.close()
+    this.#session = undefined
+    this.#options.nextLife().then(
+      (nodeId) => {
+        if (this.#stopped) return
+        this.feed({ type: 'reborn', nodeId })
+        this.#openSignaling()
+      },
+      (error: unknown) => {
+        const reason = `the next generation could not be kept, trying again: ${String(error)}`
+        this.#options.onEvent({
+          type: 'storage',
+          at: this.#options.clock.now().wall,
+          what: 'identity',
+          reason,
+        })
+        if (!this.#stopped)
+          this.#options.clock.timer(NEXT_LIFE_RETRY_MS, () => !this.#stopped && this.#beReborn())
+      },
+    )
+  }
+
+  /** A timer that fires too early costs one empty turn; one that is moved at every message costs more. */
+  #setTimer(): void {
+    if (this.#stopped) return
+    const due = this.#options.core.nextDeadline()
+    if (due === undefined) {
+      this.#timer?.cancel()
+      this.#timer = undefined
+      return
+    }
+    if (this.#timer && this.#timer.due <= due) return
+    this.#timer?.cancel()
+    const delay = Math.max(0, due - this.#options.clock.now().mono)
+    const cancel = this.#options.clock.timer(delay, () => {
+      this.#timer = undefined
+      this.feed({ type: 'tick' })
+    })
+    this.#timer = { due, cancel }
+  }
+}
