@@ -3,7 +3,7 @@ import type { Cluster, ClusterEvent, Member, OpeningCluster, PeerState, Readable
 import type { Membership } from './cluster/membership.ts'
 import type { Lease } from './cluster/shared.ts'
 import { shareMembership } from './cluster/shared.ts'
-import { Store } from './cluster/store.ts'
+import type { Store } from './cluster/store.ts'
 import { validate } from './cluster/validate.ts'
 import { ClusterError } from './errors.ts'
 import type { ClusterOptions } from './options.ts'
