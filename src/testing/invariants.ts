@@ -48,7 +48,7 @@ interface Seen {
   hash: string
   confirmed: boolean
   versions: Map<NodeId, number>
-  readonly removed: Set<NodeId>
+  removed: Set<NodeId>
   rebirths: number
 }
 
@@ -110,6 +110,7 @@ export class Invariants {
       seen.revision = -1
       seen.hash = ''
       seen.versions = new Map()
+      seen.removed = new Set()
       this.#lives.set(nodeId, { owner: process, incarnation: 0, hashes: new Set() })
     }
     return seen
@@ -181,9 +182,9 @@ function compareTable({ node, label }: Observed, truth: ReadonlyMap<NodeId, stri
     if (expected === undefined)
       found.push(`${label} shows ${member.nodeId}, which is gone, as ${member.status}`)
     else if (member.status !== 'up') found.push(`${label} shows ${member.nodeId} as ${member.status}`)
-    else if (content(member) !== expected)
-      found.push(`${label} shows other content of ${member.nodeId} than it has`)
-    else shown++
+    else if (content(member) !== expected) {
+      found.push(`${label} shows ${member.nodeId} as ${content(member)}, which itself is ${expected}`)
+    } else shown++
   }
   if (shown < truth.size) found.push(`${label} shows ${shown} of ${truth.size} members rightly`)
 }

@@ -93,7 +93,7 @@ export class MeshLinks {
   dialMissing(wanted: readonly NodeId[], now: number): void {
     if (now < this.#lookAt) return
     this.#lookAt = now + 250
-    for (const link of [...this.#links.values()]) {
+    for (const link of this.#links.values()) {
       if (link.open || now - link.since < this.#seed.tuning.linkTimeoutMs) continue
       this.#links.delete(link.linkId)
       this.#pause(link.nodeId, now)

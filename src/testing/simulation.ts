@@ -333,10 +333,13 @@ function newIdentity(random: Random, slot: number): Identity {
   return { authority, browser, meta: JSON.stringify({ slot }), generation: 0, loads: 0, contacts: [] }
 }
 
-/** Shorter than for users in most seeds, so that removal and forgetting happen within a run. */
+/**
+ * Shorter than for users in most seeds, so that removal and forgetting happen within a run. Not shorter than it takes
+ * every link to notice that it is dead: who removes before that counts members that are long out of reach.
+ */
 function drawTuning(random: Random): Partial<Tuning> {
   return {
-    removeAfterMs: pick(random, [8_000, 15_000, 15_000, 60_000]),
+    removeAfterMs: pick(random, [20_000, 20_000, 30_000, 60_000]),
     tombstoneMs: pick(random, [20_000, 60_000, 600_000]),
   }
 }
