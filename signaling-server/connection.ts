@@ -7,21 +7,10 @@ import {
   type ClientFrame,
 } from '../src/adapters/signaling/protocol.ts'
 import type { AddressShare } from './addresses.ts'
+import type { Authenticate } from './authenticate.ts'
 import type { SignalingLimits } from './limits.ts'
 import { NORMAL_CLOSURE, type ConnectionId, type RoomsInput } from './rooms.ts'
 import { TokenBucket } from './token-bucket.ts'
-
-/** What the `authenticate` hook decides on. */
-export interface AuthenticationRequest {
-  readonly token: string | undefined
-  readonly room: string
-  readonly node: string
-  readonly origin: string | undefined
-  readonly address: string
-}
-
-/** Answers `true`, or the reason why not, which is told to the client. */
-export type Authenticate = (request: AuthenticationRequest) => true | string | Promise<true | string>
 
 /** What a connection needs of the server around it. */
 export interface ConnectionContext {

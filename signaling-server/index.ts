@@ -1,6 +1,6 @@
 /** Public names of the signaling server. */
 export { createSignalingServer } from './server.ts'
 export type { SignalingHealth, SignalingServer, SignalingServerOptions } from './server.ts'
-export type { Authenticate, AuthenticationRequest } from './connection.ts'
+export type { Authenticate, AuthenticationRequest } from './authenticate.ts'
 export { DEFAULT_SIGNALING_LIMITS } from './limits.ts'
 export type { Rate, SignalingLimits } from './limits.ts'

@@ -12,7 +12,8 @@ import {
   type ServerFrame,
 } from '../src/adapters/signaling/protocol.ts'
 import { Addresses, type AddressShare } from './addresses.ts'
-import { Connection, CourteousWebSocket, type Authenticate } from './connection.ts'
+import type { Authenticate } from './authenticate.ts'
+import { Connection, CourteousWebSocket } from './connection.ts'
 import { resolveLimits, type SignalingLimits } from './limits.ts'
 import { DEFAULT_CONTACTS, Rooms, type ConnectionId, type RoomsInput, type RoomsOutput } from './rooms.ts'
 

@@ -69,6 +69,11 @@ const RULES: readonly Rule[] = [
     packages: /^(?:node:.*|ws)$/,
   },
   user('demo'),
+  {
+    // a test of the browser adapters alone, in the only place where they run
+    files: /^e2e\/pages\/adapters\.ts$/,
+    may: /^src\/(?:adapters\/|testing\/contract|ports\.ts$)/,
+  },
   user('e2e/pages'),
   user('examples'),
   user('bench'),

@@ -1,4 +1,3 @@
-import { createBrowserClock } from '../browser/clock.ts'
 import type { Clock, LinkTransport, Random, Signaling } from '../../ports.ts'
 import { createDelivery } from './delivery.ts'
 import {
@@ -12,7 +11,7 @@ import { createMemorySignalingServer } from './signaling.ts'
 export interface MemoryNetworkOptions {
   /** Time from one process to another, for links and signaling alike. Default 0: a microtask. */
   readonly latencyMs?: number
-  /** Keeps the latency. Default: the platform's clock. */
+  /** Keeps the latency. Default: timers of the platform. */
   readonly clock?: Clock
   /** Chooses contacts. Default `Math.random`. */
   readonly random?: Random
@@ -42,8 +41,7 @@ export interface MemoryNetwork {
 
 export function createMemoryNetwork(options: MemoryNetworkOptions = {}): MemoryNetwork {
   const latencyMs = options.latencyMs ?? 0
-  const clock = options.clock ?? createBrowserClock()
-  const delivery = () => createDelivery(latencyMs, clock)
+  const delivery = () => createDelivery(latencyMs, options.clock)
   const registry: LinkRegistry = new Map<number, MemoryLinkEnd>()
   const cuts = new Map<LinkTransport, Set<LinkTransport>>()
   let number = 0
