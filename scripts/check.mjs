@@ -7,16 +7,16 @@ import path from 'node:path'
 import { buildLibrary } from './library.mjs'
 import { dim, fail, green, red, say } from './support/console.mjs'
 import { ensureDependencies } from './support/dependencies.mjs'
-import { root } from './support/paths.mjs'
+import { cacheFolder, root } from './support/paths.mjs'
 import { runNode } from './support/processes.mjs'
 
 /** @typedef {{ code: number, output: string }} Result */
 
 /** @type {readonly (readonly [name: string, run: () => Promise<Result>])[]} longest first */
 const STEPS = [
+  ['format', checkFormat],
   ['package', checkPackage],
   ['import graph', () => tool('vitest/vitest.mjs', 'run', '--reporter=dot', 'test/architecture.test.ts')],
-  ['format', () => tool('prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.')],
   ['types of tests and tools', () => tool('typescript/bin/tsc', '-p', 'tsconfig.node.json')],
   ['types of library and demo', () => tool('typescript/bin/tsc', '-p', 'tsconfig.json')],
   ['types of core', () => tool('typescript/bin/tsc', '-p', 'src/core/tsconfig.json')],
@@ -68,6 +68,15 @@ async function runAll(steps) {
  */
 function tool(program, ...args) {
   return runNode(path.join(root, 'node_modules', program), args, { quiet: true })
+}
+
+function checkFormat() {
+  const cache = [
+    '--cache',
+    '--cache-strategy=content',
+    `--cache-location=${path.join(cacheFolder, 'prettier.json')}`,
+  ]
+  return tool('prettier/bin/prettier.cjs', '--check', '--log-level=warn', ...cache, '.')
 }
 
 /** The built library as a package: its manifest and its size. */
