@@ -42,7 +42,7 @@ export interface Legacy {
 }
 
 /** Links are published this long after they changed, so that a crowd of them is published once. */
-const PUBLISH_LINKS_MS = 100
+const PUBLISH_LINKS_MS = 2_000
 /** A link that brings this many messages with a fault is closed. */
 const MAX_FAULTS = 3
 /** Tombstones are looked through this often. */
@@ -74,6 +74,8 @@ export class Life {
   /** Whom an earlier life knew; tried once. */
   #knownBefore: readonly NodeId[]
   #collectAt = 0
+  /** When the next thing is due, as of the last turn. */
+  #due = 0
 
   constructor(options: LifeOptions) {
     const { nodeId, process, browser, meta, visibility, cluster, limits, outbox, random, tuning } = options
@@ -174,7 +176,7 @@ export class Life {
 
   /** Runs what is due. */
   tick(now: number): void {
-    if (this.#over !== undefined) return
+    if (this.#over !== undefined || now < this.#due) return
     this.#mesh.tick(now)
     this.gossip.tick(now)
     this.#pulses.tick(now)
@@ -199,24 +201,24 @@ export class Life {
     else if (this.#mesh.establishedCount === 0) return this.#finishLeaving(now)
     this.#watchIsolation()
     this.gossip.settle(now)
+    this.#due = this.#nextDue()
   }
 
   nextDeadline(): number | undefined {
-    if (this.#over !== undefined) return undefined
-    let next = Infinity
-    for (const due of [
-      this.#mesh.nextDeadline(),
-      this.gossip.nextDeadline(),
-      this.#pulses.nextDeadline(),
-      this.#removal.nextDeadline(),
-      this.#healing.nextDeadline(),
-      this.#publishAt,
-      this.#leaveBy,
+    return this.#over === undefined ? this.#due : undefined
+  }
+
+  #nextDue(): number {
+    return Math.min(
+      this.#mesh.nextDeadline() ?? Infinity,
+      this.gossip.nextDeadline() ?? Infinity,
+      this.#pulses.nextDeadline() ?? Infinity,
+      this.#removal.nextDeadline() ?? Infinity,
+      this.#healing.nextDeadline() ?? Infinity,
+      this.#publishAt ?? Infinity,
+      this.#leaveBy ?? Infinity,
       this.#collectAt,
-    ]) {
-      if (due !== undefined && due < next) next = due
-    }
-    return next
+    )
   }
 
   /** A life that is over keeps what the user says for the next one. */
@@ -346,7 +348,7 @@ export class Life {
 
   #onIntroduced(
     link: MeshLink,
-    { hello, saidAll, done }: Extract<HandshakeStep, { type: 'introduced' }>,
+    { hello, greeted, done }: Extract<HandshakeStep, { type: 'introduced' }>,
     now: number,
   ): undefined {
     const { linkId, nodeId } = link
@@ -355,7 +357,7 @@ export class Life {
     const result = this.table.apply(hello.own!, linkId, now, 'handshake')
     if (this.table.status(this.table.own) === 'removed') return undefined
     if (result.accused) this.#onAccused(result.accused, now)
-    this.gossip.introduced(linkId, nodeId, hello, saidAll, now)
+    this.gossip.introduced(linkId, nodeId, hello, greeted, now)
     if (this.table.status(nodeId) === 'unreachable') this.#challenge(link)
     if (done) this.#onEstablished(link, now)
     return undefined

@@ -6,6 +6,8 @@ import type { Frame } from './wire/frames.ts'
 export class Outbox {
   #outputs: Output[] = []
   readonly #frames = new Map<LinkId, Uint8Array[]>()
+  /** Messages of one frame that goes to many links. */
+  readonly #shared = new Map<Uint8Array, Uint8Array>()
   #wall = 0
 
   /** Events of this turn carry this time. */
@@ -47,6 +49,7 @@ export class Outbox {
   take(): Output[] {
     for (const [linkId, frames] of this.#frames) this.#flush(linkId, frames)
     this.#frames.clear()
+    this.#shared.clear()
     const outputs = this.#outputs
     this.#outputs = []
     return outputs
@@ -54,6 +57,12 @@ export class Outbox {
 
   #flush(linkId: LinkId, frames: readonly Uint8Array[] | undefined): void {
     if (!frames) return
+    if (frames.length === 1) {
+      const bytes = this.#shared.get(frames[0]!) ?? encodeMessage(frames)
+      this.#shared.set(frames[0]!, bytes)
+      this.#outputs.push({ type: 'link-send', linkId, bytes })
+      return
+    }
     let message: Uint8Array[] = []
     let size = 0
     for (const frame of frames) {

@@ -18,6 +18,7 @@ export class Pulses {
   readonly #links = new Map<LinkId, Pulse>()
   #tokens = 0
   #revision = 0
+  #next = Infinity
 
   constructor(outbox: Outbox, intervalMs: number) {
     this.#outbox = outbox
@@ -60,19 +61,23 @@ export class Pulses {
   }
 
   tick(now: number): void {
-    for (const [linkId, pulse] of this.#links) if (now >= pulse.nextAt) this.#ping(linkId, pulse, now)
+    if (now < this.#next) return
+    this.#next = Infinity
+    for (const [linkId, pulse] of this.#links) {
+      if (now >= pulse.nextAt) this.#ping(linkId, pulse, now)
+      this.#next = Math.min(this.#next, pulse.nextAt)
+    }
   }
 
   nextDeadline(): number | undefined {
-    let next: number | undefined
-    for (const { nextAt } of this.#links.values()) if (next === undefined || nextAt < next) next = nextAt
-    return next
+    return this.#next === Infinity ? undefined : this.#next
   }
 
   #ping(linkId: LinkId, pulse: Pulse, now: number): void {
     pulse.token = ++this.#tokens
     pulse.sentAt = now
     pulse.nextAt = now + this.#intervalMs
+    this.#next = Math.min(this.#next, pulse.nextAt)
     this.#outbox.frame(linkId, { kind: 'ping', token: pulse.token })
   }
 }

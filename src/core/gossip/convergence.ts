@@ -30,6 +30,10 @@ export class Convergence {
   #changedAt = 0
   #state: GossipState = 'diffusing'
   #durationMs: number | undefined
+  /** The hash as text is asked for far more often than it changes. */
+  #text: string | undefined
+  #textHi = 0
+  #textLo = 0
 
   constructor(table: MembershipTable) {
     this.#table = table
@@ -53,7 +57,13 @@ export class Convergence {
   }
 
   get viewHash(): string {
-    return formatHash({ hi: this.#table.hash.viewHi, lo: this.#table.hash.viewLo })
+    const { viewHi, viewLo } = this.#table.hash
+    if (this.#text === undefined || viewHi !== this.#textHi || viewLo !== this.#textLo) {
+      this.#text = formatHash({ hi: viewHi, lo: viewLo })
+      this.#textHi = viewHi
+      this.#textLo = viewLo
+    }
+    return this.#text
   }
 
   /** Starts anew if the own view changed. Returns whether it did. */

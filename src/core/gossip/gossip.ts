@@ -43,8 +43,15 @@ export const SMALL_TABLE = 16
 /** Deltas and digests are cut at about this many bytes, below one fragment. */
 const CHUNK_BYTES = 12 * 1024
 const CHUNK_ENTRIES = 200
+/** Changes kept after all neighbours were told, for those that are in the middle of a handshake. */
+const KEPT_CHANGES = 512
 /** An unanswered sync or missing range no longer counts as being repaired after this long. */
 const REPAIR_PATIENCE_MS = 5_000
+/**
+ * Status frames that news call for are this far apart at least: the news of a burst travel in one, and so do the
+ * answers that came in meanwhile.
+ */
+const EAGER_STATUS_MS = 25
 /** Where tables never come to rest, a mismatch this many status periods long is looked into all the same. */
 const NOISY_PERIODS = 8
 
@@ -67,6 +74,14 @@ interface Neighbour {
   repairUntil: number
 }
 
+/** What this member said in its own hello. */
+export interface Greeting {
+  /** It listed all it knew. */
+  readonly saidAll: boolean
+  /** Where its change log stood then: what came later, the neighbour cannot know of. */
+  readonly revision: number
+}
+
 export interface GossipOptions {
   readonly table: MembershipTable
   readonly outbox: Outbox
@@ -84,8 +99,12 @@ export class Gossip {
   readonly #tuning: Tuning
   readonly #onAccused: GossipOptions['onAccused']
   readonly #neighbours = new Map<LinkId, Neighbour>()
+  readonly #repairing = new Set<Neighbour>()
   #flushAt: number | undefined
   #statusAt: number | undefined
+  /** Status frames are due because of news. */
+  #eagerAt: number | undefined
+  #lastEager = -Infinity
   #seenRevision = 0
   /** Something that the gossip state depends on has changed. */
   #dirty = true
@@ -107,13 +126,13 @@ export class Gossip {
     linkId: LinkId,
     nodeId: NodeId,
     hello: { readonly buckets: Uint32Array; readonly digest?: readonly DigestEntry[] | undefined },
-    saidAll: boolean,
+    greeted: Greeting,
     now: number,
   ): void {
     const neighbour: Neighbour = {
       linkId,
       nodeId,
-      told: this.#table.log.revision,
+      told: greeted.revision,
       published: undefined,
       content: 0,
       sentEpoch: -1,
@@ -126,14 +145,17 @@ export class Gossip {
     }
     this.#neighbours.set(linkId, neighbour)
     if (hello.digest) this.#answerDigest(neighbour, ALL_BUCKETS, hello.digest, now)
-    else if (!saidAll && compareNodeIds(this.#table.own, nodeId) < 0)
+    else if (!greeted.saidAll && compareNodeIds(this.#table.own, nodeId) < 0)
       this.#answerBuckets(neighbour, hello.buckets)
-    this.#flushAt ??= now + this.#tuning.gossipDebounceMs
+    this.#hasNews(now)
     this.#statusAt ??= now + this.#statusPeriod()
   }
 
   parted(linkId: LinkId): void {
+    const neighbour = this.#neighbours.get(linkId)
+    if (!neighbour) return
     this.#neighbours.delete(linkId)
+    this.#repairing.delete(neighbour)
     this.#dirty = true
     if (this.#neighbours.size === 0) this.#statusAt = undefined
   }
@@ -164,10 +186,13 @@ export class Gossip {
       if (this.#neighbours.size === 0) this.#table.log.forget(revision)
       else this.#flushAt ??= now + this.#tuning.gossipDebounceMs
     }
-    if (this.convergence.notice(now, this.#publishedByNeighbours())) this.#dirty = true
+    if (this.convergence.notice(now, this.#publishedByNeighbours())) {
+      this.#dirty = true
+      this.#hasNews(now)
+    }
     if (!this.#dirty) return
     this.#dirty = false
-    if (!this.convergence.settle(now, this.#isRepairing(now), this.#publishedByNode())) return
+    if (!this.convergence.settle(now, this.#repairing.size > 0, this.#publishedByNode())) return
     const { state, viewHash, durationMs } = this.convergence
     const took = state === 'confirmed' && durationMs !== undefined ? { durationMs } : {}
     this.#outbox.event({ type: 'convergence', state, viewHash, ...took })
@@ -176,11 +201,12 @@ export class Gossip {
   tick(now: number): void {
     if (this.#flushAt !== undefined && now >= this.#flushAt) this.flush(now)
     if (this.#statusAt !== undefined && now >= this.#statusAt) {
-      for (const neighbour of this.#neighbours.values()) this.#sendStatus(neighbour)
+      this.#sendStatus(this.#neighbours.values())
       this.#statusAt = now + this.#statusPeriod()
     }
-    for (const neighbour of this.#neighbours.values()) {
-      if (neighbour.repairUntil > 0 && now >= neighbour.repairUntil) this.#expectRepair(neighbour, 0)
+    if (this.#eagerAt !== undefined && now >= this.#eagerAt) this.#tellNews(now)
+    for (const neighbour of this.#repairing) {
+      if (now >= neighbour.repairUntil) this.#expectRepair(neighbour, 0)
     }
   }
 
@@ -202,9 +228,8 @@ export class Gossip {
       neighbour.told = log.revision
       if (!changes) this.#startSync(neighbour, now)
       else if (changes.length > 0) this.#forward(neighbour, changes, encoded)
-      if (this.#lacksStatus(neighbour)) this.#sendStatus(neighbour)
     }
-    log.forget(log.revision)
+    log.forget(log.revision - KEPT_CHANGES)
   }
 
   #onDelta(neighbour: Neighbour, ranges: readonly OriginRange[], now: number): void {
@@ -252,7 +277,7 @@ export class Gossip {
     neighbour.content = content
     neighbour.seenViewLo = hash.viewLo
     neighbour.seenContent = hash.content
-    if (convergence.join(neighbour.published)) this.#flushAt ??= now + this.#tuning.gossipDebounceMs
+    if (convergence.join(neighbour.published)) this.#hasNews(now)
   }
 
   /** One of both sides starts; the other only where the first did not, one period later. */
@@ -358,26 +383,43 @@ export class Gossip {
     return links < this.#table.live().length - 1
   }
 
-  #sendStatus(neighbour: Neighbour): void {
+  /** Status frames go out with the next flush, but not too often. */
+  #hasNews(now: number): void {
+    this.#eagerAt ??= Math.max(now + this.#tuning.gossipDebounceMs, this.#lastEager + EAGER_STATUS_MS)
+  }
+
+  #tellNews(now: number): void {
+    this.#eagerAt = undefined
+    this.#lastEager = now
+    const lacking: Neighbour[] = []
+    for (const neighbour of this.#neighbours.values())
+      if (this.#lacksStatus(neighbour)) lacking.push(neighbour)
+    this.#sendStatus(lacking)
+  }
+
+  #sendStatus(neighbours: Iterable<Neighbour>): void {
     const { epoch, bits } = this.convergence
-    neighbour.sentEpoch = epoch
-    neighbour.sentBits = bits.slice()
     const { viewHi, viewLo, content } = this.#table.hash
-    this.#outbox.frame(neighbour.linkId, { kind: 'status', viewHi, viewLo, content, published: bits })
+    let encoded: Uint8Array | undefined
+    const sentBits = bits.slice()
+    for (const neighbour of neighbours) {
+      encoded ??= encodeFrame({ kind: 'status', viewHi, viewLo, content, published: bits })
+      neighbour.sentEpoch = epoch
+      neighbour.sentBits = sentBits
+      this.#outbox.bytes(neighbour.linkId, encoded)
+    }
   }
 
   #expectRepair(neighbour: Neighbour, until: number): void {
+    if (neighbour.repairUntil === until) return
     neighbour.repairUntil = until
+    if (until > 0) this.#repairing.add(neighbour)
+    else this.#repairing.delete(neighbour)
     this.#dirty = true
   }
 
   #statusPeriod(): number {
     return this.#tuning.statusIntervalMs * (0.75 + this.#random() / 2)
-  }
-
-  #isRepairing(now: number): boolean {
-    for (const { repairUntil } of this.#neighbours.values()) if (repairUntil > now) return true
-    return false
   }
 
   *#publishedByNeighbours(): IterableIterator<Published | undefined> {

@@ -11,6 +11,7 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Limits } from '../tuning.ts'
 import type { DigestEntry, Frame } from '../wire/frames.ts'
 import { WIRE_MAX, WIRE_MIN } from '../wire/frames.ts'
+import type { Greeting } from './gossip.ts'
 import { SMALL_TABLE } from './gossip.ts'
 
 export type HelloFrame = Extract<Frame, { kind: 'hello' }>
@@ -33,7 +34,7 @@ export type HandshakeStep =
 
 interface Progress {
   readonly nodeId: NodeId
-  saidAll: boolean
+  readonly greeted: Greeting
   introduced: boolean
   accepted: boolean
 }
@@ -61,7 +62,8 @@ export class Handshakes {
     const table = this.#table
     const digest: DigestEntry[] | undefined =
       table.size <= SMALL_TABLE ? digestOf(table, ALL_BUCKETS) : undefined
-    this.#links.set(linkId, { nodeId, saidAll: digest !== undefined, introduced: false, accepted: false })
+    const greeted = { saidAll: digest !== undefined, revision: table.log.revision }
+    this.#links.set(linkId, { nodeId, greeted, introduced: false, accepted: false })
     return {
       kind: 'hello',
       minVersion: WIRE_MIN,
@@ -122,7 +124,7 @@ export class Handshakes {
 
   #introduce(progress: Progress, hello: HelloFrame): HandshakeStep {
     progress.introduced = true
-    return { type: 'introduced', hello, saidAll: progress.saidAll, done: progress.accepted }
+    return { type: 'introduced', hello, greeted: progress.greeted, done: progress.accepted }
   }
 
   /** Whether this life may be in the cluster, as far as this member knows. */

@@ -235,11 +235,7 @@ export class Mesh {
   }
 
   tick(now: number): void {
-    for (const link of this.#links.values()) {
-      if (link.phase !== 'established' && now >= this.#deadlineOf(link)) {
-        this.#giveUp(link, `no link within ${this.#tuning.linkTimeoutMs} ms`, now)
-      }
-    }
+    if (this.#links.size > this.#establishedCount) this.#expireAttempts(now)
     for (const [linkId, due] of this.#lingering) {
       if (now < due) continue
       this.#lingering.delete(linkId)
@@ -261,11 +257,21 @@ export class Mesh {
 
   nextDeadline(): number | undefined {
     let next = this.#dialAt ?? Infinity
-    for (const link of this.#links.values()) {
-      if (link.phase !== 'established') next = Math.min(next, this.#deadlineOf(link))
+    if (this.#links.size > this.#establishedCount) {
+      for (const link of this.#links.values()) {
+        if (link.phase !== 'established') next = Math.min(next, this.#deadlineOf(link))
+      }
     }
     for (const due of this.#lingering.values()) next = Math.min(next, due)
     return next === Infinity ? undefined : next
+  }
+
+  #expireAttempts(now: number): void {
+    for (const link of this.#links.values()) {
+      if (link.phase !== 'established' && now >= this.#deadlineOf(link)) {
+        this.#giveUp(link, `no link within ${this.#tuning.linkTimeoutMs} ms`, now)
+      }
+    }
   }
 
   #onSessionSignal(link: MeshLink, envelope: SignalEnvelope, now: number): void {
