@@ -52,6 +52,13 @@ export class Controls {
     if (hadFocus) (isOut ? this.#rejoin : this.#leave).focus()
   }
 
+  /** The page itself gives this tab another colour. */
+  wear(color: string): void {
+    for (const input of byId('swatches', HTMLFieldSetElement).querySelectorAll('input'))
+      input.checked = input.value === color
+    this.#present({ ...this.#persona, color })
+  }
+
   #bindRoom(): void {
     const move = (): void => {
       if (!goToRoom(this.#room.value))
@@ -114,6 +121,7 @@ export class Controls {
     })
   }
 
+  /** Takes on a persona, shows it and tells about it. */
   #present(persona: Persona): void {
     this.#persona = persona
     savePersona(persona)

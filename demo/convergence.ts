@@ -8,6 +8,9 @@ const TEXT: Readonly<Record<Convergence['state'], string>> = {
   confirmed: 'Every live member holds exactly this list.',
 }
 
+/** A change that arrives with the news that everyone else has it already took no time here. */
+const took = (durationMs: number): string => (durationMs < 0.05 ? 'at once' : formatMs(durationMs))
+
 /** Digits of a view hash; each is one bar, so that two tabs can be compared at a glance. */
 const DIGITS = 16
 
@@ -40,7 +43,7 @@ export class ConvergencePanel {
     setText(this.#text, convergence ? TEXT[convergence.state] : 'Join the room to see how news travels.')
     this.#showHash(convergence?.viewHash ?? '')
     // While a change spreads the figure of the last one stays: an empty place would say less.
-    if (convergence?.durationMs !== undefined) setText(this.#took, formatMs(convergence.durationMs))
+    if (convergence?.durationMs !== undefined) setText(this.#took, took(convergence.durationMs))
     else if (!convergence) setText(this.#took, '–')
   }
 

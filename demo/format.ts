@@ -1,6 +1,7 @@
 /** "0.8 ms", "12 ms", "1.4 s"; empty where there is no figure. */
 export function formatMs(ms: number | undefined): string {
   if (ms === undefined || !Number.isFinite(ms)) return ''
+  if (ms < 0.05) return '0 ms'
   if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} s`
   return `${ms < 9.95 ? ms.toFixed(1) : Math.round(ms)} ms`
 }

@@ -9,7 +9,7 @@ import { createFrame } from './frame.ts'
 import { Graph } from './graph.ts'
 import { MemberTable } from './member-table.ts'
 import { Narration } from './narration.ts'
-import { loadPersona, personaOf, type Persona } from './persona.ts'
+import { loadPersona, personaOf, rarestColor, type Persona } from './persona.ts'
 import { roomFromLocation, signalingUrl, snapshotIsOff } from './room.ts'
 import type { Names } from './sentences.ts'
 import { Session } from './session.ts'
@@ -24,7 +24,10 @@ declare global {
 /** Names of members that are gone are remembered for the log, up to this many. */
 const MAX_NAMES = 2_000
 
-let persona: Persona = loadPersona()
+const loaded = loadPersona()
+let persona: Persona = loaded.persona
+/** The colour was drawn by lot and nobody has seen it yet. */
+let isColorByLot = loaded.isNew
 let isSignalingDown = false
 let selfId: string | undefined
 const namesSeen = new Map<string, string>()
@@ -61,7 +64,9 @@ const controls = new Controls(persona, {
   rejoin: () => session.enter(),
   present(next) {
     persona = next
-    if (session.phase === 'joined') session.cluster?.setMeta(persona)
+    // While joining it waits for `ready`, after leaving for the next join.
+    const status = session.cluster?.status.get()
+    if (status === 'up' || status === 'isolated') session.cluster?.setMeta(persona)
   },
 })
 
@@ -98,13 +103,25 @@ function watch(cluster: OpeningCluster): () => void {
     cursors.watch(cluster),
   ]
   cluster.ready.then(
-    // The name may have been changed while the join was under way.
-    () => persona !== givenMeta && session.cluster === cluster && cluster.setMeta(persona),
+    () => {
+      if (session.cluster !== cluster) return
+      // The name may have been changed while the join was under way.
+      if (persona !== givenMeta) cluster.setMeta(persona)
+      else if (isColorByLot) settleColor(cluster)
+      isColorByLot = false
+    },
     () => {},
   )
   return () => {
     for (const end of stop) end()
   }
+}
+
+/** Two tabs that drew the same colour are hard to tell apart: the newcomer takes another. */
+function settleColor(cluster: Cluster): void {
+  const others = cluster.members.get().filter(({ self }) => !self)
+  const color = rarestColor(persona.color, others.map(personaOf))
+  if (color !== persona.color) controls.wear(color)
 }
 
 /** One event into the log and, where it is about a member, into the graph. */

@@ -30,12 +30,20 @@ const STORAGE_KEY = 'grainmesh-demo.persona'
 const MAX_NAME = 24
 const COLOR = /^#[0-9a-f]{6}$/
 
-/** The persona of this tab: kept for the tab's lifetime, made up at its first load. */
-export function loadPersona(): Persona {
+/** The persona of this tab: kept for the tab's lifetime, made up at its first load; `isNew` tells which. */
+export function loadPersona(): { persona: Persona; isNew: boolean } {
   const kept = readPersona(parse(read()))
   const persona = { name: kept.name ?? madeUpName(), color: kept.color ?? pick(PALETTE).color }
   savePersona(persona)
-  return persona
+  return { persona, isNew: kept.color === undefined }
+}
+
+/** `color` where nobody else wears it, else one that the fewest wear. */
+export function rarestColor(color: string, others: readonly Persona[]): string {
+  const wearers = (of: string): number => others.filter((other) => other.color === of).length
+  const fewest = Math.min(...PALETTE.map((swatch) => wearers(swatch.color)))
+  if (wearers(color) === fewest) return color
+  return pick(PALETTE.filter((swatch) => wearers(swatch.color) === fewest)).color
 }
 
 export function savePersona(persona: Persona): void {

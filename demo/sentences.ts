@@ -120,6 +120,13 @@ const VISIBILITY: Readonly<Record<Of<'member-visibility'>['visibility'], string>
   'frozen-soon': 'is about to be frozen by its browser',
 }
 
+/** Reasons that are a single word of the protocol, for readers who do not know it; empty where nothing is added. */
+const REASONS: Readonly<Record<string, string>> = {
+  gossip: 'heard through gossip',
+  handshake: 'heard in a handshake',
+  left: '',
+}
+
 function memberStatus({ nodeId, from, to, reason }: Of<'member-status'>, names: Names): Sentence | undefined {
   // The `status` event has said it already.
   if (names.isSelf(nodeId) && to !== 'unreachable' && to !== 'removed') return undefined
@@ -131,7 +138,7 @@ function memberStatus({ nodeId, from, to, reason }: Of<'member-status'>, names: 
     removed: ['plain', from === 'leaving' ? 'has left' : 'was removed'],
   } as const
   const [tone, words] = said[to]
-  return { ...about(nodeId, names, 'members', tone, words), detail: reason }
+  return { ...about(nodeId, names, 'members', tone, words), detail: REASONS[reason] ?? reason }
 }
 
 function convergence({ state, viewHash, durationMs }: Of<'convergence'>): Sentence {
@@ -139,7 +146,7 @@ function convergence({ state, viewHash, durationMs }: Of<'convergence'>): Senten
     return { topic: 'views', tone: 'plain', text: `A change is spreading: ${shortHash(viewHash)}` }
   if (state === 'reconciling')
     return { topic: 'views', tone: 'warn', text: 'Views differ and are being repaired' }
-  const after = durationMs === undefined ? '' : ` after ${formatMs(durationMs)}`
+  const after = durationMs === undefined || durationMs < 0.05 ? '' : ` after ${formatMs(durationMs)}`
   return { topic: 'views', tone: 'good', text: `All members agree on ${shortHash(viewHash)}${after}` }
 }
 

@@ -89,7 +89,8 @@ async function runBrowserTests() {
   heading('playwright')
   const file = freshResult('playwright.json')
   const { code } = await runNode('node_modules/@playwright/test/cli.js', ['test', '--reporter=list,json'], {
-    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: file },
+    // Playwright gives its workers FORCE_COLOR, and Node warns in each where both are set
+    env: { PLAYWRIGHT_JSON_OUTPUT_NAME: file, NO_COLOR: undefined },
   })
   return readResult(file, code, ({ stats, errors }) => ({
     passed: stats.expected,

@@ -183,7 +183,7 @@ export class Gossip {
     const { revision } = this.#table.log
     if (revision !== this.#seenRevision) {
       this.#seenRevision = revision
-      if (this.#neighbours.size === 0) this.#table.log.forget(revision)
+      if (this.#neighbours.size === 0) this.#table.log.forget(revision - KEPT_CHANGES)
       else this.#flushAt ??= now + this.#tuning.gossipDebounceMs
     }
     if (this.convergence.notice(now, this.#publishedByNeighbours())) {

@@ -23,7 +23,7 @@ export type HandshakeStep =
   | {
       readonly type: 'introduced'
       readonly hello: HelloFrame
-      readonly saidAll: boolean
+      readonly greeted: Greeting
       readonly done: boolean
     }
   | { readonly type: 'accepted'; readonly done: boolean }
