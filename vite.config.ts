@@ -11,7 +11,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: full ? 15 * 60_000 : 30_000,
     hookTimeout: full ? 15 * 60_000 : 120_000,
-    // one run needs no colours in a log file, and two cores are all that a small build machine has
+    // what one test replaces must not be there in the next
     restoreMocks: true,
     unstubGlobals: true,
   },

@@ -30,7 +30,7 @@ export function run(command, args, options = {}) {
       env: { ...process.env, ...(process.stdout.isTTY ? {} : PLAIN), ...options.env },
       stdio: ['ignore', options.quiet ? 'pipe' : 'inherit', options.quiet ? 'pipe' : 'inherit'],
       // npm is a batch file on Windows, which only a shell can start
-      shell: process.platform === 'win32',
+      shell: process.platform === 'win32' && command === 'npm',
     })
     let output = ''
     let timedOut = false

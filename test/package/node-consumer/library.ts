@@ -1,7 +1,8 @@
 /** Server-side code that imports the library: without a DOM, and without any package of types. */
 import { ClusterError, joinCluster } from 'grainmesh'
 import type { ClusterErrorCode, ClusterOptions } from 'grainmesh'
-import * as testing from 'grainmesh/testing'
+import { createCoreNode, simulate } from 'grainmesh/testing'
+import type { SimulationResult, Violation } from 'grainmesh/testing'
 
 export async function refusal(options: ClusterOptions): Promise<ClusterErrorCode | undefined> {
   try {
@@ -14,4 +15,7 @@ export async function refusal(options: ClusterOptions): Promise<ClusterErrorCode
   }
 }
 
-export const testingExports: readonly string[] = Object.keys(testing)
+export function simulated(seed: number): readonly (Violation | string)[] {
+  const { violations, differences }: SimulationResult = simulate({ seed, nodes: 4, create: createCoreNode })
+  return [...violations, ...differences]
+}

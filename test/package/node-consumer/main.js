@@ -1,5 +1,5 @@
 // Runs what the compiler made of the two TypeScript files, and prints what they found.
-import { refusal, testingExports } from './built/library.js'
+import { refusal, simulated } from './built/library.js'
 import { run } from './built/server.js'
 
 console.log(
@@ -7,7 +7,7 @@ console.log(
     window: typeof window,
     invalid: await refusal({ signaling: 'not a url' }),
     withoutWebRtc: await refusal({ signaling: 'ws://127.0.0.1:1/' }),
-    testingExports,
+    simulated: simulated(1),
     port: await run(),
   }),
 )
