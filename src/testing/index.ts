@@ -1,0 +1,25 @@
+/**
+ * grainmesh/testing: the tools that Grainmesh is tested with, for applications and for adapters of your own. A seeded
+ * simulator that runs the real core, a clock driven by hand, a network in memory, and the contract of link transports.
+ */
+export { simulate, healBoundMs } from './simulation.ts'
+export type { SimulationOptions, SimulationResult } from './simulation.ts'
+export { createCoreNode } from './core-node.ts'
+export { createScalarNode, divergence } from './scalar-model.ts'
+export type { Divergence } from './scalar-model.ts'
+export { DEFAULT_FAULTS, drawFaults, withoutFaults } from './faults.ts'
+export type { ActionKind, Faults } from './faults.ts'
+export { differences, Invariants } from './invariants.ts'
+export type { InvariantName, Observed, Violation } from './invariants.ts'
+export { percentile } from './measures.ts'
+export type { Measured, PhaseName, PhaseTraffic } from './measures.ts'
+export { planSchedule } from './schedule.ts'
+export type { Action, Plan, PlanOptions } from './schedule.ts'
+export type { NodeFactory, NodeSeed, NodeView, ShownMember, SimulatedNode } from './simulated-node.ts'
+export { between, pick, sample, seededRandom } from './random.ts'
+export { FakeClock } from './fake-clock.ts'
+export type { FakeClockOptions } from './fake-clock.ts'
+export { createMemoryNetwork } from '../adapters/memory/network.ts'
+export type { MemoryNetwork, MemoryNetworkOptions } from '../adapters/memory/network.ts'
+export { HOSTILE_SIGNALS, linkTransportContract } from './contract.ts'
+export type { ContractCase, LinkContractOptions } from './contract.ts'
