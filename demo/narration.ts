@@ -49,28 +49,31 @@ export class Narration {
     this.#announce(`${story.headline}. ${story.text}`)
   }
 
-  /** The panel over an empty stage. */
+  /** The panel over a stage that has little else to show. */
   #showNotice({ phase, members, error }: Situation): void {
-    const isAlone = phase === 'joined' && members.length === 1
-    const kind = phase === 'failed' ? 'failed' : phase === 'left' ? 'left' : isAlone ? 'alone' : undefined
-    this.#notice.hidden = kind === undefined
-    if (kind === undefined || this.#notice.dataset['kind'] === kind) {
-      if (kind === undefined) delete this.#notice.dataset['kind']
-      if (kind !== 'failed') return
-    }
-    this.#notice.dataset['kind'] = kind!
-    setAttribute(this.#notice, 'role', kind === 'failed' ? 'alert' : undefined)
-    const notice = kind === 'failed' ? failure(error) : NOTICES[kind!]
+    const notice =
+      phase === 'failed'
+        ? failure(error)
+        : phase === 'left'
+          ? NOTICES.left
+          : phase === 'joined' && members.length === 1
+            ? NOTICES.alone
+            : undefined
+    this.#notice.hidden = notice === undefined
+    if (!notice) return
+    const isFailure = notice.kind === 'failed'
+    this.#notice.dataset['kind'] = notice.kind
+    setAttribute(this.#notice, 'role', isFailure ? 'alert' : undefined)
     setText(this.#noticeTitle, notice.headline)
     setText(this.#noticeText, notice.text)
-    setText(this.#noticeDetail, kind === 'failed' && error ? `${error.code}: ${error.message}` : '')
-    this.#noticeDetail.hidden = kind !== 'failed'
-    this.#retry.hidden = kind !== 'failed'
+    setText(this.#noticeDetail, isFailure && error ? `${error.code}: ${error.message}` : '')
+    this.#noticeDetail.hidden = this.#retry.hidden = !isFailure
   }
 
   #announce(sentence: string): void {
-    if (sentence === this.#announced) return
+    // Also where the news is taken back before anyone heard it.
     clearTimeout(this.#timer)
+    if (sentence === this.#announced) return
     this.#timer = window.setTimeout(() => {
       this.#announced = sentence
       setText(this.#live, sentence)
@@ -78,13 +81,22 @@ export class Narration {
   }
 }
 
+interface Notice extends Story {
+  readonly kind: 'alone' | 'left' | 'failed'
+}
+
 const NOTICES = {
   alone: {
+    kind: 'alone',
     headline: 'Open another tab',
     text: 'It finds this one by itself. Share the link to bring in someone else.',
   },
-  left: { headline: 'You are out', text: 'Join again and you come back as the next generation.' },
-} as const
+  left: {
+    kind: 'left',
+    headline: 'You are out',
+    text: 'Join again and you come back as the next generation.',
+  },
+} as const satisfies Record<string, Notice>
 
 const ADVICE: Readonly<Record<ClusterErrorCode, string>> = {
   'invalid-option': 'The address of this page asks for something that does not work. Nothing was started.',
@@ -100,11 +112,9 @@ const ADVICE: Readonly<Record<ClusterErrorCode, string>> = {
   'too-large': 'A value is larger than the cluster carries.',
 }
 
-function failure(error: ClusterError | undefined): Story {
-  return {
-    headline: 'Could not join',
-    text: (error && ADVICE[error.code]) ?? 'Something unexpected happened.',
-  }
+function failure(error: ClusterError | undefined): Notice {
+  const text = error ? ADVICE[error.code] : 'Something unexpected happened.'
+  return { kind: 'failed', headline: 'Could not join', text }
 }
 
 function tell({ phase, status, members, gossip, room }: Situation): Story {
