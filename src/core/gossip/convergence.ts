@@ -47,6 +47,15 @@ export class Convergence {
     return this.#bits
   }
 
+  /** The view that `bits` are about: the table's as of the end of the last turn. */
+  get viewHi(): number {
+    return this.#hi
+  }
+
+  get viewLo(): number {
+    return this.#lo
+  }
+
   get state(): GossipState {
     return this.#state
   }

@@ -398,8 +398,9 @@ export class Gossip {
   }
 
   #sendStatus(neighbours: Iterable<Neighbour>): void {
-    const { epoch, bits } = this.convergence
-    const { viewHi, viewLo, content } = this.#table.hash
+    // The view that the bits stand for: the table may have moved on within this turn.
+    const { epoch, bits, viewHi, viewLo } = this.convergence
+    const { content } = this.#table.hash
     let encoded: Uint8Array | undefined
     const sentBits = bits.slice()
     for (const neighbour of neighbours) {
