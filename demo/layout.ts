@@ -41,10 +41,10 @@ export const isNarrow = (width: number): boolean => width < 560
 export function ringFor(width: number, height: number, count: number): Ring {
   const turn = labelTurn(count)
   const marginX = isNarrow(width) && turn === 0 ? 58 : Math.min(width * 0.24, 158 - 30 * turn)
-  const marginY = Math.min(height * 0.26, 64 + 40 * turn)
+  const marginY = Math.min(height * 0.26, 78 + 28 * turn)
   const ry = Math.max(40, height / 2 - marginY)
   const rx = Math.max(40, Math.min(width / 2 - marginX, ry * 1.8))
-  return { cx: width / 2, cy: height / 2 + (turn < 1 ? -4 : 0), rx, ry }
+  return { cx: width / 2, cy: height / 2 + 8 * (1 - turn), rx, ry }
 }
 
 /**

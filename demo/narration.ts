@@ -145,5 +145,5 @@ function describe(members: readonly Member[], gossip: GossipState): string {
   if (members.some((member) => member.status === 'joining')) return 'Someone new is being linked in.'
   if (gossip === 'diffusing') return 'News is travelling from tab to tab.'
   if (gossip === 'reconciling') return 'Some tabs missed something and are catching up.'
-  return 'Every tab holds the same list of members, and knows the others do.'
+  return 'Every tab holds the same member list, and knows it.'
 }
