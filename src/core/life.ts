@@ -195,7 +195,7 @@ export class Life {
     for (let changes = this.table.takeChanges(); changes.length > 0; changes = this.table.takeChanges()) {
       for (const change of changes) this.#onChange(change, now)
     }
-    if (this.#over !== undefined || this.#status === 'left') return
+    if (this.#over !== undefined || this.#status === 'left') return this.gossip.end()
     this.#removal.settle()
     if (this.#status !== 'leaving') this.#mesh.settle(now)
     else if (this.#mesh.establishedCount === 0) return this.#finishLeaving(now)

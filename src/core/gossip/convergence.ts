@@ -110,6 +110,13 @@ export class Convergence {
     return before !== this.#state
   }
 
+  /** Whatever was confirmed no longer is; `true` if that changed the state. */
+  lapse(): boolean {
+    const before = this.#state
+    this.#state = 'diffusing'
+    return before !== this.#state
+  }
+
   #isConfirmed(neighbours: Iterable<[string, Published | undefined]>): boolean {
     const live = this.#table.live().length
     if (live === 0 || !isFull(this.#bits, live)) return false

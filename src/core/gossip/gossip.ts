@@ -198,6 +198,13 @@ export class Gossip {
     this.#outbox.event({ type: 'convergence', state, viewHash, ...took })
   }
 
+  /** The life is over: what the table still takes in on the way out, nobody confirms any more. */
+  end(): void {
+    if (!this.convergence.lapse()) return
+    const { state, viewHash } = this.convergence
+    this.#outbox.event({ type: 'convergence', state, viewHash })
+  }
+
   tick(now: number): void {
     if (this.#flushAt !== undefined && now >= this.#flushAt) this.flush(now)
     if (this.#statusAt !== undefined && now >= this.#statusAt) {
