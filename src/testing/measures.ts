@@ -110,7 +110,7 @@ export class Measures {
       const unseen = change.unseen.has(process)
       if (!unseen && !(confirmed && change.unconfirmed.has(process))) continue
       if (view.version(change.origin) < change.version) continue
-      if (unseen) change.unseen.delete(process)
+      if (unseen) this.#seen(change, process, now)
       if (confirmed) change.unconfirmed.delete(process)
       this.#settle(change, now)
     }
@@ -123,7 +123,7 @@ export class Measures {
         this.#pending.delete(change)
         continue
       }
-      change.unseen.delete(process)
+      this.#seen(change, process, now)
       change.unconfirmed.delete(process)
       this.#settle(change, now)
     }
@@ -133,11 +133,15 @@ export class Measures {
     return { phases: this.#traffic, ...this.#times, formedMs: this.formedMs, healedMs: this.healedMs }
   }
 
+  #seen(change: Pending, process: SimulatedProcess, now: number): void {
+    const last = change.unseen.delete(process) && change.unseen.size === 0
+    if (last && change.calm) this.#times.seenCalmMs.push(now - change.since)
+  }
+
   #settle(change: Pending, now: number): void {
     if (change.unseen.size > 0 || change.unconfirmed.size > 0) return
     this.#pending.delete(change)
     const took = now - change.since
-    if (change.calm) this.#times.seenCalmMs.push(took)
     if (change.confirmable)
       (change.calm ? this.#times.confirmedCalmMs : this.#times.confirmedStormMs).push(took)
   }
