@@ -52,12 +52,14 @@ test.describe('identity', () => {
       lives.push(`${life.authority}.${life.generation}`)
       newest = life
     })
-    await page.goto(`${site.pageUrl('adapters')}?claim=room`)
+    const url = `${site.pageUrl('adapters')}?claim=room`
+    await page.goto(url)
     await expect.poll(() => lives.length).toBe(1)
     for (let i = 0; i < 20; i++) {
       const before = lives.length
-      // some pages are left while they claim, some right after
-      await page.reload({ waitUntil: i % 2 === 0 ? 'commit' : 'load' })
+      // some pages are left while they claim, some right after;
+      // not page.reload(), which Chromium refuses while it swaps one page for the other
+      await page.goto(url, { waitUntil: i % 2 === 0 ? 'commit' : 'load' })
       if (i % 4 === 1) await expect.poll(() => lives.length).toBeGreaterThan(before)
     }
     const before = lives.length
