@@ -59,7 +59,8 @@ class CoreView implements NodeView {
   }
 
   *members(): Iterable<ShownMember> {
-    for (const record of this.#table.records()) yield new RecordView(record)
+    const cursor = new RecordCursor()
+    for (const record of this.#table.records()) yield cursor.at(record)
   }
 
   version(origin: NodeId): number {
@@ -75,12 +76,13 @@ class CoreView implements NodeView {
   }
 }
 
-/** Reads a record only as far as it is looked at. */
-class RecordView implements ShownMember {
-  readonly #record: NodeRecord
+/** Reads a record only as far as it is looked at. One cursor serves a whole table: checks run millions of times. */
+class RecordCursor implements ShownMember {
+  #record!: NodeRecord
 
-  constructor(record: NodeRecord) {
+  at(record: NodeRecord): this {
     this.#record = record
+    return this
   }
 
   get nodeId(): NodeId {

@@ -11,8 +11,8 @@ import type { NodeId } from '../core/identity/node-id.ts'
 import type { NodeStatus } from '../core/membership/record.ts'
 import type { Now } from '../core/time.ts'
 import { MeshLinks } from './scalar-links.ts'
-import { ScalarTable } from './scalar-table.ts'
-import type { ScalarDelta, ScalarEntry } from './scalar-table.ts'
+import { ScalarTable, STATE_PREFIX } from './scalar-table.ts'
+import type { ScalarChange, ScalarDelta, ScalarEntry } from './scalar-table.ts'
 import type { NodeFactory, NodeSeed, NodeView, ShownMember, SimulatedNode } from './simulated-node.ts'
 
 export const createScalarNode: NodeFactory = (seed) => new ScalarNode(seed)
@@ -71,16 +71,12 @@ export class ScalarNode implements SimulatedNode {
     this.nodeId = seed.nodeId
     this.#links = new MeshLinks(seed, (output) => this.#out.push(output))
     this.view = new ScalarView(this)
-    const { meta, visibility } = seed
-    this.table.change({
-      nodeId: this.nodeId,
-      status: 'up',
-      incarnation: 0,
-      counter: 1,
-      meta,
-      visibility,
-      peerState: {},
-    })
+    const { nodeId } = this
+    this.table.change([
+      { nodeId, field: 'status', value: 'up', stamp: 0 },
+      { nodeId, field: 'meta', value: seed.meta, stamp: 1 },
+      { nodeId, field: 'visibility', value: seed.visibility, stamp: 1 },
+    ])
   }
 
   get status(): ClusterStatus {
@@ -122,23 +118,19 @@ export class ScalarNode implements SimulatedNode {
       case 'link-signal':
         return this.#links.signal(input.linkId, input.data)
       case 'link-opened':
-        return this.#send(input.linkId, Kind.hello, this.table.version, 0, [this.#own()])
+        return this.#send(input.linkId, Kind.hello, this.table.version, 0, this.table.about(this.nodeId))
       case 'link-closed':
         return this.#lost(this.#links.closed(input.linkId, this.#now))
       case 'link-message':
         return this.#message(input.linkId, input.bytes)
       case 'set-meta':
-        return this.#changeOwn({ meta: input.meta })
+        return this.#changeOwn('meta', input.meta)
       case 'set-visibility':
-        return this.#changeOwn({ visibility: input.visibility })
-      case 'set-peer-state': {
-        const peerState = { ...this.#own().peerState }
-        if (input.value === undefined) delete peerState[input.key]
-        else peerState[input.key] = input.value
-        return this.#changeOwn({ peerState })
-      }
+        return this.#changeOwn('visibility', input.visibility)
+      case 'set-peer-state':
+        return this.#changeOwn(STATE_PREFIX + input.key, input.value ?? null)
       case 'leave':
-        this.#changeOwn({ status: 'removed' })
+        this.#judge(this.#own(), 'removed', 0)
         this.#out.push({ type: 'signaling-goodbye' })
         this.#status = 'left'
     }
@@ -161,7 +153,7 @@ export class ScalarNode implements SimulatedNode {
     if (kind === Kind.hello) {
       this.#links.ready(linkId)
       this.#status = 'up'
-      this.#welcome(read(bytes)[0]!)
+      this.#welcome(peer, read(bytes))
     }
     this.#heard.set(peer, a)
     if (a < this.table.version) this.#sendDelta(linkId, this.table.since(a))
@@ -175,27 +167,29 @@ export class ScalarNode implements SimulatedNode {
   }
 
   /** The contact enters the newcomer: with one scalar, the newcomer's own version counts for nothing here. */
-  #welcome(newcomer: ScalarEntry): void {
-    const known = this.table.get(newcomer.nodeId)
+  #welcome(nodeId: NodeId, said: readonly ScalarChange[]): void {
+    const known = this.table.get(nodeId)
     if (known?.status === 'removed') return
-    if (known && known.status === 'up' && known.counter >= newcomer.counter) return
-    this.#unreachableSince.delete(newcomer.nodeId)
-    const incarnation = Math.max(newcomer.incarnation, known ? known.incarnation + 1 : 0)
-    this.#change({ ...newcomer, incarnation, status: 'up' })
+    this.#unreachableSince.delete(nodeId)
+    const changes = this.table.news(said)
+    if (known?.status === 'unreachable' && !changes.some(({ field }) => field === 'status')) {
+      changes.push({ nodeId, field: 'status', value: 'up', stamp: known.incarnation + 1 })
+    }
+    if (changes.length > 0) this.#change(changes)
   }
 
   #lost(peer: NodeId | undefined): void {
     if (peer === undefined) return
     this.#heard.delete(peer)
     const entry = this.table.get(peer)
-    if (entry?.status === 'up') this.#change({ ...entry, status: 'unreachable' })
+    if (entry?.status === 'up') this.#judge(entry, 'unreachable', entry.incarnation)
     this.#noteUnreachable()
   }
 
   /** Others call this member unreachable: it says that it is not, in a higher incarnation. */
   #refute(): void {
     const own = this.#own()
-    if (own.status === 'unreachable') this.#changeOwn({ status: 'up', incarnation: own.incarnation + 1 })
+    if (own.status === 'unreachable') this.#judge(own, 'up', own.incarnation + 1)
   }
 
   #noteUnreachable(): void {
@@ -214,9 +208,9 @@ export class ScalarNode implements SimulatedNode {
       if (this.#now - since < removeAfterMs) continue
       this.#unreachableSince.delete(nodeId)
       const entry = this.table.get(nodeId)
-      if (entry?.status === 'unreachable') this.#change({ ...entry, status: 'removed' })
+      if (entry?.status === 'unreachable') this.#judge(entry, 'removed', 0)
     }
-    const members = this.table.entries().length
+    const members = [...this.table.entries()].length
     if (this.#seed.random() < statusIntervalMs / (healIntervalMs * members))
       this.#out.push({ type: 'signaling-contacts' })
   }
@@ -233,13 +227,17 @@ export class ScalarNode implements SimulatedNode {
     return this.table.get(this.nodeId)!
   }
 
-  #changeOwn(patch: Partial<ScalarEntry>): void {
-    const own = this.#own()
-    if (own.status !== 'removed') this.#change({ ...own, ...patch, counter: own.counter + 1 })
+  #changeOwn(field: string, value: string | null): void {
+    const { status, counter } = this.#own()
+    if (status !== 'removed') this.#change([{ nodeId: this.nodeId, field, value, stamp: counter + 1 }])
   }
 
-  #change(entry: ScalarEntry): void {
-    this.#broadcast(this.table.change(entry), 0)
+  #judge({ nodeId }: ScalarEntry, status: NodeStatus, incarnation: number): void {
+    this.#change([{ nodeId, field: 'status', value: status, stamp: incarnation }])
+  }
+
+  #change(changes: readonly ScalarChange[]): void {
+    this.#broadcast(this.table.change(changes), 0)
   }
 
   #broadcast({ from, to, changes }: ScalarDelta, except: LinkId): void {
@@ -253,8 +251,8 @@ export class ScalarNode implements SimulatedNode {
     this.#send(linkId, Kind.delta, from, to, changes)
   }
 
-  #send(linkId: LinkId, kind: Kind, a: number, b: number, entries?: readonly ScalarEntry[]): void {
-    this.#out.push({ type: 'link-send', linkId, bytes: frame(kind, a, b, entries) })
+  #send(linkId: LinkId, kind: Kind, a: number, b: number, changes?: readonly ScalarChange[]): void {
+    this.#out.push({ type: 'link-send', linkId, bytes: frame(kind, a, b, changes) })
   }
 }
 
@@ -284,7 +282,7 @@ class ScalarView implements NodeView {
 
   *members(): Iterable<ShownMember> {
     for (const entry of this.#node.table.entries()) {
-      yield { ...entry, version: entry.counter, peerState: new Map(Object.entries(entry.peerState)) }
+      yield { ...entry, version: entry.counter }
     }
   }
 
@@ -297,9 +295,9 @@ class ScalarView implements NodeView {
   }
 }
 
-/** Kind and two numbers, then entries as JSON: what is dropped is dropped before anything is parsed. */
-function frame(kind: Kind, a: number, b: number, entries?: readonly ScalarEntry[]): Uint8Array {
-  const body = entries ? encoder.encode(JSON.stringify(entries)) : undefined
+/** Kind and two numbers, then changes as JSON: what is dropped is dropped before anything is parsed. */
+function frame(kind: Kind, a: number, b: number, changes?: readonly ScalarChange[]): Uint8Array {
+  const body = changes ? encoder.encode(JSON.stringify(changes)) : undefined
   const bytes = new Uint8Array(HEADER + (body?.length ?? 0))
   const header = new DataView(bytes.buffer)
   header.setUint8(0, kind)
@@ -309,5 +307,5 @@ function frame(kind: Kind, a: number, b: number, entries?: readonly ScalarEntry[
   return bytes
 }
 
-const read = (bytes: Uint8Array): ScalarEntry[] =>
-  JSON.parse(decoder.decode(bytes.subarray(HEADER))) as ScalarEntry[]
+const read = (bytes: Uint8Array): ScalarChange[] =>
+  JSON.parse(decoder.decode(bytes.subarray(HEADER))) as ScalarChange[]

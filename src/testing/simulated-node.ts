@@ -23,7 +23,7 @@ export interface NodeView {
   readonly viewHash: string
   /** Grows whenever anything in `members()` may have changed; lets checks skip what stayed as it was. */
   readonly revision: number
-  /** Every nodeId it knows of, tombstones and itself included. */
+  /** Every nodeId it knows of, tombstones and itself included. Each is good until the next one is asked for. */
   members(): Iterable<ShownMember>
   /** The version it holds of one origin; 0 if it knows nothing of it. */
   version(origin: NodeId): number

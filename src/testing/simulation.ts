@@ -40,7 +40,7 @@ export interface SimulationOptions {
   /** Over the defaults. Removal and tombstone times not given here are drawn from the seed. */
   readonly tuning?: Partial<Tuning>
   readonly limits?: Partial<Limits>
-  /** Virtual time of the phases, in ms. */
+  /** Virtual time of the phases, in ms. Default 8,000, 8,000 and 30,000. */
   readonly idleMs?: number
   readonly calmMs?: number
   readonly stormMs?: number
@@ -110,7 +110,7 @@ class Simulation implements ProcessObserver, Room {
     this.#faults = options.faults ?? drawFaults(random)
     this.#tuning = { ...DEFAULT_TUNING, ...drawTuning(random), ...options.tuning }
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
-    const { calmMs = 10_000, stormMs = 40_000 } = options
+    const { calmMs = 8_000, stormMs = 30_000 } = options
     this.#plan = planSchedule({ seed, nodes, faults: this.#faults, tuning: this.#tuning, calmMs, stormMs })
     const calmWeather = withoutFaults(this.#faults)
     this.links = new SimulatedLinks(this.timeline, calmWeather, seed)
@@ -119,7 +119,7 @@ class Simulation implements ProcessObserver, Room {
   }
 
   run(): SimulationResult {
-    const { idleMs = 10_000, calmMs = 10_000, stormMs = 40_000 } = this.#options
+    const { idleMs = 8_000, calmMs = 8_000, stormMs = 30_000 } = this.#options
     this.#enter('forming')
     this.#perform(this.#plan.forming)
     const lastJoin = this.#plan.forming.at(-1)?.at ?? 0

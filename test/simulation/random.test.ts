@@ -27,7 +27,7 @@ describe('seededRandom', () => {
   })
 
   it('is uniform, as far as a chi-squared test over 100 cells tells', () => {
-    const counts = new Array<number>(100).fill(0)
+    const counts = Array.from({ length: 100 }, () => 0)
     const random = seededRandom(3, 'uniform')
     for (let i = 0; i < 100_000; i++) counts[Math.floor(random() * 100)]!++
     const chi = counts.reduce((sum, count) => sum + (count - 1_000) ** 2 / 1_000, 0)
