@@ -50,7 +50,10 @@ export interface Convergence {
   readonly durationMs?: number
 }
 
-/** The newest 1,000 events, oldest first, and those to come. */
+/**
+ * The newest 1,000 events, oldest first, and those to come. `peer-state` events are told but not kept: a few moving
+ * cursors would push everything else out.
+ */
 export interface EventStream {
   recent(): readonly ClusterEvent[]
   subscribe(listener: (event: ClusterEvent) => void): () => void

@@ -37,13 +37,17 @@ export class EventLog implements EventStream {
 
   add(event: ClusterEvent): void {
     Object.freeze(event)
+    if (event.type !== 'peer-state') this.#keep(event)
+    for (const { call } of this.#listeners) callSafely(call, event)
+    for (const { call } of this.#byType.get(event.type) ?? []) callSafely(call, event)
+  }
+
+  #keep(event: ClusterEvent): void {
     if (this.#ring.length < KEPT_EVENTS) {
       this.#ring.push(event)
     } else {
       this.#ring[this.#next] = event
       this.#next = (this.#next + 1) % KEPT_EVENTS
     }
-    for (const { call } of this.#listeners) callSafely(call, event)
-    for (const { call } of this.#byType.get(event.type) ?? []) callSafely(call, event)
   }
 }

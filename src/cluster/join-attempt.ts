@@ -29,6 +29,10 @@ export class JoinAttempt {
     })
   }
 
+  get settled(): boolean {
+    return this.#settled
+  }
+
   notice(event: ClusterEvent): void {
     if (this.#settled) return
     switch (event.type) {

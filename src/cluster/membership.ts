@@ -30,7 +30,7 @@ import { PeerStateView } from './peer-states.ts'
 import { createPlatform } from './platform.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
 import { Store } from './store.ts'
-import { encodeValue } from './values.ts'
+import { decodeValue, encodeValue } from './values.ts'
 
 const NO_TRAFFIC: TrafficCounters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 }
 const NOT_YET: Convergence = Object.freeze({ state: 'diffusing', viewHash: '0'.repeat(16) })
@@ -54,8 +54,8 @@ export class Membership {
   readonly #join: JoinAttempt
   readonly #memberList = new MemberList()
   readonly #peerStates = new Map<string, PeerStateView>()
-  /** What was said before there was a core to say it to. */
-  readonly #early: Input[] = []
+  /** What this process publishes under each key; a life that begins publishes it anew. */
+  readonly #values = new Map<string, string>()
   #meta: string
   #visibility: Visibility = 'visible'
   #core: NodeCore | undefined
@@ -69,6 +69,8 @@ export class Membership {
   /** The page was hidden for good as far as it knew; it may come back. */
   #suspended = false
   #resolveOver!: () => void
+  /** What `self` gives while the member list does not have it. */
+  readonly #unlisted: Store<Member>
 
   /** Starts once `after` has settled. */
   constructor(name: string, options: ClusterOptions, after: Promise<void> = Promise.resolve()) {
@@ -80,12 +82,18 @@ export class Membership {
     this.#process = randomProcessId(this.#platform.random)
     this.#meta = encodeValue(options.meta, this.#limits.valueBytes, 'meta')
     this.#join = new JoinAttempt(options.joinTimeoutMs ?? DEFAULT_JOIN_TIMEOUT_MS)
-    this.over = new Promise((resolve) => {
+    const ended = new Promise<void>((resolve) => {
       this.#resolveOver = resolve
     })
+    // One that never began must not be over before the one it waits for: the next one waits only for this.
+    this.over = Promise.all([ended, after]).then(() => undefined)
     this.members = new Store(
       () => this.#memberKey(),
       (before) => (this.#core ? this.#memberList.build(this.#core, before) : []),
+    )
+    this.#unlisted = new Store(
+      () => JSON.stringify([this.#core?.nodeId, this.#identity?.authority, this.#visibility, this.#meta]),
+      () => this.#selfNotListed(),
     )
     this.status = new Store(
       () => this.#statusNow(),
@@ -101,7 +109,10 @@ export class Membership {
       () => Object.freeze([...(this.#core?.links() ?? [])]),
     )
     this.ready = this.#join.done
-    this.ready.catch((error: unknown) => this.#end(error))
+    this.ready.then(
+      () => this.#cancelJoinTimer?.(),
+      (error: unknown) => this.#end(error),
+    )
     this.#begin(after).catch((error: unknown) => this.#join.fail(error))
   }
 
@@ -111,7 +122,7 @@ export class Membership {
 
   get self(): Member {
     const nodeId = this.#core?.nodeId
-    return this.members.get().find((member) => member.nodeId === nodeId) ?? this.#selfNotListed()
+    return this.members.get().find((member) => member.nodeId === nodeId) ?? this.#unlisted.get()
   }
 
   get traffic(): TrafficCounters {
@@ -143,8 +154,20 @@ export class Membership {
   /** @throws ClusterError `too-large`, `invalid-value`, `left` */
   setPeerState(key: string, value: unknown): void {
     this.#requireOpen()
-    const text =
-      value === undefined ? undefined : encodeValue(value, this.#limits.valueBytes, `peer state "${key}"`)
+    if (value === undefined) {
+      this.#values.delete(key)
+      return this.#feed({ type: 'set-peer-state', key, value })
+    }
+    const text = encodeValue(value, this.#limits.valueBytes, `peer state "${key}"`)
+    const { peerStateKeys } = this.#limits
+    if (!this.#values.has(key) && this.#values.size >= peerStateKeys) {
+      const advice = 'clear one, or put several values under one key'
+      throw new ClusterError(
+        'too-large',
+        `A member publishes under at most ${peerStateKeys} keys; "${key}" is one more: ${advice}.`,
+      )
+    }
+    this.#values.set(key, text)
     this.#feed({ type: 'set-peer-state', key, value: text })
   }
 
@@ -153,18 +176,18 @@ export class Membership {
     if (!this.isOver) {
       this.#leaving = true
       this.#join.fail(new ClusterError('aborted', 'The cluster was left before the join was done.'))
-      if (this.#driver) this.#feed({ type: 'leave' })
+      // A life that said goodbye as the page was hidden has nothing more to wait for.
+      this.#suspended = false
+      if (this.#driver && this.#core?.status !== 'left') this.#feed({ type: 'leave' })
       else this.#end()
     }
     return this.over
   }
 
   async #begin(after: Promise<void>): Promise<void> {
-    const { signal } = this.#options
-    if (signal) this.#watchAbort(signal)
     await after
     if (this.isOver) return
-    this.#cancelJoinTimer = this.#platform.clock.timer(this.#join.timeoutMs, () => this.#join.expire())
+    this.#setJoinTimer()
     const identity = await this.#platform.identity.claim(this.name)
     if (this.isOver) return identity.release()
     this.#identity = identity
@@ -172,10 +195,10 @@ export class Membership {
     this.#stopWatching = this.#platform.lifecycle.watch({
       onVisibility: (visibility) => {
         this.#visibility = visibility
-        if (this.#driver) this.#feed({ type: 'set-visibility', visibility })
+        this.#feed({ type: 'set-visibility', visibility })
       },
       onHide: () => this.#suspend(),
-      onShow: () => void this.#resume(),
+      onShow: () => void this.#resume().catch((error: unknown) => this.#end(error)),
     })
     const { store, contacts } = await this.#openSnapshot(identity)
     if (this.isOver) return
@@ -205,13 +228,13 @@ export class Membership {
       clock,
       transport,
       signaling,
-      nextLife: async () => createNodeId(identity.authority, await identity.nextGeneration(), random),
+      nextLife: async () => createNodeId(identity.authority, await this.#nextGeneration(identity), random),
       onEvent: (event) => this.#onEvent(event),
       onTurn: () => this.#onTurn(),
       onRefused: (reason) => this.#join.refused(reason),
     })
     this.#driver.start()
-    for (const input of this.#early.splice(0)) this.#driver.feed(input)
+    for (const [key, value] of this.#values) this.#feed({ type: 'set-peer-state', key, value })
   }
 
   async #openSnapshot(identity: Identity): Promise<{ store?: SnapshotKeeper; contacts: readonly NodeId[] }> {
@@ -227,6 +250,7 @@ export class Membership {
   #suspend(): void {
     if (!this.#driver || this.isOver || this.#suspended) return
     this.#suspended = true
+    this.#cancelJoinTimer?.()
     this.#feed({ type: 'leave' })
   }
 
@@ -236,31 +260,33 @@ export class Membership {
     this.#suspended = false
     this.#driver?.stop()
     this.#driver = undefined
-    const generation = await this.#identity.nextGeneration()
+    const generation = await this.#nextGeneration(this.#identity)
     if (this.isOver) return
+    if (!this.#join.settled) this.#setJoinTimer()
     this.#start(this.#identity, generation, [])
     this.#announce()
   }
 
-  #watchAbort(signal: NonNullable<ClusterOptions['signal']>): void {
-    const onAbort = () => {
-      this.#join.fail(
-        new ClusterError('aborted', 'The join was aborted by its signal.', { cause: signal.reason }),
-      )
-      void this.leave()
-    }
-    if (signal.aborted) return onAbort()
-    signal.addEventListener('abort', onAbort)
-    void this.over.then(() => signal.removeEventListener('abort', onAbort))
+  /** Commits the next generation, and tells if that was the last one to be kept. */
+  async #nextGeneration(identity: Identity): Promise<number> {
+    const lostBefore = identity.lost
+    const generation = await identity.nextGeneration()
+    if (identity.lost !== undefined && identity.lost !== lostBefore) this.#tellLoss('identity', identity.lost)
+    return generation
   }
 
+  #setJoinTimer(): void {
+    this.#cancelJoinTimer = this.#platform.clock.timer(this.#join.timeoutMs, () => this.#join.expire())
+  }
+
+  /** Before there is a driver nothing is lost: a life begins with the meta, visibility and values of then. */
   #feed(input: Input): void {
-    if (this.#driver) this.#driver.feed(input)
-    else this.#early.push(input)
+    this.#driver?.feed(input)
   }
 
   #onEvent(event: ClusterEvent): void {
-    this.#join.notice(event)
+    // A join goes on where the page comes back.
+    if (!this.#suspended) this.#join.notice(event)
     if (event.type === 'peer-state') this.#peerStates.get(event.key)?.invalidate()
     else if (event.type === 'member-status' || event.type === 'reborn') {
       for (const view of this.#peerStates.values()) view.invalidate()
@@ -316,7 +342,7 @@ export class Membership {
 
   #memberKey(): string {
     const core = this.#core
-    return core ? `${core.nodeId} ${core.table.membershipRevision} ${core.linkRevision}` : ''
+    return core ? `${core.nodeId} ${core.table.shownRevision} ${core.linkRevision}` : ''
   }
 
   #convergenceNow(): Convergence {
@@ -339,7 +365,7 @@ export class Membership {
       generation,
       incarnation: 0,
       status: this.#core ? 'removed' : 'joining',
-      meta: this.#options.meta,
+      meta: decodeValue(this.#meta),
       self: true,
       visibility: this.#visibility,
       path: 'self',

@@ -21,7 +21,7 @@ export class PeerStateView {
     this.#key = key
     this.store = new Store(
       () => this.#revision,
-      () => this.#build(core()),
+      (before) => this.#build(core(), before),
     )
   }
 
@@ -30,7 +30,11 @@ export class PeerStateView {
     this.#revision++
   }
 
-  #build(core: NodeCore | undefined): ReadonlyMap<NodeId, unknown> {
+  /** The same map if nothing under this key has changed. */
+  #build(
+    core: NodeCore | undefined,
+    before: ReadonlyMap<NodeId, unknown> | undefined,
+  ): ReadonlyMap<NodeId, unknown> {
     const decoded = new Map<NodeId, Decoded>()
     const values = new Map<NodeId, unknown>()
     for (const record of core?.table.records() ?? []) {
@@ -42,6 +46,9 @@ export class PeerStateView {
       if (value !== undefined) values.set(record.nodeId, value)
     }
     this.#decoded = decoded
-    return values
+    const isSame =
+      before?.size === values.size &&
+      [...values].every(([id, value]) => before.has(id) && before.get(id) === value)
+    return isSame ? before : values
   }
 }

@@ -21,25 +21,25 @@ const REGISTRY = Symbol.for('grainmesh.memberships.1')
 /** The membership for a room: the one that is there, or a new one. Options of a second join are not looked at. */
 export function shareMembership(name: string, options: ClusterOptions): Lease {
   // Members on a platform of their own, as in tests, are never meant to be the same.
-  if (options.platform) return lease({ membership: new Membership(name, options), users: 0 }, () => undefined)
+  if (options.platform) return lease({ membership: new Membership(name, options), users: 0 })
   const registry = registryOf(globalThis)
-  const key = JSON.stringify([name, options.signaling])
+  const key = JSON.stringify([name, [options.signaling].flat()])
   const present = registry.get(key)
-  if (present && !present.membership.isOver) return lease(present, () => registry.delete(key))
+  if (present && !present.membership.isOver) return lease(present)
   const entry: Entry = { membership: new Membership(name, options, present?.membership.over), users: 0 }
   registry.set(key, entry)
-  return lease(entry, () => {
+  // However it ends; by then a later join may have taken its place.
+  void entry.membership.over.then(() => {
     if (registry.get(key) === entry) registry.delete(key)
   })
+  return lease(entry)
 }
 
-function lease(entry: Entry, forget: () => void): Lease {
+function lease(entry: Entry): Lease {
   entry.users++
   let released: Promise<void> | undefined
   const release = async (): Promise<void> => {
-    if (--entry.users > 0) return
-    await entry.membership.leave()
-    forget()
+    if (--entry.users === 0) await entry.membership.leave()
   }
   return { membership: entry.membership, release: () => (released ??= release()) }
 }

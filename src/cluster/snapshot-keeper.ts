@@ -14,6 +14,8 @@ export class SnapshotKeeper {
   readonly #cluster: string
   readonly #onLoss: (reason: string) => void
   #seen = ''
+  /** The newest life: an older one is not worth a write any more. */
+  #core: NodeCore | undefined
   #cancel: CancelTimer | undefined
   #failed = false
 
@@ -41,9 +43,10 @@ export class SnapshotKeeper {
     const seen = `${core.nodeId} ${core.viewHash}`
     if (seen === this.#seen || core.status === 'joining' || core.status === 'left') return
     this.#seen = seen
+    this.#core = core
     this.#cancel ??= this.#clock.timer(DEBOUNCE_MS, () => {
       this.#cancel = undefined
-      void this.#write(core)
+      if (this.#core) void this.#write(this.#core)
     })
   }
 

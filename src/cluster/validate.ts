@@ -67,9 +67,10 @@ function signalingProblems({ signaling, platform }: Record<string, unknown>): st
   if (urls.length === 0) return ['signaling is an empty list: give at least one URL']
   return urls.flatMap((url) => {
     if (typeof url !== 'string') return [`signaling must be a URL, not ${describe(url)}`]
-    return /^wss?:\/\/[^\s/]+/.test(url) && URL.canParse(url)
-      ? []
-      : [`signaling must be a ws: or wss: URL, not "${url.slice(0, 100)}"`]
+    if (!/^wss?:\/\/[^\s/]+/.test(url) || !URL.canParse(url)) {
+      return [`signaling must be a ws: or wss: URL, not "${url.slice(0, 100)}"`]
+    }
+    return url.includes('#') ? [`signaling must have no fragment: "${url.slice(0, 100)}"`] : []
   })
 }
 

@@ -6,28 +6,23 @@
  * `isolated` while every link is lost; `leaving`, then `left`. A life that others removed is over: its links end and
  * the platform is asked for the next one.
  */
-import type { ClusterStatus, Input, LinkId } from './events.ts'
+import type { ClusterStatus, Input, LinkId, RefusalCode } from './events.ts'
 import type { NodeId } from './identity/node-id.ts'
 import { Pulses } from './failure/pulse.ts'
 import { Removal } from './failure/removal.ts'
-import type { GossipFrame } from './gossip/gossip.ts'
 import { Gossip } from './gossip/gossip.ts'
-import type { HandshakeFrame, HandshakeStep } from './gossip/handshake.ts'
 import { Handshakes } from './gossip/handshake.ts'
-import { Healing } from './overlay/healing.ts'
-import { removedRange } from './membership/digest.ts'
-import { encodeLinks } from './membership/published-links.ts'
 import type { Accusation, Visibility } from './membership/record.ts'
-import { isUserStateKey, LINKS_KEY } from './membership/state-key.ts'
+import { isUserStateKey } from './membership/state-key.ts'
 import type { TableChange } from './membership/table.ts'
 import { MembershipTable } from './membership/table.ts'
+import { Neighbours } from './neighbours.ts'
+import { Healing } from './overlay/healing.ts'
+import { LinkPublication } from './overlay/link-publication.ts'
 import type { MeshLink } from './overlay/mesh.ts'
 import { Mesh } from './overlay/mesh.ts'
 import type { NodeOptions } from './node.ts'
 import type { Outbox } from './outbox.ts'
-import { decodeMessage } from './wire/codec.ts'
-import type { Envelope, Frame } from './wire/frames.ts'
-import { WIRE_MAX } from './wire/frames.ts'
 
 export interface LifeOptions extends NodeOptions {
   readonly outbox: Outbox
@@ -41,10 +36,6 @@ export interface Legacy {
   readonly values: ReadonlyMap<string, string>
 }
 
-/** Links are published this long after they changed, so that a crowd of them is published once. */
-const PUBLISH_LINKS_MS = 2_000
-/** A link that brings this many messages with a fault is closed. */
-const MAX_FAULTS = 3
 /** Tombstones are looked through this often. */
 const COLLECT_MS = 30_000
 /** Members of an earlier life that are tried beside the signaling server's contacts. */
@@ -57,20 +48,18 @@ export class Life {
   readonly gossip: Gossip
   readonly #options: LifeOptions
   readonly #outbox: Outbox
-  readonly #handshakes: Handshakes
+  readonly #neighbours: Neighbours
   readonly #mesh: Mesh
   readonly #pulses: Pulses
   readonly #removal: Removal
   readonly #healing: Healing
+  readonly #publication: LinkPublication
   readonly #values = new Map<string, string>()
-  readonly #faults = new Map<LinkId, number>()
   #meta: string
   #visibility: Visibility
   #status: ClusterStatus = 'joining'
   #over: string | undefined
   #leaveBy: number | undefined
-  #publishAt: number | undefined
-  #publishedLinks = 0
   /** Whom an earlier life knew; tried once. */
   #knownBefore: readonly NodeId[]
   #collectAt = 0
@@ -92,7 +81,6 @@ export class Life {
     const onAccused = (accusation: Accusation, now: number) => this.#onAccused(accusation, now)
     this.table = table
     this.gossip = new Gossip({ table, outbox, random, tuning, onAccused })
-    this.#handshakes = new Handshakes({ cluster, table, limits })
     this.#mesh = new Mesh({
       ...options,
       table,
@@ -101,6 +89,17 @@ export class Life {
     this.#pulses = new Pulses(outbox, tuning.pingIntervalMs)
     this.#removal = new Removal(table, tuning.removeAfterMs)
     this.#healing = new Healing(outbox, random, tuning.healIntervalMs)
+    this.#publication = new LinkPublication(table, this.#mesh)
+    this.#neighbours = new Neighbours({
+      table,
+      outbox,
+      mesh: this.#mesh,
+      gossip: this.gossip,
+      handshakes: new Handshakes({ cluster, table, limits }),
+      pulses: this.#pulses,
+      onEstablished: (link, now) => this.#onEstablished(link, now),
+      onRefused: (link, code, reason, now) => this.#onRefused(link, code, reason, now),
+    })
   }
 
   get status(): ClusterStatus {
@@ -156,11 +155,11 @@ export class Life {
       case 'link-signal':
         return this.#mesh.sendSignal(input.linkId, input.data)
       case 'link-opened':
-        return this.#onLinkOpened(input.linkId)
+        return this.#neighbours.opened(input.linkId)
       case 'link-closed':
         return this.#mesh.closed(input.linkId, input.reason, now)
       case 'link-message':
-        return this.#onMessage(input.linkId, input.bytes, now)
+        return this.#neighbours.received(input.linkId, input.bytes, now)
       case 'set-meta':
         this.#meta = input.meta
         return this.table.writeOwn({ meta: input.meta }, 'meta')
@@ -182,7 +181,7 @@ export class Life {
     this.#pulses.tick(now)
     this.#removal.tick(now)
     this.#healing.tick(now, this.table.live().length)
-    if (this.#publishAt !== undefined && now >= this.#publishAt) this.#publishLinks()
+    this.#publication.tick(now)
     if (now >= this.#collectAt) {
       this.table.collect(now - this.#options.tuning.tombstoneMs)
       this.#collectAt = now + COLLECT_MS
@@ -199,6 +198,7 @@ export class Life {
     this.#removal.settle()
     if (this.#status !== 'leaving') this.#mesh.settle(now)
     else if (this.#mesh.establishedCount === 0) return this.#finishLeaving(now)
+    this.#publication.settle(now)
     this.#watchIsolation()
     this.gossip.settle(now)
     this.#due = this.#nextDue()
@@ -215,7 +215,7 @@ export class Life {
       this.#pulses.nextDeadline() ?? Infinity,
       this.#removal.nextDeadline() ?? Infinity,
       this.#healing.nextDeadline() ?? Infinity,
-      this.#publishAt ?? Infinity,
+      this.#publication.nextDeadline() ?? Infinity,
       this.#leaveBy ?? Infinity,
       this.#collectAt,
     )
@@ -259,148 +259,31 @@ export class Life {
     }
   }
 
-  #onLinkOpened(linkId: LinkId): void {
-    const link = this.#mesh.opened(linkId)
-    if (link) this.#outbox.frame(linkId, this.#handshakes.begin(linkId, link.nodeId))
+  #onEstablished(link: MeshLink, now: number): void {
+    this.#mesh.established(link.linkId, now)
+    this.#pulses.begin(link.linkId, now)
+    if (this.#status === 'joining') this.#becomeUp(`accepted by ${link.nodeId}`)
   }
 
-  #onLinkEnded(link: MeshLink, reason: string, replaced: boolean, now: number): void {
-    const { linkId, nodeId, introduced } = link
-    this.#handshakes.end(linkId)
-    this.#pulses.end(linkId)
-    this.gossip.parted(linkId)
-    this.#faults.delete(linkId)
+  #onRefused({ nodeId }: MeshLink, code: RefusalCode, reason: string, now: number): void {
+    this.#mesh.dropContact(nodeId)
+    if (code === 'removed') this.#endLife(reason, now)
+    else if (this.#status === 'joining' && this.#mesh.openContacts === 0) this.#healing.askSoon(now)
+  }
+
+  /** A link that ends is a reason to accuse its member, who refutes if it is only the link that is gone. */
+  #onLinkEnded(
+    { linkId, nodeId, introduced }: MeshLink,
+    reason: string,
+    replaced: boolean,
+    now: number,
+  ): void {
+    this.#neighbours.ended(linkId)
     if (this.#over !== undefined || replaced) return
-    this.#publishSoon(now)
     const status = this.table.status(nodeId)
     if (status === 'leaving') return this.table.remove(nodeId, now, 'left')
     if (introduced && (status === 'up' || status === 'joining') && this.#status !== 'leaving') {
       this.table.accuse(nodeId, 'unreachable', `link lost: ${reason}`)
-    }
-  }
-
-  #onMessage(linkId: LinkId, bytes: Uint8Array, now: number): void {
-    const link = this.#mesh.get(linkId)
-    if (!link || link.phase === 'connecting') return
-    const decoded = decodeMessage(bytes)
-    if (!decoded.ok) return this.#onFault(link, decoded.reason, now)
-    for (const envelope of decoded.envelopes) {
-      if (this.#mesh.get(linkId) !== link || this.#over !== undefined) return
-      const fault = this.#onFrame(link, envelope, now)
-      if (fault) return this.#onFault(link, fault, now)
-    }
-  }
-
-  /** Returns what is wrong with the frame, if anything is. */
-  #onFrame(link: MeshLink, { route, frame }: Envelope, now: number): string | undefined {
-    if (route) return 'routed frames are not carried by this version'
-    const { linkId } = link
-    if (frame.kind === 'hello' || frame.kind === 'accept' || frame.kind === 'refuse') {
-      return this.#onHandshake(link, frame, now)
-    }
-    if (!this.#handshakes.isDone(linkId)) return `${frame.kind} before the handshake was done`
-    switch (frame.kind) {
-      case 'ping':
-        this.#pulses.onPing(linkId, frame.token)
-        return undefined
-      case 'ack':
-        this.#pulses.onAck(linkId, frame.token, now)
-        return undefined
-      case 'goodbye':
-        this.#onGoodbye(link, frame, now)
-        return undefined
-      default:
-        return this.#onGossip(linkId, frame, now)
-    }
-  }
-
-  #onGossip(linkId: LinkId, frame: GossipFrame, now: number): undefined {
-    this.gossip.receive(linkId, frame, now)
-  }
-
-  #onHandshake(link: MeshLink, frame: HandshakeFrame, now: number): string | undefined {
-    const step = this.#handshakes.receive(link.linkId, frame)
-    switch (step.type) {
-      case 'malformed':
-        return step.reason
-      case 'introduced':
-        return this.#onIntroduced(link, step, now)
-      case 'accepted':
-        if (step.done) this.#onEstablished(link, now)
-        return undefined
-      case 'refuse':
-        return this.#refuse(link, step, now)
-      case 'refused':
-        this.#outbox.event({
-          type: 'handshake-refused',
-          nodeId: link.nodeId,
-          by: 'them',
-          code: step.code,
-          reason: step.reason,
-        })
-        this.#mesh.close(link.linkId, `refused: ${step.reason}`, now)
-        this.#mesh.dropContact(link.nodeId)
-        if (step.code === 'removed') this.#endLife(step.reason, now)
-        else if (this.#status === 'joining' && this.#mesh.openContacts === 0) this.#healing.askSoon(now)
-        return undefined
-    }
-  }
-
-  #onIntroduced(
-    link: MeshLink,
-    { hello, greeted, done }: Extract<HandshakeStep, { type: 'introduced' }>,
-    now: number,
-  ): undefined {
-    const { linkId, nodeId } = link
-    this.#outbox.frame(linkId, { kind: 'accept', version: WIRE_MAX })
-    this.#mesh.introduced(linkId)
-    const result = this.table.apply(hello.own!, linkId, now, 'handshake')
-    if (this.table.status(this.table.own) === 'removed') return undefined
-    if (result.accused) this.#onAccused(result.accused, now)
-    this.gossip.introduced(linkId, nodeId, hello, greeted, now)
-    if (this.table.status(nodeId) === 'unreachable') this.#challenge(link)
-    if (done) this.#onEstablished(link, now)
-    return undefined
-  }
-
-  /** Shows an accused member what it is accused of, so that it can refute. */
-  #challenge(link: MeshLink): void {
-    const record = this.table.get(link.nodeId)!
-    const { nodeId, counter, floor, accusation } = record
-    const range = { nodeId, from: counter, to: counter, floor, entries: [], accusation }
-    this.#outbox.frame(link.linkId, { kind: 'delta', ranges: [range] })
-  }
-
-  #onEstablished(link: MeshLink, now: number): void {
-    this.#mesh.established(link.linkId, now)
-    this.#pulses.begin(link.linkId, now)
-    this.#publishSoon(now)
-    if (this.#status === 'joining') this.#becomeUp(`accepted by ${link.nodeId}`)
-  }
-
-  #refuse(link: MeshLink, step: Extract<HandshakeStep, { type: 'refuse' }>, now: number): undefined {
-    const { code, reason, kept } = step
-    const { nodeId, linkId } = link
-    this.#outbox.frame(linkId, { kind: 'refuse', code, reason })
-    this.#outbox.event({ type: 'handshake-refused', nodeId, by: 'us', code, reason })
-    if (kept !== undefined) {
-      const authority = this.table.get(kept)!.parts.authority
-      this.#outbox.event({ type: 'authority-conflict', authority, kept, refused: nodeId })
-    }
-    this.#mesh.linger(linkId, `refused: ${reason}`, now)
-  }
-
-  #onGoodbye(link: MeshLink, frame: Extract<Frame, { kind: 'goodbye' }>, now: number): void {
-    this.table.remove(link.nodeId, now, frame.reason || 'left')
-    this.#mesh.close(link.linkId, 'said goodbye', now)
-  }
-
-  #onFault(link: MeshLink, reason: string, now: number): void {
-    const faults = (this.#faults.get(link.linkId) ?? 0) + 1
-    this.#faults.set(link.linkId, faults)
-    this.#outbox.event({ type: 'frame-rejected', nodeId: link.nodeId, reason })
-    if (faults >= MAX_FAULTS || link.phase !== 'established') {
-      this.#mesh.close(link.linkId, `malformed: ${reason}`, now)
     }
   }
 
@@ -430,16 +313,7 @@ export class Life {
     for (const key of change.keys)
       if (isUserStateKey(key)) this.#outbox.event({ type: 'peer-state', nodeId, key })
     if (after === 'removed' && nodeId === this.table.own) this.#endLife(reason, now, change.supersededBy)
-    else if (after === 'removed') this.#dismiss(nodeId, now)
-  }
-
-  /** A removed life may still run: it is told, so that it can go on as the next one. */
-  #dismiss(nodeId: string, now: number): void {
-    const link = this.#mesh.linkTo(nodeId)
-    if (!link) return
-    if (!this.#handshakes.isDone(link.linkId)) return this.#mesh.close(link.linkId, 'its life is over', now)
-    this.#outbox.frame(link.linkId, { kind: 'delta', ranges: [removedRange(nodeId)] })
-    this.#mesh.linger(link.linkId, 'its life is over', now)
+    else if (after === 'removed') this.#neighbours.dismiss(nodeId, now)
   }
 
   #setPeerState(key: string, value: string | undefined): void {
@@ -452,39 +326,23 @@ export class Life {
     else this.#values.set(key, value)
   }
 
-  #publishSoon(now: number): void {
-    this.#publishAt ??= now + PUBLISH_LINKS_MS
-  }
-
-  #publishLinks(): void {
-    this.#publishAt = undefined
-    const shorts: number[] = []
-    for (const { nodeId, phase } of this.#mesh.links()) {
-      const record = phase === 'established' ? this.table.get(nodeId) : undefined
-      if (record) shorts.push(record.short)
-    }
-    if (shorts.length === 0 && this.#publishedLinks === 0) return
-    this.#publishedLinks = shorts.length
-    this.table.writeOwnEntry(LINKS_KEY, encodeLinks(shorts))
-  }
-
   #becomeUp(reason: string): void {
     this.table.writeOwn({ status: 'up' }, reason)
     this.#setStatus('up', reason)
   }
 
+  /** Isolated is who has lost everybody; whoever never knew anybody is just alone. */
   #watchIsolation(): void {
-    if (this.#status === 'up' && this.#mesh.establishedCount === 0 && this.#hasLost()) {
+    const linked = this.#mesh.establishedCount > 0
+    if (this.#status === 'up' && !linked && this.#hasUnreachable()) {
       this.#setStatus('isolated', 'every link is lost')
-    } else if (this.#status === 'isolated' && (this.#mesh.establishedCount > 0 || !this.#hasLost())) {
-      this.#setStatus('up', this.#mesh.establishedCount > 0 ? 'linked again' : 'nobody else is known')
+    } else if (this.#status === 'isolated' && (linked || !this.#hasUnreachable())) {
+      this.#setStatus('up', linked ? 'linked again' : 'nobody else is known')
     }
   }
 
-  #hasLost(): boolean {
-    for (const { nodeId, status } of this.table.records()) {
-      if (nodeId !== this.table.own && status !== undefined && status !== 'removed') return true
-    }
+  #hasUnreachable(): boolean {
+    for (const { status } of this.table.records()) if (status === 'unreachable') return true
     return false
   }
 

@@ -30,6 +30,7 @@ export class Convergence {
   #changedAt = 0
   #state: GossipState = 'diffusing'
   #durationMs: number | undefined
+  #confirmedEpoch = -1
   /** The hash as text is asked for far more often than it changes. */
   #text: string | undefined
   #textHi = 0
@@ -102,12 +103,15 @@ export class Convergence {
     return orInto(this.#bits, trim(published.bits, this.#table.live().length))
   }
 
-  /** Works out the state; `true` if it changed. */
+  /** Works out the state; `true` if it changed, or another view is confirmed now. */
   settle(now: number, reconciling: boolean, neighbours: Iterable<[string, Published | undefined]>): boolean {
     const before = this.#state
     this.#state = reconciling ? 'reconciling' : this.#isConfirmed(neighbours) ? 'confirmed' : 'diffusing'
-    if (this.#state === 'confirmed') this.#durationMs ??= now - this.#changedAt
-    return before !== this.#state
+    if (this.#state !== 'confirmed') return before !== this.#state
+    this.#durationMs ??= now - this.#changedAt
+    const isNews = before !== 'confirmed' || this.#confirmedEpoch !== this.#epoch
+    this.#confirmedEpoch = this.#epoch
+    return isNews
   }
 
   /** Whatever was confirmed no longer is; `true` if that changed the state. */

@@ -48,8 +48,8 @@ const KEPT_CHANGES = 512
 /** An unanswered sync or missing range no longer counts as being repaired after this long. */
 const REPAIR_PATIENCE_MS = 5_000
 /**
- * Status frames that news call for are this far apart at least: the news of a burst travel in one, and so do the
- * answers that came in meanwhile.
+ * Status frames that news call for are this far apart at least. The first after a change of view goes out with the
+ * next flush; each further one for the same view waits twice as long, since it only passes on what others answered.
  */
 const EAGER_STATUS_MS = 25
 /** Where tables never come to rest, a mismatch this many status periods long is looked into all the same. */
@@ -105,6 +105,7 @@ export class Gossip {
   /** Status frames are due because of news. */
   #eagerAt: number | undefined
   #lastEager = -Infinity
+  #eagerGap = EAGER_STATUS_MS
   #seenRevision = 0
   /** Something that the gossip state depends on has changed. */
   #dirty = true
@@ -188,6 +189,7 @@ export class Gossip {
     }
     if (this.convergence.notice(now, this.#publishedByNeighbours())) {
       this.#dirty = true
+      this.#eagerGap = EAGER_STATUS_MS
       this.#hasNews(now)
     }
     if (!this.#dirty) return
@@ -392,12 +394,13 @@ export class Gossip {
 
   /** Status frames go out with the next flush, but not too often. */
   #hasNews(now: number): void {
-    this.#eagerAt ??= Math.max(now + this.#tuning.gossipDebounceMs, this.#lastEager + EAGER_STATUS_MS)
+    this.#eagerAt ??= Math.max(now + this.#tuning.gossipDebounceMs, this.#lastEager + this.#eagerGap)
   }
 
   #tellNews(now: number): void {
     this.#eagerAt = undefined
     this.#lastEager = now
+    this.#eagerGap = Math.min(this.#eagerGap * 2, this.#tuning.statusIntervalMs)
     const lacking: Neighbour[] = []
     for (const neighbour of this.#neighbours.values())
       if (this.#lacksStatus(neighbour)) lacking.push(neighbour)

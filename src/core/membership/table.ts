@@ -82,6 +82,7 @@ export class MembershipTable {
   #live: NodeId[] = []
   #changes: TableChange[] = []
   #membershipRevision = 0
+  #shownRevision = 0
 
   constructor(own: NodeId, self: Omit<SelfRegister, 'counter' | 'incarnation'>, limits: Limits) {
     this.own = own
@@ -96,9 +97,14 @@ export class MembershipTable {
     return this.#records.size
   }
 
-  /** Grows whenever anything but peer state and observers changes: what the overlay and member lists look at. */
+  /** Grows whenever a status changes or a life comes or goes: what the overlay looks at. */
   get membershipRevision(): number {
     return this.#membershipRevision
+  }
+
+  /** Grows whenever anything changes that a list of members shows: all but peer state and observers. */
+  get shownRevision(): number {
+    return this.#shownRevision + this.#membershipRevision
   }
 
   records(): IterableIterator<NodeRecord> {
@@ -329,12 +335,12 @@ export class MembershipTable {
     if (statusBefore !== record.status) this.#place(record, statusBefore)
     if (keys.includes(LINKS_KEY)) {
       record.links = decodeLinks(record.entries.get(LINKS_KEY)?.value)
-      this.#membershipRevision++
+      this.#shownRevision++
     }
     this.hash.update(record)
     this.log.push(record.nodeId, from, via)
     const { nodeId, parts, self, status } = record
-    if (self !== before) this.#membershipRevision++
+    if (self !== before) this.#shownRevision++
     this.#changes.push({
       nodeId,
       authority: parts.authority,

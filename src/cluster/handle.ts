@@ -1,0 +1,135 @@
+import type {
+  Cluster,
+  ClusterEvent,
+  ClusterStatus,
+  Member,
+  OpeningCluster,
+  PeerState,
+  Readable,
+} from '../api.ts'
+import { ClusterError } from '../errors.ts'
+import type { AbortSignalLike } from '../options.ts'
+import type { Membership } from './membership.ts'
+import type { Lease } from './shared.ts'
+import { Store } from './store.ts'
+
+/**
+ * One join's handle on a membership that several joins may share. Leaving it, or aborting its signal, ends this use
+ * alone: the others go on.
+ */
+export class ClusterHandle implements OpeningCluster {
+  readonly ready: Promise<void>
+  readonly members: Cluster['members']
+  readonly links: Cluster['links']
+  readonly convergence: Cluster['convergence']
+  readonly status: Cluster['status']
+  readonly events: Cluster['events']
+  readonly #lease: Lease
+  readonly #peerStates = new Map<string, PeerState<unknown>>()
+  readonly #status: Store<ClusterStatus>
+  readonly #stopStatus: () => void
+  #giveUp!: (error: ClusterError) => void
+  #left = false
+
+  constructor(lease: Lease, signal?: AbortSignalLike) {
+    const { membership } = lease
+    this.#lease = lease
+    this.ready = new Promise((resolve, reject) => {
+      this.#giveUp = reject
+      membership.ready.then(resolve, reject)
+    })
+    // Whoever only watches `status` has not forgotten to handle anything.
+    this.ready.catch(() => undefined)
+    this.#status = new Store(
+      () => this.#statusNow(),
+      () => this.#statusNow(),
+    )
+    this.#stopStatus = membership.status.subscribe(() => this.#status.announce())
+    this.status = readableOf(this.#status)
+    this.members = readableOf(membership.members)
+    this.links = readableOf(membership.links)
+    this.convergence = readableOf(membership.convergence)
+    this.events = membership.events
+    if (signal) this.#watchAbort(signal)
+  }
+
+  get name(): string {
+    return this.#membership.name
+  }
+
+  get self(): Member {
+    return this.#membership.self
+  }
+
+  get traffic() {
+    return this.#membership.traffic
+  }
+
+  readonly on = <K extends ClusterEvent['type']>(
+    type: K,
+    listener: (event: Extract<ClusterEvent, { type: K }>) => void,
+  ): (() => void) => this.#membership.events.on(type, listener)
+
+  readonly setMeta = (meta: unknown): void => {
+    this.#requireOpen()
+    this.#membership.setMeta(meta)
+  }
+
+  readonly peerState = <T>(key: string): PeerState<T> => {
+    const known = this.#peerStates.get(key)
+    if (known) return known as PeerState<T>
+    const { store } = this.#membership.peerState(key)
+    const state: PeerState<unknown> = {
+      ...readableOf(store),
+      set: (value) => {
+        this.#requireOpen()
+        this.#membership.setPeerState(key, value)
+      },
+      // What has left publishes nothing, so there is nothing to clear.
+      clear: () => {
+        if (!this.#left && !this.#membership.isOver) this.#membership.setPeerState(key, undefined)
+      },
+    }
+    this.#peerStates.set(key, state)
+    return state as PeerState<T>
+  }
+
+  readonly leave = (): Promise<void> => {
+    this.#left = true
+    this.#giveUp(new ClusterError('aborted', 'The cluster was left before the join was done.'))
+    const over = this.#lease.release()
+    this.#status.announce()
+    if (!this.#membership.isOver) this.#stopStatus()
+    return over
+  };
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.leave()
+  }
+
+  get #membership(): Membership {
+    return this.#lease.membership
+  }
+
+  #statusNow(): ClusterStatus {
+    return this.#left && !this.#membership.isOver ? 'left' : this.#membership.status.get()
+  }
+
+  #requireOpen(): void {
+    if (this.#left) throw new ClusterError('left', `This process has left cluster "${this.name}".`)
+  }
+
+  #watchAbort(signal: AbortSignalLike): void {
+    const onAbort = () => {
+      this.#giveUp(
+        new ClusterError('aborted', 'The join was aborted by its signal.', { cause: signal.reason }),
+      )
+      void this.leave()
+    }
+    if (signal.aborted) return onAbort()
+    signal.addEventListener('abort', onAbort)
+    void this.#membership.over.then(() => signal.removeEventListener('abort', onAbort))
+  }
+}
+
+const readableOf = <T>({ get, subscribe }: Store<T>): Readable<T> => ({ get, subscribe })

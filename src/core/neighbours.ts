@@ -1,0 +1,169 @@
+/**
+ * What is said on links: the handshake first, then gossip, pings and goodbyes. Everything that arrives is checked
+ * here before any other machine sees it; a link that keeps bringing nonsense is closed.
+ */
+import type { LinkId, RefusalCode } from './events.ts'
+import type { Pulses } from './failure/pulse.ts'
+import type { Gossip } from './gossip/gossip.ts'
+import type { HandshakeFrame, Handshakes, HandshakeStep } from './gossip/handshake.ts'
+import type { NodeId } from './identity/node-id.ts'
+import { removedRange } from './membership/digest.ts'
+import type { MembershipTable } from './membership/table.ts'
+import type { Mesh, MeshLink } from './overlay/mesh.ts'
+import type { Outbox } from './outbox.ts'
+import { decodeMessage } from './wire/codec.ts'
+import type { Envelope } from './wire/frames.ts'
+import { WIRE_MAX } from './wire/frames.ts'
+
+export interface NeighboursOptions {
+  readonly table: MembershipTable
+  readonly outbox: Outbox
+  readonly mesh: Mesh
+  readonly gossip: Gossip
+  readonly handshakes: Handshakes
+  readonly pulses: Pulses
+  /** Both sides have accepted. */
+  readonly onEstablished: (link: MeshLink, now: number) => void
+  /** The other side does not accept this life. */
+  readonly onRefused: (link: MeshLink, code: RefusalCode, reason: string, now: number) => void
+}
+
+/** A link that brings this many messages with a fault is closed. */
+const MAX_FAULTS = 3
+
+export class Neighbours {
+  readonly #options: NeighboursOptions
+  readonly #faults = new Map<LinkId, number>()
+
+  constructor(options: NeighboursOptions) {
+    this.#options = options
+  }
+
+  /** The channel is open: says hello. */
+  opened(linkId: LinkId): void {
+    const { mesh, outbox, handshakes } = this.#options
+    const link = mesh.opened(linkId)
+    if (link) outbox.frame(linkId, handshakes.begin(linkId, link.nodeId))
+  }
+
+  received(linkId: LinkId, bytes: Uint8Array, now: number): void {
+    const { mesh } = this.#options
+    const link = mesh.get(linkId)
+    if (!link || link.phase === 'connecting') return
+    const decoded = decodeMessage(bytes)
+    if (!decoded.ok) return this.#onFault(link, decoded.reason, now)
+    for (const envelope of decoded.envelopes) {
+      if (mesh.get(linkId) !== link) return
+      const fault = this.#onFrame(link, envelope, now)
+      if (fault !== undefined) return this.#onFault(link, fault, now)
+    }
+  }
+
+  /** The link is over: forgets what belongs to it. */
+  ended(linkId: LinkId): void {
+    const { handshakes, pulses, gossip } = this.#options
+    handshakes.end(linkId)
+    pulses.end(linkId)
+    gossip.parted(linkId)
+    this.#faults.delete(linkId)
+  }
+
+  /** A removed life may still run: it is told, so that it can go on as the next one. */
+  dismiss(nodeId: NodeId, now: number): void {
+    const { mesh, outbox, handshakes } = this.#options
+    const link = mesh.linkTo(nodeId)
+    if (!link) return
+    if (!handshakes.isDone(link.linkId)) return mesh.close(link.linkId, 'its life is over', now)
+    outbox.frame(link.linkId, { kind: 'delta', ranges: [removedRange(nodeId)] })
+    mesh.linger(link.linkId, 'its life is over', now)
+  }
+
+  /** Returns what is wrong with the frame, if anything is. */
+  #onFrame(link: MeshLink, { route, frame }: Envelope, now: number): string | undefined {
+    const { handshakes, pulses, gossip } = this.#options
+    const { linkId } = link
+    if (route) return 'routed frames are not carried by this version'
+    if (frame.kind === 'hello' || frame.kind === 'accept' || frame.kind === 'refuse') {
+      return this.#onHandshake(link, frame, now)
+    }
+    if (!handshakes.isDone(linkId)) return `${frame.kind} before the handshake was done`
+    if (frame.kind === 'ping') pulses.onPing(linkId, frame.token)
+    else if (frame.kind === 'ack') pulses.onAck(linkId, frame.token, now)
+    else if (frame.kind === 'goodbye') this.#onGoodbye(link, frame.reason, now)
+    else gossip.receive(linkId, frame, now)
+    return undefined
+  }
+
+  #onHandshake(link: MeshLink, frame: HandshakeFrame, now: number): string | undefined {
+    const { mesh, outbox, handshakes, onEstablished, onRefused } = this.#options
+    const step = handshakes.receive(link.linkId, frame)
+    switch (step.type) {
+      case 'malformed':
+        return step.reason
+      case 'introduced':
+        this.#onIntroduced(link, step, now)
+        return undefined
+      case 'accepted':
+        if (step.done) onEstablished(link, now)
+        return undefined
+      case 'refuse':
+        this.#refuse(link, step, now)
+        return undefined
+      case 'refused': {
+        const { code, reason } = step
+        outbox.event({ type: 'handshake-refused', nodeId: link.nodeId, by: 'them', code, reason })
+        mesh.close(link.linkId, `refused: ${reason}`, now)
+        onRefused(link, code, reason, now)
+        return undefined
+      }
+    }
+  }
+
+  #onIntroduced(link: MeshLink, step: Extract<HandshakeStep, { type: 'introduced' }>, now: number): void {
+    const { table, mesh, outbox, gossip, onEstablished } = this.#options
+    const { linkId, nodeId } = link
+    const { hello, greeted, done } = step
+    outbox.frame(linkId, { kind: 'accept', version: WIRE_MAX })
+    mesh.introduced(linkId)
+    table.apply(hello.own!, linkId, now, 'handshake')
+    // A newer life of this very authority ends this one.
+    if (table.status(table.own) === 'removed') return
+    gossip.introduced(linkId, nodeId, hello, greeted, now)
+    if (table.status(nodeId) === 'unreachable') this.#challenge(link)
+    if (done) onEstablished(link, now)
+  }
+
+  /** Shows an accused member what it is accused of, so that it can refute. */
+  #challenge({ linkId, nodeId }: MeshLink): void {
+    const { counter, floor, accusation } = this.#options.table.get(nodeId)!
+    const range = { nodeId, from: counter, to: counter, floor, entries: [], accusation }
+    this.#options.outbox.frame(linkId, { kind: 'delta', ranges: [range] })
+  }
+
+  #refuse(link: MeshLink, step: Extract<HandshakeStep, { type: 'refuse' }>, now: number): void {
+    const { table, mesh, outbox } = this.#options
+    const { code, reason, kept } = step
+    const { nodeId, linkId } = link
+    outbox.frame(linkId, { kind: 'refuse', code, reason })
+    outbox.event({ type: 'handshake-refused', nodeId, by: 'us', code, reason })
+    if (kept !== undefined) {
+      const { authority } = table.get(kept)!.parts
+      outbox.event({ type: 'authority-conflict', authority, kept, refused: nodeId })
+    }
+    mesh.linger(linkId, `refused: ${reason}`, now)
+  }
+
+  #onGoodbye({ linkId, nodeId }: MeshLink, reason: string, now: number): void {
+    const { table, mesh } = this.#options
+    table.remove(nodeId, now, reason || 'left')
+    mesh.close(linkId, 'said goodbye', now)
+  }
+
+  #onFault({ linkId, nodeId, phase }: MeshLink, reason: string, now: number): void {
+    const { mesh, outbox } = this.#options
+    const faults = (this.#faults.get(linkId) ?? 0) + 1
+    this.#faults.set(linkId, faults)
+    outbox.event({ type: 'frame-rejected', nodeId, reason })
+    if (faults >= MAX_FAULTS || phase !== 'established') mesh.close(linkId, `malformed: ${reason}`, now)
+  }
+}
