@@ -222,6 +222,7 @@ export class Gossip {
   nextDeadline(): number | undefined {
     let next = this.#flushAt ?? Infinity
     if (this.#statusAt !== undefined) next = Math.min(next, this.#statusAt)
+    if (this.#eagerAt !== undefined) next = Math.min(next, this.#eagerAt)
     for (const { repairUntil } of this.#neighbours.values())
       if (repairUntil > 0) next = Math.min(next, repairUntil)
     return next === Infinity ? undefined : next

@@ -1,0 +1,335 @@
+/**
+ * A room of participants without a network: carries what they put out to whom it is for, in virtual time, and knows
+ * what a transport and a signaling server promise. Faults are what a test says they are, nothing is random here.
+ */
+import type { ClusterEvent, Input, LinkId, Output } from '../../../src/core/events.ts'
+import type { NodeId } from '../../../src/core/identity/node-id.ts'
+import { createNodeId, parseNodeId } from '../../../src/core/identity/node-id.ts'
+import type { Now } from '../../../src/core/time.ts'
+import { decodeMessage, MAX_MESSAGE } from '../../../src/core/wire/codec.ts'
+import type { Frame } from '../../../src/core/wire/frames.ts'
+import { EventHeap } from '../../../src/testing/heap.ts'
+import { seededRandom } from '../../../src/testing/random.ts'
+
+/** A NodeCore, or whoever plays one. */
+export interface Participant {
+  readonly nodeId: NodeId
+  handle(input: Input, now: Now): Output[]
+  nextDeadline(): number | undefined
+}
+
+export interface SentFrame {
+  readonly from: NodeId
+  readonly to: NodeId
+  readonly at: number
+  readonly bytes: number
+  readonly frame: Frame
+}
+
+export type EventOf<K extends ClusterEvent['type']> = Extract<ClusterEvent, { type: K }>
+
+/** One end of a link, as its transport holds it. */
+interface End {
+  readonly owner: Seat
+  readonly linkId: LinkId
+  peer: End | undefined
+  open: boolean
+  closed: boolean
+}
+
+interface Seat {
+  readonly participant: Participant
+  readonly ends: Map<LinkId, End>
+  readonly events: ClusterEvent[]
+  /** NodeIds it ever had, the newest last. */
+  readonly lives: NodeId[]
+  signaling: boolean
+  wakeAt: number
+}
+
+interface Due {
+  readonly time: number
+  readonly sequence: number
+  readonly run: () => void
+}
+
+/** One way of every link and of signaling, in ms. */
+const DELAY = 1
+const random = seededRandom(1, 'room')
+
+export class Room {
+  now = 0
+  /** All frames that participants put on links, in order; only while `recording`. */
+  readonly sent: SentFrame[] = []
+  recording = true
+  /** Whether a message between two members gets through. */
+  passes: (from: NodeId, to: NodeId, frames: readonly Frame[]) => boolean = () => true
+  /** Whether signaling carries a message. */
+  signals: (from: NodeId, to: NodeId, data: string) => boolean = () => true
+  /** Whom the signaling server names to `asker`; all others by default. */
+  contacts: (asker: NodeId, others: readonly NodeId[]) => readonly NodeId[] = (_, others) => others
+  /** Whether two members can have a link. */
+  connects: (from: NodeId, to: NodeId) => boolean = () => true
+  readonly #seats = new Map<Participant, Seat>()
+  readonly #queue = new EventHeap<Due>()
+  readonly #offers = new Map<string, End>()
+  #sequence = 0
+
+  /** Seats a participant and connects it to signaling. */
+  join(participant: Participant): void {
+    const lives = [participant.nodeId]
+    const seat = { participant, ends: new Map(), events: [], lives, signaling: false, wakeAt: Infinity }
+    this.#seats.set(participant, seat)
+    this.#feed(seat, { type: 'start' })
+    this.connectSignaling(participant)
+  }
+
+  connectSignaling(participant: Participant): void {
+    const seat = this.#seat(participant)
+    seat.signaling = true
+    this.#later(0, () => this.#feed(seat, { type: 'signaling-up', contacts: this.#contactsFor(seat) }))
+  }
+
+  disconnectSignaling(participant: Participant): void {
+    const seat = this.#seat(participant)
+    seat.signaling = false
+    this.#feed(seat, { type: 'signaling-down', reason: 'test' })
+  }
+
+  /** A process that ends without a word: its links close a moment later, if `noticed`. */
+  kill(participant: Participant, noticed = true): void {
+    const seat = this.#seat(participant)
+    this.#seats.delete(participant)
+    for (const end of seat.ends.values()) {
+      end.closed = true
+      if (noticed) this.#closePeer(end, 'peer lost')
+    }
+  }
+
+  /** Ends the link of two members under them. Returns whether there was one. */
+  cut(a: Participant, b: Participant): boolean {
+    let found = false
+    for (const end of [...this.#seat(a).ends.values()]) {
+      if (!end.open || end.peer?.owner.participant !== b) continue
+      found = true
+      for (const side of [end, end.peer]) this.#lose(side, 'cut')
+    }
+    return found
+  }
+
+  feed(participant: Participant, input: Input): void {
+    this.#feed(this.#seat(participant), input)
+  }
+
+  /** Lets a participant do something of its own accord. */
+  execute(participant: Participant, outputs: readonly Output[]): void {
+    const seat = this.#seat(participant)
+    for (const output of outputs) this.#execute(seat, output)
+  }
+
+  /** Runs until `condition` holds; fails where it does not within `withinMs`. */
+  until(condition: () => boolean, what: string, withinMs = 60_000): void {
+    const end = this.now + withinMs
+    while (!condition()) {
+      if (!this.#step(end)) throw new Error(`not within ${withinMs} ms: ${what}`)
+    }
+  }
+
+  run(forMs: number): void {
+    const end = this.now + forMs
+    while (this.#step(end));
+    this.now = end
+  }
+
+  events<K extends ClusterEvent['type']>(participant: Participant, type: K): EventOf<K>[] {
+    const isWanted = (event: ClusterEvent): event is EventOf<K> => event.type === type
+    return this.#seat(participant).events.filter(isWanted)
+  }
+
+  /** NodeIds that a participant ever had, the newest last. */
+  lives(participant: Participant): readonly NodeId[] {
+    return this.#seat(participant).lives
+  }
+
+  frames<K extends Frame['kind']>(kind: K): (SentFrame & { readonly frame: Extract<Frame, { kind: K }> })[] {
+    const isWanted = (sent: SentFrame): sent is SentFrame & { readonly frame: Extract<Frame, { kind: K }> } =>
+      sent.frame.kind === kind
+    return this.sent.filter(isWanted)
+  }
+
+  /** Ids of the open links from one member to another. */
+  openLinks(from: Participant, to: Participant): LinkId[] {
+    return [...this.#seat(from).ends.values()]
+      .filter((end) => end.open && end.peer?.owner.participant === to)
+      .map((end) => end.linkId)
+  }
+
+  #seat(participant: Participant): Seat {
+    const seat = this.#seats.get(participant)
+    if (!seat) throw new Error(`${participant.nodeId} is not in the room`)
+    return seat
+  }
+
+  #step(end: number): boolean {
+    const due = this.#queue.peek()
+    if (!due || due.time > end) return false
+    this.#queue.pop()
+    this.now = Math.max(this.now, due.time)
+    due.run()
+    return true
+  }
+
+  #later(delay: number, run: () => void): void {
+    this.#queue.push({ time: this.now + delay, sequence: this.#sequence++, run })
+  }
+
+  #feed(seat: Seat, input: Input): void {
+    if (!this.#seats.has(seat.participant)) return
+    const now = { mono: this.now, wall: 1_000_000 + this.now }
+    const outputs = seat.participant.handle(input, now)
+    for (const output of outputs) this.#execute(seat, output)
+    this.#wake(seat)
+  }
+
+  #wake(seat: Seat): void {
+    const deadline = seat.participant.nextDeadline()
+    if (deadline === undefined || (seat.wakeAt <= deadline && seat.wakeAt > this.now)) return
+    seat.wakeAt = Math.max(deadline, this.now + 0.001)
+    const { wakeAt } = seat
+    this.#later(wakeAt - this.now, () => {
+      if (seat.wakeAt !== wakeAt) return
+      seat.wakeAt = Infinity
+      this.#feed(seat, { type: 'tick' })
+    })
+  }
+
+  #execute(seat: Seat, output: Output): void {
+    switch (output.type) {
+      case 'link-open': {
+        const { linkId, initiator, nodeId } = output
+        const end: End = { owner: seat, linkId, peer: undefined, open: false, closed: false }
+        seat.ends.set(linkId, end)
+        if (!initiator) return
+        const name = `offer ${seat.lives.at(-1)} ${linkId}`
+        if (this.connects(seat.participant.nodeId, nodeId)) this.#offers.set(name, end)
+        return this.#later(0, () => this.#feed(seat, { type: 'link-signal', linkId, data: name }))
+      }
+      case 'link-signal':
+        return this.#onTransportSignal(seat, output.linkId, output.data)
+      case 'link-send':
+        return this.#send(seat, output.linkId, output.bytes)
+      case 'link-close': {
+        const end = seat.ends.get(output.linkId)
+        if (!end || end.closed) return
+        end.closed = true
+        end.open = false
+        return this.#closePeer(end, 'closed by the other end')
+      }
+      case 'signaling-send':
+        return this.#signal(seat, output.to, output.data)
+      case 'signaling-contacts':
+        if (!seat.signaling) return
+        return this.#later(2 * DELAY, () =>
+          this.#feed(seat, { type: 'signaling-contacts', contacts: this.#contactsFor(seat) }),
+        )
+      case 'signaling-goodbye':
+        seat.signaling = false
+        return
+      case 'rebirth': {
+        const { authority, generation } = parseNodeId(seat.lives.at(-1)!)!
+        const nodeId = createNodeId(authority, generation + 1, random)
+        seat.lives.push(nodeId)
+        return this.#later(DELAY, () => {
+          this.#feed(seat, { type: 'reborn', nodeId })
+          this.#feed(seat, { type: 'signaling-up', contacts: this.#contactsFor(seat) })
+        })
+      }
+      case 'event':
+        seat.events.push(output.event)
+    }
+  }
+
+  /** Transports talk in two words: an offer that names one end, and the answer to it. */
+  #onTransportSignal(seat: Seat, linkId: LinkId, data: string): void {
+    const end = seat.ends.get(linkId)
+    const offerer = this.#offers.get(data.replace('answer to ', ''))
+    if (!end || end.closed || !offerer || offerer.closed) return
+    if (data.startsWith('offer ')) {
+      end.peer = offerer
+      return this.#later(0, () =>
+        this.#feed(seat, { type: 'link-signal', linkId, data: `answer to ${data}` }),
+      )
+    }
+    const answerer = [...this.#seats.values()]
+      .flatMap((other) => [...other.ends.values()])
+      .find((other) => other.peer === end && !other.closed)
+    if (!answerer || end.open) return
+    end.peer = answerer
+    for (const side of [end, answerer]) {
+      side.open = true
+      this.#later(DELAY, () => {
+        if (!side.closed) this.#feed(side.owner, { type: 'link-opened', linkId: side.linkId })
+      })
+    }
+  }
+
+  #send(seat: Seat, linkId: LinkId, bytes: Uint8Array): void {
+    const end = seat.ends.get(linkId)
+    if (!end) throw new Error(`${seat.participant.nodeId} sends on a link that it never opened`)
+    if (bytes.length > MAX_MESSAGE) throw new Error(`a message of ${bytes.length} bytes was sent`)
+    if (end.closed || !end.peer) return
+    const to = end.peer
+    const frames = this.#look(seat, to, bytes)
+    if (!this.passes(seat.participant.nodeId, to.owner.participant.nodeId, frames)) return
+    this.#later(DELAY, () => {
+      if (!to.closed) this.#feed(to.owner, { type: 'link-message', linkId: to.linkId, bytes })
+    })
+  }
+
+  #look(seat: Seat, to: End, bytes: Uint8Array): readonly Frame[] {
+    if (!this.recording) return []
+    const decoded = decodeMessage(bytes)
+    const frames = decoded.ok ? decoded.envelopes.map(({ frame }) => frame) : []
+    const head = { from: seat.participant.nodeId, to: to.owner.participant.nodeId, at: this.now }
+    for (const frame of frames) this.sent.push({ ...head, bytes: bytes.length / frames.length, frame })
+    return frames
+  }
+
+  #closePeer(end: End, reason: string): void {
+    const { peer } = end
+    if (!peer || peer.closed) return
+    this.#later(DELAY, () => this.#lose(peer, reason))
+  }
+
+  #lose(end: End, reason: string): void {
+    if (end.closed) return
+    end.closed = true
+    end.open = false
+    this.#feed(end.owner, { type: 'link-closed', linkId: end.linkId, reason })
+  }
+
+  #signal(seat: Seat, to: NodeId, data: string): void {
+    if (!seat.signaling) return
+    const from = seat.participant.nodeId
+    if (!this.signals(from, to, data)) return
+    this.#later(DELAY, () => {
+      const target = this.#signaled(to)
+      if (target) this.#feed(target, { type: 'signaling-message', from, data })
+      else this.#later(DELAY, () => this.#feed(seat, { type: 'signaling-gone', nodeId: to }))
+    })
+  }
+
+  #signaled(nodeId: NodeId): Seat | undefined {
+    for (const seat of this.#seats.values())
+      if (seat.signaling && seat.participant.nodeId === nodeId) return seat
+    return undefined
+  }
+
+  #contactsFor(seat: Seat): readonly NodeId[] {
+    const others = [...this.#seats.values()].filter((other) => other !== seat && other.signaling)
+    return this.contacts(
+      seat.participant.nodeId,
+      others.map((other) => other.participant.nodeId),
+    )
+  }
+}
