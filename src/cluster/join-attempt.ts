@@ -3,7 +3,7 @@ import type { RefusalCode } from '../core/events.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterErrorCode } from '../errors.ts'
 
-/** Refusals by a contact that no other contact would answer differently. */
+/** Refusals that no other contact would answer differently. */
 const FINAL: Readonly<Partial<Record<RefusalCode, ClusterErrorCode>>> = {
   'authority-conflict': 'authority-conflict',
   'schema-mismatch': 'schema-mismatch',
@@ -49,10 +49,13 @@ export class JoinAttempt {
         this.#trouble = event.reason
         return
       case 'handshake-refused': {
-        if (event.by !== 'them') return
-        this.#trouble = event.reason
         const code = FINAL[event.code]
-        if (code) this.fail(new ClusterError(code, `A member refused this process: ${event.reason}.`))
+        // Both ends see such a fault, and whoever sees it first ends the link.
+        if (event.by === 'us' && !code) return
+        this.#trouble = event.reason
+        const who =
+          event.by === 'us' ? `This process cannot join ${event.nodeId}` : 'A member refused this process'
+        if (code) this.fail(new ClusterError(code, `${who}: ${event.reason}.`))
       }
     }
   }

@@ -42,6 +42,8 @@ export class Driver {
   #running = false
   #stopped = false
   #timer: { readonly due: number; readonly cancel: CancelTimer } | undefined
+  /** The pause before the next life is asked for again. */
+  #cancelRetry: CancelTimer | undefined
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -72,6 +74,7 @@ export class Driver {
     this.#stopped = true
     this.#timer?.cancel()
     this.#timer = undefined
+    this.#cancelRetry?.()
     for (const end of this.#links.values()) end.close()
     this.#links.clear()
     this.#session?.close()
@@ -167,6 +170,7 @@ export class Driver {
         this.#openSignaling()
       },
       (error: unknown) => {
+        if (this.#stopped) return
         const reason = `the next generation could not be kept, trying again: ${String(error)}`
         this.#options.onEvent({
           type: 'storage',
@@ -174,8 +178,7 @@ export class Driver {
           what: 'identity',
           reason,
         })
-        if (!this.#stopped)
-          this.#options.clock.timer(NEXT_LIFE_RETRY_MS, () => !this.#stopped && this.#beReborn())
+        this.#cancelRetry = this.#options.clock.timer(NEXT_LIFE_RETRY_MS, () => this.#beReborn())
       },
     )
   }
