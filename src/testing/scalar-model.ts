@@ -166,16 +166,16 @@ export class ScalarNode implements SimulatedNode {
     this.#noteUnreachable()
   }
 
-  /** The contact enters the newcomer: with one scalar, the newcomer's own version counts for nothing here. */
+  /**
+   * The contact enters the newcomer: with one scalar, the newcomer's own version counts for nothing here. Of a member
+   * that is known only the version is compared, as with everyone.
+   */
   #welcome(nodeId: NodeId, said: readonly ScalarChange[]): void {
     const known = this.table.get(nodeId)
     if (known?.status === 'removed') return
     this.#unreachableSince.delete(nodeId)
-    const changes = this.table.news(said)
-    if (known?.status === 'unreachable' && !changes.some(({ field }) => field === 'status')) {
-      changes.push({ nodeId, field: 'status', value: 'up', stamp: known.incarnation + 1 })
-    }
-    if (changes.length > 0) this.#change(changes)
+    if (!known) this.#change(said)
+    else if (known.status === 'unreachable') this.#judge(known, 'up', known.incarnation + 1)
   }
 
   #lost(peer: NodeId | undefined): void {

@@ -134,7 +134,7 @@ describe('the plan of a run', () => {
 
 describe('the scalar model', () => {
   it('diverges under most seeds, where the core does not', () => {
-    const results = seeds(FULL ? 100 : 12).map((seed) => run(seed, 16, createScalarNode))
+    const results = seeds(FULL ? 100 : 24).map((seed) => run(seed, 16, createScalarNode))
     const ends = results.map(({ processes }) => divergence(processes.map(({ node }) => node)))
     const differing = ends.filter(({ tablesDiffer }) => tablesDiffer).length
     expect(differing).toBeGreaterThan(results.length / 2)
