@@ -40,7 +40,9 @@ export interface SimulationOptions {
   /** Over the defaults. Removal and tombstone times not given here are drawn from the seed. */
   readonly tuning?: Partial<Tuning>
   readonly limits?: Partial<Limits>
-  /** Virtual time of the phases, in ms. Default 8,000, 8,000 and 30,000. */
+  /**
+   * Virtual time of the phases, in ms. Default 8,000, 8,000 and, drawn from the seed, 20,000 or 75,000.
+   */
   readonly idleMs?: number
   readonly calmMs?: number
   readonly stormMs?: number
@@ -66,6 +68,10 @@ const LOOK_EVERY_MS = 250
 /** Agreement must last this long to count. */
 const STEADY_MS = 3_000
 const HOUR_MS = 3_600_000
+const IDLE_MS = 8_000
+const CALM_MS = 8_000
+/** As many actions in each: the long one has room for partitions in which removals happen. */
+const STORMS_MS = [20_000, 20_000, 20_000, 75_000] as const
 
 /**
  * How long after healing all must agree. A dead link is noticed after at most `silenceMaxMs`; an attempt under way may
@@ -107,10 +113,16 @@ class Simulation implements ProcessObserver, Room {
     const { seed, nodes } = options
     this.#options = options
     const random = seededRandom(seed, 'conditions')
-    this.#faults = options.faults ?? drawFaults(random)
+    const drawn = drawFaults(random)
+    const drawnStormMs = pick(random, STORMS_MS)
+    const stormMs = options.stormMs ?? drawnStormMs
+    this.#faults = options.faults ?? {
+      ...drawn,
+      actionEveryMs: (drawn.actionEveryMs * stormMs) / STORMS_MS[0],
+    }
     this.#tuning = { ...DEFAULT_TUNING, ...drawTuning(random), ...options.tuning }
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
-    const { calmMs = 8_000, stormMs = 30_000 } = options
+    const calmMs = options.calmMs ?? CALM_MS
     this.#plan = planSchedule({ seed, nodes, faults: this.#faults, tuning: this.#tuning, calmMs, stormMs })
     const calmWeather = withoutFaults(this.#faults)
     this.links = new SimulatedLinks(this.timeline, calmWeather, seed)
@@ -119,7 +131,7 @@ class Simulation implements ProcessObserver, Room {
   }
 
   run(): SimulationResult {
-    const { idleMs = 8_000, calmMs = 8_000, stormMs = 30_000 } = this.#options
+    const { idleMs = IDLE_MS, calmMs = CALM_MS } = this.#options
     this.#enter('forming')
     this.#perform(this.#plan.forming)
     const lastJoin = this.#plan.forming.at(-1)?.at ?? 0
@@ -133,7 +145,7 @@ class Simulation implements ProcessObserver, Room {
     this.#enter('storm')
     this.links.faults = this.signaling.faults = this.#faults
     this.#perform(this.#plan.storm)
-    this.#pass(stormMs)
+    this.#pass(this.#plan.stormMs)
     this.#enter('healing')
     this.#heal()
     const bound = healBoundMs(this.#tuning, this.#faults)
