@@ -8,7 +8,7 @@
  */
 import type { ClusterStatus, Input, LinkId, RefusalCode } from './events.ts'
 import type { NodeId } from './identity/node-id.ts'
-import { Pulses } from './failure/pulse.ts'
+import { Detector } from './failure/detector.ts'
 import { Removal } from './failure/removal.ts'
 import { Gossip } from './gossip/gossip.ts'
 import { Handshakes } from './gossip/handshake.ts'
@@ -21,6 +21,8 @@ import { Healing } from './overlay/healing.ts'
 import { LinkPublication } from './overlay/link-publication.ts'
 import type { MeshLink } from './overlay/mesh.ts'
 import { Mesh } from './overlay/mesh.ts'
+import type { SignOfLife } from './overlay/signal-envelope.ts'
+import { encodeSignOfLife } from './overlay/signal-envelope.ts'
 import type { NodeOptions } from './node.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -36,11 +38,14 @@ export interface Legacy {
   readonly values: ReadonlyMap<string, string>
 }
 
+/** A wake-up this much later than asked for was not attended time. */
+const LATE_MS = 1_500
 /** Tombstones are looked through this often. */
 const COLLECT_MS = 30_000
+const NO_LINK: LinkId = 0
 /** Members of an earlier life that are tried beside the signaling server's contacts. */
 const MAX_KNOWN_BEFORE = 3
-/** A member that the signaling server calls gone and that did not answer this many dials is accused. */
+/** A member that the signaling server calls gone and that did not answer this many dials is looked for. */
 const GONE_AFTER_FAILURES = 2
 
 export class Life {
@@ -50,7 +55,7 @@ export class Life {
   readonly #outbox: Outbox
   readonly #neighbours: Neighbours
   readonly #mesh: Mesh
-  readonly #pulses: Pulses
+  readonly #detector: Detector
   readonly #removal: Removal
   readonly #healing: Healing
   readonly #publication: LinkPublication
@@ -85,8 +90,17 @@ export class Life {
       ...options,
       table,
       onEnded: (link, reason, replaced, now) => this.#onLinkEnded(link, reason, replaced, now),
+      onSignOfLife: (from, sign, now) => this.#onSignOfLife(from, sign, now),
     })
-    this.#pulses = new Pulses(outbox, tuning.pingIntervalMs)
+    this.#detector = new Detector({
+      table,
+      outbox,
+      random,
+      tuning,
+      challenge: (linkId, member) => this.#neighbours.challenge(linkId, member),
+      askBySignaling: (to) => outbox.push({ type: 'signaling-send', to, data: encodeSignOfLife('ask') }),
+      onUseless: (linkId, now) => this.#mesh.close(linkId, 'silent, though its member lives', now),
+    })
     this.#removal = new Removal(table, tuning.removeAfterMs)
     this.#healing = new Healing(outbox, random, tuning.healIntervalMs)
     this.#publication = new LinkPublication(table, this.#mesh)
@@ -96,7 +110,7 @@ export class Life {
       mesh: this.#mesh,
       gossip: this.gossip,
       handshakes: new Handshakes({ cluster, table, limits }),
-      pulses: this.#pulses,
+      detector: this.#detector,
       onEstablished: (link, now) => this.#onEstablished(link, now),
       onRefused: (link, code, reason, now) => this.#onRefused(link, code, reason, now),
     })
@@ -121,14 +135,14 @@ export class Life {
 
   /** Grows whenever `establishedLinks` may have changed. */
   get linkRevision(): number {
-    return this.#mesh.revision + this.#pulses.revision
+    return this.#mesh.revision + this.#detector.revision
   }
 
   establishedLinks(): { readonly nodeId: string; readonly rttMs?: number }[] {
     const links: { nodeId: string; rttMs?: number }[] = []
     for (const { linkId, nodeId, phase } of this.#mesh.links()) {
       if (phase !== 'established') continue
-      const rttMs = this.#pulses.rtt(linkId)
+      const rttMs = this.#detector.rtt(linkId)
       links.push(rttMs === undefined ? { nodeId } : { nodeId, rttMs })
     }
     return links
@@ -139,6 +153,7 @@ export class Life {
     switch (input.type) {
       case 'signaling-up':
         this.#mesh.signalingUp()
+        this.#detector.signaling(true)
         this.#outbox.event({ type: 'signaling', state: 'up', reason: 'connected' })
         this.#healing.begin(now, this.table.live().length)
         return this.#onContacts([...input.contacts, ...this.#takeKnownBefore()], now)
@@ -146,6 +161,7 @@ export class Life {
         return this.#onContacts(input.contacts, now)
       case 'signaling-down':
         this.#mesh.signalingDown()
+        this.#detector.signaling(false)
         this.#healing.end()
         return this.#outbox.event({ type: 'signaling', state: 'down', reason: input.reason })
       case 'signaling-message':
@@ -176,9 +192,11 @@ export class Life {
   /** Runs what is due. */
   tick(now: number): void {
     if (this.#over !== undefined || now < this.#due) return
+    const lateMs = this.#due === 0 ? 0 : now - this.#due
     this.#mesh.tick(now)
     this.gossip.tick(now)
-    this.#pulses.tick(now)
+    this.#detector.tick(now, lateMs)
+    if (lateMs > LATE_MS) this.#removal.shift(lateMs)
     this.#removal.tick(now)
     this.#healing.tick(now, this.table.live().length)
     this.#publication.tick(now)
@@ -212,7 +230,7 @@ export class Life {
     return Math.min(
       this.#mesh.nextDeadline() ?? Infinity,
       this.gossip.nextDeadline() ?? Infinity,
-      this.#pulses.nextDeadline() ?? Infinity,
+      this.#detector.nextDeadline(),
       this.#removal.nextDeadline() ?? Infinity,
       this.#healing.nextDeadline() ?? Infinity,
       this.#publication.nextDeadline() ?? Infinity,
@@ -249,11 +267,9 @@ export class Life {
     this.#mesh.dropContact(nodeId)
     if (link && link.phase !== 'established')
       this.#mesh.close(link.linkId, 'gone, says the signaling server', now)
-    const status = this.table.status(nodeId)
-    const missed = !this.#mesh.linkTo(nodeId) && this.#mesh.failuresOf(nodeId) >= GONE_AFTER_FAILURES
-    if (missed && (status === 'up' || status === 'joining')) {
-      this.table.accuse(nodeId, 'unreachable', 'gone, says the signaling server')
-    }
+    this.#detector.hint(nodeId, true, now)
+    const isMissed = !this.#mesh.linkTo(nodeId) && this.#mesh.failuresOf(nodeId) >= GONE_AFTER_FAILURES
+    if (isMissed) this.#detector.lost(NO_LINK, nodeId, now)
     if (this.#status === 'joining' && this.#mesh.openContacts === 0 && this.#mesh.establishedCount === 0) {
       this.#healing.askSoon(now)
     }
@@ -261,7 +277,7 @@ export class Life {
 
   #onEstablished(link: MeshLink, now: number): void {
     this.#mesh.established(link.linkId, now)
-    this.#pulses.begin(link.linkId, now)
+    this.#detector.watch(link.linkId, link.nodeId, now)
     if (this.#status === 'joining') this.#becomeUp(`accepted by ${link.nodeId}`)
   }
 
@@ -271,20 +287,17 @@ export class Life {
     else if (this.#status === 'joining' && this.#mesh.openContacts === 0) this.#healing.askSoon(now)
   }
 
-  /** A link that ends is a reason to accuse its member, who refutes if it is only the link that is gone. */
-  #onLinkEnded(
-    { linkId, nodeId, introduced }: MeshLink,
-    reason: string,
-    replaced: boolean,
-    now: number,
-  ): void {
+  /** Only the link is known to be gone: whether its member lives, the detector finds out. */
+  #onLinkEnded({ linkId, nodeId, introduced }: MeshLink, _: string, replaced: boolean, now: number): void {
     this.#neighbours.ended(linkId)
-    if (this.#over !== undefined || replaced) return
-    const status = this.table.status(nodeId)
-    if (status === 'leaving') return this.table.remove(nodeId, now, 'left')
-    if (introduced && (status === 'up' || status === 'joining') && this.#status !== 'leaving') {
-      this.table.accuse(nodeId, 'unreachable', `link lost: ${reason}`)
-    }
+    if (this.#over !== undefined || replaced || this.#status === 'leaving') return
+    if (this.table.status(nodeId) === 'leaving') return this.table.remove(nodeId, now, 'left')
+    if (introduced) this.#detector.lost(linkId, nodeId, now)
+  }
+
+  #onSignOfLife(from: NodeId, sign: SignOfLife, now: number): void {
+    if (sign === 'answer') return this.#detector.answeredBySignaling(from, now)
+    this.#outbox.push({ type: 'signaling-send', to: from, data: encodeSignOfLife('answer') })
   }
 
   /** Refutes by the next incarnation; a removal cannot be refuted. */
@@ -292,6 +305,7 @@ export class Life {
     if (rank === 'removed') return this.#endLife('removed by the others', now)
     const { self } = this.table.get(this.table.own)!
     if (self && incarnation >= self.incarnation) {
+      this.#detector.health.bad()
       this.table.writeOwn({ incarnation: incarnation + 1 }, 'refuted an accusation')
     }
   }
@@ -299,6 +313,7 @@ export class Life {
   #onChange(change: TableChange, now: number): void {
     const { nodeId, authority, before, after, reason } = change
     this.#removal.notice(change, now)
+    this.#detector.notice(change, now)
     if (change.supersededBy !== undefined) {
       this.#outbox.event({ type: 'superseded', authority, old: nodeId, by: change.supersededBy })
     }
@@ -333,11 +348,11 @@ export class Life {
 
   /** Isolated is who has lost everybody; whoever never knew anybody is just alone. */
   #watchIsolation(): void {
-    const linked = this.#mesh.establishedCount > 0
-    if (this.#status === 'up' && !linked && this.#hasUnreachable()) {
+    const isCutOff = this.#detector.isCutOff || (this.#mesh.establishedCount === 0 && this.#hasUnreachable())
+    if (this.#status === 'up' && isCutOff) {
       this.#setStatus('isolated', 'every link is lost')
-    } else if (this.#status === 'isolated' && (linked || !this.#hasUnreachable())) {
-      this.#setStatus('up', linked ? 'linked again' : 'nobody else is known')
+    } else if (this.#status === 'isolated' && !isCutOff) {
+      this.#setStatus('up', this.#mesh.establishedCount > 0 ? 'linked again' : 'nobody else is known')
     }
   }
 

@@ -3,7 +3,7 @@
  * here before any other machine sees it; a link that keeps bringing nonsense is closed.
  */
 import type { LinkId, RefusalCode } from './events.ts'
-import type { Pulses } from './failure/pulse.ts'
+import type { Detector } from './failure/detector.ts'
 import type { Gossip } from './gossip/gossip.ts'
 import type { HandshakeFrame, Handshakes, HandshakeStep } from './gossip/handshake.ts'
 import type { NodeId } from './identity/node-id.ts'
@@ -21,7 +21,7 @@ export interface NeighboursOptions {
   readonly mesh: Mesh
   readonly gossip: Gossip
   readonly handshakes: Handshakes
-  readonly pulses: Pulses
+  readonly detector: Detector
   /** Both sides have accepted. */
   readonly onEstablished: (link: MeshLink, now: number) => void
   /** The other side does not accept this life. */
@@ -61,9 +61,8 @@ export class Neighbours {
 
   /** The link is over: forgets what belongs to it. */
   ended(linkId: LinkId): void {
-    const { handshakes, pulses, gossip } = this.#options
+    const { handshakes, gossip } = this.#options
     handshakes.end(linkId)
-    pulses.end(linkId)
     gossip.parted(linkId)
     this.#faults.delete(linkId)
   }
@@ -78,17 +77,26 @@ export class Neighbours {
     mesh.linger(link.linkId, 'its life is over', now)
   }
 
+  /** Shows an accused member what it is accused of, so that it can refute. */
+  challenge(linkId: LinkId, nodeId: NodeId): void {
+    const { counter, floor, accusation } = this.#options.table.get(nodeId)!
+    const range = { nodeId, from: counter, to: counter, floor, entries: [], accusation }
+    this.#options.outbox.frame(linkId, { kind: 'delta', ranges: [range] })
+  }
+
   /** Returns what is wrong with the frame, if anything is. */
   #onFrame(link: MeshLink, { route, frame }: Envelope, now: number): string | undefined {
-    const { handshakes, pulses, gossip } = this.#options
+    const { handshakes, detector, gossip } = this.#options
     const { linkId } = link
     if (route) return 'routed frames are not carried by this version'
     if (frame.kind === 'hello' || frame.kind === 'accept' || frame.kind === 'refuse') {
       return this.#onHandshake(link, frame, now)
     }
     if (!handshakes.isDone(linkId)) return `${frame.kind} before the handshake was done`
-    if (frame.kind === 'ping') pulses.onPing(linkId, frame.token)
-    else if (frame.kind === 'ack') pulses.onAck(linkId, frame.token, now)
+    if (frame.kind === 'ping') detector.onPing(linkId, frame.token, now)
+    else if (frame.kind === 'ack') detector.onAck(linkId, frame.token, now)
+    else if (frame.kind === 'probe') detector.onProbe(linkId, frame.subject, frame.token, now)
+    else if (frame.kind === 'probed') detector.onProbed(frame.subject, frame.token, frame.alive, now)
     else if (frame.kind === 'goodbye') this.#onGoodbye(link, frame.reason, now)
     else gossip.receive(linkId, frame, now)
     return undefined
@@ -129,15 +137,8 @@ export class Neighbours {
     // A newer life of this very authority ends this one.
     if (table.status(table.own) === 'removed') return
     gossip.introduced(linkId, nodeId, hello, greeted, now)
-    if (table.status(nodeId) === 'unreachable') this.#challenge(link)
+    if (table.get(nodeId)?.accusation) this.challenge(linkId, nodeId)
     if (done) onEstablished(link, now)
-  }
-
-  /** Shows an accused member what it is accused of, so that it can refute. */
-  #challenge({ linkId, nodeId }: MeshLink): void {
-    const { counter, floor, accusation } = this.#options.table.get(nodeId)!
-    const range = { nodeId, from: counter, to: counter, floor, entries: [], accusation }
-    this.#options.outbox.frame(linkId, { kind: 'delta', ranges: [range] })
   }
 
   #refuse(link: MeshLink, step: Extract<HandshakeStep, { type: 'refuse' }>, now: number): void {

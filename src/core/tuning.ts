@@ -16,8 +16,14 @@ export interface Tuning {
   readonly redialMaxMs: number
   /** Attempts at links under way at once. Chromium gathers ICE slowly when many start together. */
   readonly maxDials: number
-  /** Every link is pinged this often for its round-trip time. */
-  readonly pingIntervalMs: number
+  /** A link that brought no evidence of life for this long is probed, by either end. */
+  readonly probeIntervalMs: number
+  /** An ack is awaited this long, or three round trips where those are longer, times the local health. */
+  readonly probeTimeoutMs: number
+  /** How long a suspect has to refute: this long with several independent observers, ... */
+  readonly suspicionMinMs: number
+  /** ... and this long with one (Lifeguard). */
+  readonly suspicionMaxMs: number
   /** A member unreachable this long is removed, by the side that still sees most of the members. */
   readonly removeAfterMs: number
   /** A removed life is remembered in full this long; after that only its generation is. */
@@ -46,7 +52,10 @@ export const DEFAULT_TUNING: Tuning = {
   redialMinMs: 500,
   redialMaxMs: 15_000,
   maxDials: 8,
-  pingIntervalMs: 5_000,
+  probeIntervalMs: 1_000,
+  probeTimeoutMs: 500,
+  suspicionMinMs: 1_000,
+  suspicionMaxMs: 5_000,
   removeAfterMs: 60_000,
   tombstoneMs: 600_000,
   healIntervalMs: 10_000,

@@ -50,6 +50,11 @@ export class Removal {
     this.#steady = [...this.#table.live()]
   }
 
+  /** Time in which this member did not attend counts for nothing. */
+  shift(ms: number): void {
+    for (const [nodeId, due] of this.#due) this.#due.set(nodeId, due + ms)
+  }
+
   tick(now: number): void {
     for (const [nodeId, due] of this.#due) {
       if (now < due) continue

@@ -228,6 +228,14 @@ export class MembershipTable {
     return true
   }
 
+  /** A suspicion was not refuted in time: those who observed it have their verdict. */
+  convict(nodeId: NodeId, reason: string): void {
+    const record = this.#records.get(nodeId)
+    if (record?.accusation?.rank !== 'suspect') return
+    record.accusation = { ...record.accusation, rank: 'unreachable' }
+    this.#settle(record, record.self, record.counter, reason, LOCAL, NO_KEYS)
+  }
+
   /** Ends a life for good, also the own one. */
   remove(nodeId: NodeId, now: number, reason: string): void {
     const parts = parseNodeId(nodeId)

@@ -13,7 +13,7 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
-import type { SignalEnvelope } from './signal-envelope.ts'
+import type { SignalEnvelope, SignOfLife } from './signal-envelope.ts'
 import { decodeSignal, encodeSignal } from './signal-envelope.ts'
 import { linkTargets } from './targets.ts'
 
@@ -34,6 +34,8 @@ export interface MeshLink {
 }
 
 export interface MeshOptions {
+  /** A member asks by signaling for a sign of life, or gives one. */
+  readonly onSignOfLife: (from: NodeId, sign: SignOfLife, now: number) => void
   readonly table: MembershipTable
   readonly outbox: Outbox
   readonly random: Random
@@ -72,6 +74,7 @@ export class Mesh {
   readonly #maxLinks: number
   readonly #nextLinkId: () => LinkId
   readonly #onEnded: MeshOptions['onEnded']
+  readonly #onSignOfLife: MeshOptions['onSignOfLife']
   readonly #links = new Map<LinkId, MeshLink>()
   readonly #byNode = new Map<NodeId, MeshLink>()
   readonly #bySession = new Map<string, MeshLink>()
@@ -91,7 +94,7 @@ export class Mesh {
   #stale = true
   #dialAt: number | undefined
 
-  constructor({ table, outbox, random, tuning, maxLinks, nextLinkId, onEnded }: MeshOptions) {
+  constructor({ table, outbox, random, tuning, maxLinks, nextLinkId, onEnded, onSignOfLife }: MeshOptions) {
     this.#table = table
     this.#outbox = outbox
     this.#random = random
@@ -99,6 +102,7 @@ export class Mesh {
     this.#maxLinks = maxLinks
     this.#nextLinkId = nextLinkId
     this.#onEnded = onEnded
+    this.#onSignOfLife = onSignOfLife
   }
 
   get establishedCount(): number {
@@ -173,6 +177,7 @@ export class Mesh {
       this.#outbox.event({ type: 'frame-rejected', nodeId: from, reason: 'signaling message is malformed' })
       return
     }
+    if (typeof envelope === 'string') return this.#onSignOfLife(from, envelope, now)
     const key = sessionKey(from, envelope.session)
     const link = this.#bySession.get(key)
     if (link) return this.#onSessionSignal(link, envelope, now)

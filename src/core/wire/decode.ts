@@ -62,6 +62,15 @@ export function readBody(r: Reader, kind: FrameKind): Frame | undefined {
     case 'ping':
     case 'ack':
       return { kind, token: r.varint('token') }
+    case 'probe':
+      return { kind, subject: readNodeId(r, 'probed nodeId'), token: r.varint('token') }
+    case 'probed':
+      return {
+        kind,
+        subject: readNodeId(r, 'probed nodeId'),
+        token: r.varint('token'),
+        alive: readFlag(r, 'probe result'),
+      }
     case 'goodbye':
       return { kind, reason: r.text('goodbye reason', WireLimits.reasonBytes) }
   }
@@ -170,6 +179,12 @@ function readStateEntry(r: Reader): StateEntry {
   const flag = r.byte('peer state flag')
   if (flag > 1) r.fail('peer state flag is unknown')
   return { key, version, value: flag ? r.text('peer state value', WireLimits.valueBytes) : undefined }
+}
+
+function readFlag(r: Reader, what: string): boolean {
+  const flag = r.byte(what)
+  if (flag > 1) r.fail(`${what} is unknown`)
+  return flag === 1
 }
 
 function readNodeId(r: Reader, what: string): string {

@@ -46,6 +46,14 @@ export function writeBody(w: Writer, frame: Frame): void {
     case 'ack':
       w.varint(frame.token)
       return
+    case 'probe':
+      w.text(frame.subject).varint(frame.token)
+      return
+    case 'probed':
+      w.text(frame.subject)
+        .varint(frame.token)
+        .byte(frame.alive ? 1 : 0)
+      return
     case 'goodbye':
       w.text(frame.reason)
   }

@@ -89,6 +89,9 @@ export type Frame =
     }
   | { readonly kind: 'ping'; readonly token: number }
   | { readonly kind: 'ack'; readonly token: number }
+  /** Asks the receiver whether it gets an answer from a third member. */
+  | { readonly kind: 'probe'; readonly subject: NodeId; readonly token: number }
+  | { readonly kind: 'probed'; readonly subject: NodeId; readonly token: number; readonly alive: boolean }
   /** The sender leaves; the receiver closes the link. */
   | { readonly kind: 'goodbye'; readonly reason: string }
 

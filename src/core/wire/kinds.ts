@@ -17,6 +17,8 @@ export const KIND_OF: Readonly<Record<FrameKind, number>> = {
   ping: 9,
   ack: 10,
   goodbye: 11,
+  probe: 12,
+  probed: 13,
 }
 
 export const STATUSES: readonly SelfStatus[] = ['joining', 'up', 'leaving']

@@ -1,0 +1,25 @@
+/**
+ * How much this member trusts its own judgement (Lifeguard's local health multiplier: Dadgar, Phillips and Currey,
+ * 2018). 0 is healthy. Missed acks and late wake-ups raise it, good rounds lower it; timeouts grow with it, so that a
+ * slow tab is slow to accuse.
+ */
+const MAX = 8
+
+export class LocalHealth {
+  #score = 0
+
+  /** What timeouts are multiplied with: 1 for a healthy member, at most 9. */
+  get multiplier(): number {
+    return this.#score + 1
+  }
+
+  /** A probe was answered in time. */
+  good(): void {
+    this.#score = Math.max(0, this.#score - 1)
+  }
+
+  /** A probe failed while others answered, this member was late, or it had to refute an accusation. */
+  bad(): void {
+    this.#score = Math.min(MAX, this.#score + 1)
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Suspicions on their way to `unreachable`, wherever they came from. A suspicion waits for its subject to refute it:
+ * long while one member observes the silence, shorter with each independent observer (Lifeguard, section IV-B).
+ * `unreachable` needs two observers where two exist.
+ */
+import type { NodeId } from '../identity/node-id.ts'
+import type { MembershipTable, TableChange } from '../membership/table.ts'
+import type { Tuning } from '../tuning.ts'
+
+/** Observers beyond the first after which a suspicion is as short as it gets. */
+const CONFIRMATIONS = 3
+/** Members that did not observe the silence themselves leave the verdict to those who did for this much longer. */
+const BYSTANDER_MS = 5_000
+/** Whoever is hidden is slow for a reason. */
+const HIDDEN_FACTOR = 2
+/** A verdict that lacks an observer is looked at again this soon. */
+const RECHECK_MS = 250
+
+interface Suspicion {
+  readonly incarnation: number
+  readonly since: number
+  due: number
+}
+
+/** What decides over a verdict beside time. */
+export interface Judge {
+  /** How many members could observe the subject, this one included. */
+  observersOf(nodeId: NodeId): number
+  /** `false` while this member is more likely lost itself. */
+  mayConvict(nodeId: NodeId, now: number): boolean
+}
+
+export class Suspicions {
+  readonly #table: MembershipTable
+  readonly #tuning: Tuning
+  readonly #multiplier: () => number
+  readonly #judge: Judge
+  readonly #open = new Map<NodeId, Suspicion>()
+
+  constructor(table: MembershipTable, tuning: Tuning, multiplier: () => number, judge: Judge) {
+    this.#table = table
+    this.#tuning = tuning
+    this.#multiplier = multiplier
+    this.#judge = judge
+  }
+
+  has(nodeId: NodeId): boolean {
+    return this.#open.has(nodeId)
+  }
+
+  notice({ nodeId }: TableChange, now: number): void {
+    const accusation = this.#table.get(nodeId)?.accusation
+    if (nodeId === this.#table.own || accusation?.rank !== 'suspect') {
+      this.#open.delete(nodeId)
+      return
+    }
+    const known = this.#open.get(nodeId)
+    const since = known?.incarnation === accusation.incarnation ? known.since : now
+    this.#open.set(nodeId, {
+      incarnation: accusation.incarnation,
+      since,
+      due: since + this.#patience(nodeId, accusation.observers),
+    })
+  }
+
+  /** Time in which this member did not attend counts for nothing. */
+  shift(ms: number): void {
+    for (const suspicion of this.#open.values()) suspicion.due += ms
+  }
+
+  tick(now: number): void {
+    for (const [nodeId, suspicion] of this.#open) {
+      if (now < suspicion.due) continue
+      const observers = this.#table.get(nodeId)?.accusation?.observers ?? []
+      const needed = Math.min(2, Math.max(1, this.#judge.observersOf(nodeId)))
+      if (observers.length >= needed && this.#judge.mayConvict(nodeId, now)) {
+        this.#open.delete(nodeId)
+        this.#table.convict(nodeId, 'no answer, and nobody who could reach it')
+      } else {
+        suspicion.due = now + RECHECK_MS
+      }
+    }
+  }
+
+  nextDeadline(): number {
+    let next = Infinity
+    for (const { due } of this.#open.values()) if (due < next) next = due
+    return next
+  }
+
+  #patience(nodeId: NodeId, observers: readonly NodeId[]): number {
+    const { suspicionMinMs: min, suspicionMaxMs: max } = this.#tuning
+    const confirmations = Math.min(CONFIRMATIONS, Math.max(0, observers.length - 1))
+    const base = Math.max(
+      min,
+      max - (max - min) * (Math.log(confirmations + 1) / Math.log(CONFIRMATIONS + 1)),
+    )
+    const hidden = this.#table.get(nodeId)?.self?.visibility === 'visible' ? 1 : HIDDEN_FACTOR
+    if (!observers.includes(this.#table.own)) return base * hidden + BYSTANDER_MS
+    return base * hidden * this.#multiplier()
+  }
+}
