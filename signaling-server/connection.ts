@@ -12,6 +12,9 @@ import type { SignalingLimits } from './limits.ts'
 import { NORMAL_CLOSURE, type ConnectionId, type RoomsInput } from './rooms.ts'
 import { TokenBucket } from './token-bucket.ts'
 
+/** Signals that may wait for the verdict on a hello. */
+const MAX_EARLY = 32
+
 /** What a connection needs of the server around it. */
 export interface ConnectionContext {
   readonly id: ConnectionId
@@ -31,6 +34,7 @@ export class Connection {
   private readonly context: ConnectionContext
   private readonly frames: TokenBucket
   private readonly bytes: TokenBucket
+  private readonly early: ClientFrame[] = []
   private state: 'hello' | 'authenticating' | 'admitted' | 'ended' = 'hello'
   private deadline: NodeJS.Timeout | undefined
   private answered = true
@@ -100,6 +104,11 @@ export class Connection {
     const { frame } = parsed
     if (this.state === 'authenticating') {
       if (frame.t === 'bye') return this.end(NORMAL_CLOSURE, 'bye')
+      // Offers that ride with the hello wait for the verdict with it.
+      if (frame.t === 'signal' && this.early.length < MAX_EARLY) {
+        this.early.push(frame)
+        return undefined
+      }
       return this.end(CloseCode.malformed, `t: ${frame.t} before welcome`)
     }
     if (this.state === 'hello' && frame.t === 'hello') {
@@ -145,7 +154,9 @@ export class Connection {
       return
     }
     this.state = 'admitted'
-    this.context.dispatch({ type: 'frame', connection: id, frame })
+    for (const each of [frame, ...this.early.splice(0)]) {
+      this.context.dispatch({ type: 'frame', connection: id, frame: each })
+    }
   }
 
   /** Pays for one frame of `bytes` bytes, or ends the connection. The address pays only for what was allowed here. */

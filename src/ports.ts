@@ -2,7 +2,7 @@
  * What the driver needs from a platform. Adapters implement these; nothing here knows a protocol.
  * Own types instead of DOM ones, so that a consumer without the DOM library compiles them.
  */
-import type { Authority, NodeId, ProcessId } from './core/identity/node-id.ts'
+import type { Authority, NodeId } from './core/identity/node-id.ts'
 import type { Now, Random } from './core/time.ts'
 
 export type { Now, Random }
@@ -57,7 +57,7 @@ export interface SignalingHandlers {
 
 /** One admission to one room under one nodeId. */
 export interface SignalingSession {
-  /** Dropped while down. */
+  /** Before the first admission up to 32 messages wait and go out right behind the hello; later dropped while down. */
   send(to: NodeId, data: string): void
   askContacts(): void
   /** Tells the server that this life ends on purpose, then closes. */
@@ -90,21 +90,15 @@ export interface IdentityStore {
 
 /** What a process remembers of a cluster between two lives. A hint, never truth; never gossiped as fact. */
 export interface Snapshot {
-  readonly version: 1
+  readonly version: 2
   readonly cluster: string
   readonly authority: Authority
   readonly generation: number
-  /** Members as last known. */
-  readonly members: readonly SnapshotMember[]
+  /** Members as last known, packed by the core, which checks it when it is read. At most 1 MiB. */
+  readonly table: Uint8Array
   readonly signalingUrl?: string
   /** Wall clock, ms since 1970. */
   readonly at: number
-}
-
-export interface SnapshotMember {
-  readonly nodeId: NodeId
-  readonly process: ProcessId
-  readonly counter: number
 }
 
 /** Keeps one snapshot for each authority and cluster. */

@@ -1,6 +1,8 @@
 import type { Member, NodeId, Path } from '../api.ts'
+import { parseNodeId } from '../core/identity/node-id.ts'
 import type { NodeRecord } from '../core/membership/table.ts'
 import type { NodeCore } from '../core/node.ts'
+import type { OriginRange } from '../core/wire/frames.ts'
 import { decodeValue } from './values.ts'
 
 interface Shown {
@@ -21,11 +23,37 @@ export class MemberList {
       if (record.status === undefined || record.status === 'removed') continue
       members.push(this.#member(core, record, rtts))
     }
+    for (const range of core.remembered) {
+      if (core.table.currentLife(parseNodeId(range.nodeId)!.authority) === undefined)
+        members.push(this.#remembered(range))
+    }
     members.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1))
     if (before && before.length === members.length && members.every((m, i) => m === before[i])) return before
     const present = new Set(members.map(({ nodeId }) => nodeId))
     for (const nodeId of this.#shown.keys()) if (!present.has(nodeId)) this.#shown.delete(nodeId)
     return Object.freeze(members)
+  }
+
+  /** A member of an earlier life, shown until the cluster has told what is so now. */
+  #remembered(range: OriginRange): Member {
+    const { nodeId, self } = range
+    const known = this.#shown.get(nodeId)
+    if (known?.sources[0] === range) return known.member
+    const { authority, generation } = parseNodeId(nodeId)!
+    const member: Member = Object.freeze({
+      nodeId,
+      authority,
+      generation,
+      incarnation: self!.incarnation,
+      status: 'unreachable',
+      meta: decodeValue(self!.meta),
+      self: false,
+      visibility: self!.visibility,
+      path: 'none',
+      linkedTo: Object.freeze([]),
+    })
+    this.#shown.set(nodeId, { member, sources: [range] })
+    return member
   }
 
   #member(core: NodeCore, record: NodeRecord, rtts: ReadonlyMap<NodeId, number | undefined>): Member {

@@ -2,15 +2,7 @@
  * One membership of this process in one cluster, from the claim of an identity to the last closed link: builds the
  * core and its driver, and keeps what users read of them up to date.
  */
-import type {
-  ClusterEvent,
-  ClusterStatus,
-  Convergence,
-  Link,
-  Member,
-  NodeId,
-  TrafficCounters,
-} from '../api.ts'
+import type { ClusterEvent, ClusterStatus, Convergence, Link, Member, TrafficCounters } from '../api.ts'
 import type { NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
 import { createNodeId, parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
 import type { Input } from '../core/events.ts'
@@ -22,6 +14,7 @@ import { Driver } from '../driver/driver.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterOptions } from '../options.ts'
 import { DEFAULT_JOIN_TIMEOUT_MS, DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
+import type { OriginRange } from '../core/wire/frames.ts'
 import type { CancelTimer, Identity, Platform } from '../ports.ts'
 import { EventLog } from './event-log.ts'
 import { JoinAttempt } from './join-attempt.ts'
@@ -200,13 +193,13 @@ export class Membership {
       onHide: () => this.#suspend(),
       onShow: () => void this.#resume().catch((error: unknown) => this.#end(error)),
     })
-    const { store, contacts } = await this.#openSnapshot(identity)
+    const { store, remembered } = await this.#openSnapshot(identity)
     if (this.isOver) return
     this.#snapshots = store
-    this.#start(identity, identity.generation, contacts)
+    this.#start(identity, identity.generation, remembered)
   }
 
-  #start(identity: Identity, generation: number, contacts: readonly NodeId[]): void {
+  #start(identity: Identity, generation: number, remembered: readonly OriginRange[]): void {
     const { random, clock, transport, signaling } = this.#platform
     const nodeId = createNodeId(identity.authority, generation, random)
     this.#core = new NodeCore({
@@ -220,7 +213,7 @@ export class Membership {
       maxLinks: this.#options.maxLinks ?? DEFAULT_MAX_LINKS,
       tuning: this.#tuning,
       limits: this.#limits,
-      contacts,
+      remembered,
     })
     this.#driver = new Driver({
       core: this.#core,
@@ -237,13 +230,15 @@ export class Membership {
     for (const [key, value] of this.#values) this.#feed({ type: 'set-peer-state', key, value })
   }
 
-  async #openSnapshot(identity: Identity): Promise<{ store?: SnapshotKeeper; contacts: readonly NodeId[] }> {
+  async #openSnapshot(
+    identity: Identity,
+  ): Promise<{ store?: SnapshotKeeper; remembered: readonly OriginRange[] }> {
     const { snapshot, clock } = this.#platform
-    if (!snapshot) return { contacts: [] }
+    if (!snapshot) return { remembered: [] }
     const store = new SnapshotKeeper(snapshot, clock, this.name, (reason) =>
       this.#tellLoss('snapshot', reason),
     )
-    return { store, contacts: await store.knownContacts(identity.authority) }
+    return { store, remembered: await store.remembered(identity.authority) }
   }
 
   /** The page goes away. It says goodbye now, since it may not get to say anything later. */
@@ -342,7 +337,9 @@ export class Membership {
 
   #memberKey(): string {
     const core = this.#core
-    return core ? `${core.nodeId} ${core.table.shownRevision} ${core.linkRevision}` : ''
+    return core
+      ? `${core.nodeId} ${core.table.shownRevision} ${core.linkRevision} ${core.remembered.length}`
+      : ''
   }
 
   #convergenceNow(): Convergence {

@@ -1,11 +1,14 @@
-import type { NodeId } from '../api.ts'
 import type { Authority } from '../core/identity/node-id.ts'
 import { parseNodeId } from '../core/identity/node-id.ts'
+import { packMemory, unpackMemory } from '../core/gossip/memory.ts'
 import type { NodeCore } from '../core/node.ts'
-import type { CancelTimer, Clock, Snapshot, SnapshotMember, SnapshotStore } from '../ports.ts'
+import type { OriginRange } from '../core/wire/frames.ts'
+import type { CancelTimer, Clock, Snapshot, SnapshotStore } from '../ports.ts'
 
 /** A snapshot is written this long after a change, in ms, so that a crowd of changes costs one write. */
 const DEBOUNCE_MS = 500
+/** What is older than a day says little about who is there now. */
+const MAX_AGE_MS = 24 * 3_600_000
 
 /** Writes snapshots while the cluster runs, not at unload: a page that is killed gets no chance to. */
 export class SnapshotKeeper {
@@ -26,21 +29,25 @@ export class SnapshotKeeper {
     this.#onLoss = onLoss
   }
 
-  /** Members that the last life of this authority knew. Empty where there is nothing usable. */
-  async knownContacts(authority: Authority): Promise<readonly NodeId[]> {
+  /** What the last life of this authority knew. Empty where there is nothing usable. */
+  async remembered(authority: Authority): Promise<readonly OriginRange[]> {
     try {
       const snapshot = await this.#store.load(this.#cluster, authority)
-      const others = snapshot?.members.filter(({ nodeId }) => parseNodeId(nodeId)?.authority !== authority)
-      return others?.map(({ nodeId }) => nodeId) ?? []
+      if (!snapshot) return []
+      const age = this.#clock.now().wall - snapshot.at
+      if (age > MAX_AGE_MS || age < -MAX_AGE_MS) throw new Error('it is stale')
+      const unpacked = unpackMemory(snapshot.table)
+      if (!unpacked.ok) throw new Error(unpacked.reason)
+      return unpacked.ranges
     } catch (error) {
       this.#onLoss(`what an earlier life kept cannot be used: ${messageOf(error)}`)
       return []
     }
   }
 
-  /** Writes soon if the membership has changed. */
+  /** Writes soon if anything in the table has changed. */
   notice(core: NodeCore): void {
-    const seen = `${core.nodeId} ${core.viewHash}`
+    const seen = `${core.nodeId} ${core.table.log.revision}`
     if (seen === this.#seen || core.status === 'joining' || core.status === 'left') return
     this.#seen = seen
     this.#core = core
@@ -68,11 +75,7 @@ export class SnapshotKeeper {
 
 function takeSnapshot(core: NodeCore, cluster: string, at: number): Snapshot {
   const { authority, generation } = parseNodeId(core.nodeId)!
-  const members: SnapshotMember[] = []
-  for (const { nodeId, counter, self, status } of core.table.records()) {
-    if (self && status === 'up') members.push({ nodeId, counter, process: self.process })
-  }
-  return { version: 1, cluster, authority, generation, members, at }
+  return { version: 2, cluster, authority, generation, table: packMemory(core.table), at }
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

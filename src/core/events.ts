@@ -106,6 +106,16 @@ export type ClusterEvent = EventHead &
         /** With `confirmed`: ms since this member's view last changed. */
         readonly durationMs?: number
       }
+    /**
+     * This life is `up` and the view it found is confirmed. `table` tells what was transferred for it: the whole, only
+     * what had changed since an earlier life, or nothing, for whoever is alone.
+     */
+    | {
+        readonly type: 'joined'
+        readonly durationMs: number
+        readonly table: 'full' | 'delta' | 'none'
+        readonly tableBytes: number
+      }
     | { readonly type: 'link-opened'; readonly nodeId: NodeId; readonly durationMs: number }
     | { readonly type: 'link-closed'; readonly nodeId: NodeId; readonly reason: string }
     | { readonly type: 'link-failed'; readonly nodeId: NodeId; readonly reason: string }

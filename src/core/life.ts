@@ -11,6 +11,7 @@ import type { NodeId } from './identity/node-id.ts'
 import { Detector } from './failure/detector.ts'
 import { Removal } from './failure/removal.ts'
 import { Gossip } from './gossip/gossip.ts'
+import type { Memory } from './gossip/memory.ts'
 import { Handshakes } from './gossip/handshake.ts'
 import type { Accusation, Visibility } from './membership/record.ts'
 import { isUserStateKey } from './membership/state-key.ts'
@@ -29,6 +30,7 @@ import type { Outbox } from './outbox.ts'
 export interface LifeOptions extends NodeOptions {
   readonly outbox: Outbox
   readonly nextLinkId: () => LinkId
+  readonly memory: Memory
 }
 
 /** What the next life of the same process takes over. */
@@ -51,6 +53,7 @@ const GONE_AFTER_FAILURES = 2
 export class Life {
   readonly table: MembershipTable
   readonly gossip: Gossip
+  readonly memory: Memory
   readonly #options: LifeOptions
   readonly #outbox: Outbox
   readonly #neighbours: Neighbours
@@ -65,9 +68,9 @@ export class Life {
   #status: ClusterStatus = 'joining'
   #over: string | undefined
   #leaveBy: number | undefined
-  /** Whom an earlier life knew; tried once. */
-  #knownBefore: readonly NodeId[]
   #collectAt = 0
+  #startedAt = 0
+  #joinIsTold = false
   /** When the next thing is due, as of the last turn. */
   #due = 0
 
@@ -77,7 +80,7 @@ export class Life {
     this.#outbox = outbox
     this.#meta = meta
     this.#visibility = visibility
-    this.#knownBefore = options.contacts ?? []
+    this.memory = options.memory
     const table = new MembershipTable(
       nodeId,
       { status: 'joining', process, browser, visibility, meta },
@@ -85,7 +88,7 @@ export class Life {
     )
     const onAccused = (accusation: Accusation, now: number) => this.#onAccused(accusation, now)
     this.table = table
-    this.gossip = new Gossip({ table, outbox, random, tuning, onAccused })
+    this.gossip = new Gossip({ table, outbox, random, tuning, memory: options.memory, onAccused })
     this.#mesh = new Mesh({
       ...options,
       table,
@@ -109,7 +112,7 @@ export class Life {
       outbox,
       mesh: this.#mesh,
       gossip: this.gossip,
-      handshakes: new Handshakes({ cluster, table, limits }),
+      handshakes: new Handshakes({ cluster, table, limits, memory: options.memory }),
       detector: this.#detector,
       onEstablished: (link, now) => this.#onEstablished(link, now),
       onRefused: (link, code, reason, now) => this.#onRefused(link, code, reason, now),
@@ -151,12 +154,14 @@ export class Life {
   handle(input: Input, now: number): void {
     if (this.#over !== undefined) return this.#handleOver(input)
     switch (input.type) {
+      case 'start':
+        return this.#onStart(now)
       case 'signaling-up':
         this.#mesh.signalingUp()
         this.#detector.signaling(true)
         this.#outbox.event({ type: 'signaling', state: 'up', reason: 'connected' })
         this.#healing.begin(now, this.table.live().length)
-        return this.#onContacts([...input.contacts, ...this.#takeKnownBefore()], now)
+        return this.#onContacts(input.contacts, now)
       case 'signaling-contacts':
         return this.#onContacts(input.contacts, now)
       case 'signaling-down':
@@ -219,6 +224,7 @@ export class Life {
     this.#publication.settle(now)
     this.#watchIsolation()
     this.gossip.settle(now)
+    this.#tellJoin(now)
     this.#due = this.#nextDue()
   }
 
@@ -255,10 +261,16 @@ export class Life {
     else this.#becomeUp('alone in the room')
   }
 
-  #takeKnownBefore(): readonly NodeId[] {
-    const known = this.#knownBefore.slice(0, MAX_KNOWN_BEFORE)
-    this.#knownBefore = []
-    return known
+  /** Those who were there before are offered links at once, before the signaling server has said who is there now. */
+  #onStart(now: number): void {
+    this.#startedAt = now
+    const known = this.memory.ranges.map(({ nodeId }) => nodeId)
+    const { random } = this.#options
+    const few: NodeId[] = []
+    while (few.length < MAX_KNOWN_BEFORE && known.length > 0) {
+      few.push(...known.splice(Math.floor(random() * known.length), 1))
+    }
+    this.#mesh.dialEarly(few)
   }
 
   #onGone(nodeId: string, now: number): void {
@@ -344,6 +356,16 @@ export class Life {
   #becomeUp(reason: string): void {
     this.table.writeOwn({ status: 'up' }, reason)
     this.#setStatus('up', reason)
+  }
+
+  /** Once: how long it took to be in and to know that all agree, and what it cost. */
+  #tellJoin(now: number): void {
+    if (this.#joinIsTold || this.#status !== 'up' || this.gossip.convergence.state !== 'confirmed') return
+    this.#joinIsTold = true
+    this.memory.forget()
+    const { tableBytes, hasRecalled } = this.gossip
+    const table = hasRecalled ? 'delta' : tableBytes > 0 ? 'full' : 'none'
+    this.#outbox.event({ type: 'joined', durationMs: now - this.#startedAt, table, tableBytes })
   }
 
   /** Isolated is who has lost everybody; whoever never knew anybody is just alone. */

@@ -85,7 +85,7 @@ export class Neighbours {
   }
 
   /** Returns what is wrong with the frame, if anything is. */
-  #onFrame(link: MeshLink, { route, frame }: Envelope, now: number): string | undefined {
+  #onFrame(link: MeshLink, { route, frame, size }: Envelope, now: number): string | undefined {
     const { handshakes, detector, gossip } = this.#options
     const { linkId } = link
     if (route) return 'routed frames are not carried by this version'
@@ -98,7 +98,7 @@ export class Neighbours {
     else if (frame.kind === 'probe') detector.onProbe(linkId, frame.subject, frame.token, now)
     else if (frame.kind === 'probed') detector.onProbed(frame.subject, frame.token, frame.alive, now)
     else if (frame.kind === 'goodbye') this.#onGoodbye(link, frame.reason, now)
-    else gossip.receive(linkId, frame, now)
+    else gossip.receive(linkId, frame, size, now)
     return undefined
   }
 

@@ -7,11 +7,13 @@
  */
 import type { Input, LinkId, Output } from './events.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
+import { Memory } from './gossip/memory.ts'
 import { Life } from './life.ts'
 import type { Visibility } from './membership/record.ts'
 import { Outbox } from './outbox.ts'
 import type { Now, Random } from './time.ts'
 import type { Limits, Tuning } from './tuning.ts'
+import type { OriginRange } from './wire/frames.ts'
 
 export interface NodeOptions {
   readonly cluster: string
@@ -26,8 +28,8 @@ export interface NodeOptions {
   readonly maxLinks: number
   readonly tuning: Tuning
   readonly limits: Limits
-  /** Members that an earlier life knew: a hint whom to try beside the signaling server's contacts. */
-  readonly contacts?: readonly NodeId[]
+  /** What an earlier life of this authority knew, whole records: a hint, see `gossip/memory.ts`. */
+  readonly remembered?: readonly OriginRange[]
 }
 
 export class NodeCore {
@@ -72,6 +74,11 @@ export class NodeCore {
     return this.#life.establishedLinks()
   }
 
+  /** Members as an earlier life knew them; empty once the cluster has told, and where nothing is remembered. */
+  get remembered(): readonly OriginRange[] {
+    return this.#life.memory.ranges
+  }
+
   /** Grows whenever `links()` may have changed; starts anew with each life. */
   get linkRevision() {
     return this.#life.linkRevision
@@ -97,7 +104,8 @@ export class NodeCore {
 
   #begin(nodeId: NodeId, meta: string, visibility: Visibility): Life {
     const nextLinkId = (): LinkId => ++this.#links
-    return new Life({ ...this.#options, nodeId, meta, visibility, outbox: this.#outbox, nextLinkId })
+    const memory = new Memory(this.#links === 0 ? (this.#options.remembered ?? []) : [], nodeId)
+    return new Life({ ...this.#options, nodeId, meta, visibility, outbox: this.#outbox, nextLinkId, memory })
   }
 
   /** The process goes on as another life, with what it had to say of itself. */

@@ -50,8 +50,8 @@ export class Driver {
   }
 
   start(): void {
-    this.feed({ type: 'start' })
     this.#openSignaling()
+    this.feed({ type: 'start' })
   }
 
   /** Runs the input, and everything it leads to, before it returns; from within a turn, after that turn. */

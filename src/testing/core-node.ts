@@ -3,14 +3,17 @@ import type { Input, Output } from '../core/events.ts'
 import type { NodeId } from '../core/identity/node-id.ts'
 import type { NodeStatus, Visibility } from '../core/membership/record.ts'
 import type { MembershipTable, NodeRecord } from '../core/membership/table.ts'
+import { packMemory, unpackMemory } from '../core/gossip/memory.ts'
 import { NodeCore } from '../core/node.ts'
 import type { Now } from '../core/time.ts'
 import type { NodeFactory, NodeView, ShownMember, SimulatedNode } from './simulated-node.ts'
 
 /** Makes nodes of the real core: the same that ships. */
 export const createCoreNode: NodeFactory = (seed) => {
-  const { authority: _, ...options } = seed
-  return new CoreNode(new NodeCore(options))
+  const { authority: _, contacts: __, memory, ...options } = seed
+  const unpacked = unpackMemory(memory)
+  if (!unpacked.ok) throw new Error(`the simulator's own snapshot is refused: ${unpacked.reason}`)
+  return new CoreNode(new NodeCore({ ...options, remembered: unpacked.ranges }))
 }
 
 class CoreNode implements SimulatedNode {
@@ -28,6 +31,10 @@ class CoreNode implements SimulatedNode {
 
   handle(input: Input, now: Now): readonly Output[] {
     return this.#core.handle(input, now)
+  }
+
+  memory(): Uint8Array {
+    return packMemory(this.#core.table)
   }
 
   nextDeadline(): number | undefined {

@@ -79,6 +79,10 @@ export class ScalarNode implements SimulatedNode {
     ])
   }
 
+  memory(): Uint8Array {
+    return new Uint8Array(0)
+  }
+
   get status(): ClusterStatus {
     return this.#status
   }

@@ -27,6 +27,8 @@ interface Session {
   /** Grows with every connection; what was on its way over an earlier one is lost. */
   connection: number
   connected: boolean
+  /** Said before the first connection: sent right behind the hello. */
+  early: { readonly to: NodeId; readonly data: string }[] | undefined
   ended: boolean
 }
 
@@ -50,14 +52,23 @@ export class SignalingRoom {
   join(host: SignalingHost, nodeId: NodeId): void {
     this.goodbye(host)
     const random = seededRandom(this.#seed, 'signaling', nodeId)
-    const session: Session = { host, nodeId, random, connection: 0, connected: false, ended: false }
+    const session: Session = {
+      host,
+      nodeId,
+      random,
+      connection: 0,
+      connected: false,
+      early: [],
+      ended: false,
+    }
     this.#sessions.set(host, session)
     this.#connect(session, this.#delay(session))
   }
 
   send(host: SignalingHost, to: NodeId, data: string): void {
-    const session = this.#connected(host)
-    if (!session) return
+    const session = this.#sessions.get(host)
+    session?.early?.push({ to, data })
+    if (!session?.connected) return
     const { signalingDropRate, signalingDuplicateRate } = this.faults
     if (session.random() < signalingDropRate) return
     const copies = session.random() < signalingDuplicateRate ? 2 : 1
@@ -137,6 +148,9 @@ export class SignalingRoom {
         return
       }
       session.connected = true
+      const { early = [] } = session
+      session.early = undefined
+      for (const { to, data } of early) this.send(session.host, to, data)
       session.connection++
       const contacts = this.#contacts(session)
       this.#room.set(session.nodeId, session)

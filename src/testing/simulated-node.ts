@@ -13,6 +13,8 @@ export interface SimulatedNode {
   /** When it wants a `tick`, on its own monotonic clock, in ms. */
   nextDeadline(): number | undefined
   readonly view: NodeView
+  /** What a snapshot taken now would hold; empty for nothing. */
+  memory(): Uint8Array
 }
 
 /** What can be seen of a node from outside. Reading it changes nothing. */
@@ -56,8 +58,10 @@ export interface NodeSeed {
   readonly maxLinks: number
   readonly tuning: Tuning
   readonly limits: Limits
-  /** Members that an earlier life of this authority knew, as a snapshot would give them. */
+  /** A few members that an earlier life of this authority knew. */
   readonly contacts: readonly NodeId[]
+  /** What an earlier life of this authority knew, as a snapshot has it; empty for none. */
+  readonly memory: Uint8Array
 }
 
 export type NodeFactory = (seed: NodeSeed) => SimulatedNode

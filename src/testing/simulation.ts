@@ -187,6 +187,7 @@ class Simulation implements ProcessObserver, Room {
       tuning: this.#tuning,
       limits: this.#limits,
       contacts: identity.contacts,
+      memory: identity.memory,
     })
     const nextGeneration = () => ++identity.generation
     const wallSkewMs = between(random, -HOUR_MS, HOUR_MS)
@@ -210,6 +211,8 @@ class Simulation implements ProcessObserver, Room {
       if (status === 'up' && nodeId !== process.nodeId && known.length < 3) known.push(nodeId)
     }
     identity.contacts = known
+    const memory = process.node.memory()
+    if (memory.length > 0) identity.memory = memory
     this.measures.ended(process, this.timeline.now)
   }
 
@@ -336,13 +339,23 @@ interface Identity {
   generation: number
   loads: number
   contacts: readonly NodeId[]
+  /** What its last life knew, as a snapshot has it. */
+  memory: Uint8Array
 }
 
 /** About four tabs to a browser. */
 function newIdentity(random: Random, slot: number): Identity {
   const authority = randomAuthority(random)
   const browser = `browser${Math.floor(slot / 4)}${randomName(4, random)}`
-  return { authority, browser, meta: JSON.stringify({ slot }), generation: 0, loads: 0, contacts: [] }
+  return {
+    authority,
+    browser,
+    meta: JSON.stringify({ slot }),
+    generation: 0,
+    loads: 0,
+    contacts: [],
+    memory: new Uint8Array(0),
+  }
 }
 
 /**

@@ -4,6 +4,7 @@ import type { NodeView, ShownMember, SimulatedNode } from '../../src/testing/sim
 
 /** A node that does nothing and shows whatever a test wants it to show. */
 export class BrokenNode implements SimulatedNode, NodeView {
+  memory = (): Uint8Array => new Uint8Array(0)
   nodeId: string
   status: ClusterStatus = 'up'
   gossipState: GossipState = 'diffusing'

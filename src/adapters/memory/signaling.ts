@@ -48,6 +48,9 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
     const contacts = contactsFor(session)
     rooms.set(session.room, room.set(session.nodeId, session))
     session.up = true
+    const { early = [] } = session
+    session.early = undefined
+    for (const { to, data } of early) session.send(to, data)
     session.handlers.onUp(contacts)
   }
 
@@ -77,13 +80,16 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
         other.later(() => other.handlers.onGone(nodeId))
       }
     }
+    session.send = (to, data) => {
+      if (data.length > MAX_SIGNALING_FRAME) return
+      if (!session.up && session.early && session.early.length < MAX_EARLY) session.early.push({ to, data })
+      if (!session.up) return
+      const target = rooms.get(room)?.get(to)
+      if (target) target.later(() => target.handlers.onMessage(nodeId, data))
+      else session.later(() => handlers.onGone(to))
+    }
     return {
-      send(to, data) {
-        if (!session.up || data.length > MAX_SIGNALING_FRAME) return
-        const target = rooms.get(room)?.get(to)
-        if (target) target.later(() => target.handlers.onMessage(nodeId, data))
-        else session.later(() => handlers.onGone(to))
-      },
+      send: session.send,
       askContacts() {
         if (!session.up) return
         session.later(() => {
@@ -124,11 +130,17 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
   }
 }
 
+/** Messages that wait for the first admission. */
+const MAX_EARLY = 32
+
 class Session {
   readonly room: string
   readonly nodeId: NodeId
   readonly handlers: SignalingHandlers
   readonly #deliver: Deliver
+  /** Said before the first admission: delivered with it. */
+  early: { readonly to: NodeId; readonly data: string }[] | undefined = []
+  send: SignalingSession['send'] = () => undefined
   /** Admitted to the room. */
   up = false
   closed = false

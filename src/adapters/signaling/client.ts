@@ -76,6 +76,8 @@ export function createSignalingClient(options: SignalingClientOptions): Signalin
   return { open: (room, nodeId, handlers) => new Session(settings, room, nodeId, handlers) }
 }
 
+/** Signals kept until the first hello. */
+const MAX_EARLY = 32
 /** A connection that held this long was a good one: the next pause starts small again. */
 const STABLE_MS = 5_000
 /**
@@ -112,6 +114,9 @@ class Session implements SignalingSession {
   /** Whether an earlier connection of this session may still hold the nodeId at the server. */
   private heldBefore = false
   private resume: string | undefined
+  private everUp = false
+  /** Signals that go out right behind the first hello. */
+  private readonly early: string[] = []
   /** Why the server is about to close. */
   private lastError: { readonly code: number; readonly reason: string } | undefined
   private downTold = false
@@ -132,14 +137,17 @@ class Session implements SignalingSession {
   }
 
   send(to: NodeId, data: string): void {
-    if (this.phase !== 'up') return
+    const early = !this.everUp && this.phase !== 'closed'
+    if (this.phase !== 'up' && !early) return
     const text = encodeClientFrame({ t: 'signal', to, data })
     // The server would close a connection for this, and rightly so.
     if (!fitsUtf8(data, MAX_SIGNAL_DATA) || !fitsUtf8(text, MAX_SIGNALING_FRAME)) {
       this.settings.onProtocolError(`not sent: a signal of ${data.length} characters is too large`)
       return
     }
-    this.socket?.send(text)
+    // Offers to members known from an earlier life do not wait for the welcome: the server takes them in order.
+    if (this.phase === 'up' || (this.phase === 'connecting' && this.helloSent)) this.socket?.send(text)
+    else if (this.early.length < MAX_EARLY) this.early.push(text)
   }
 
   askContacts(): void {
@@ -213,6 +221,7 @@ class Session implements SignalingSession {
         ...(token === undefined ? {} : { token }),
       }),
     )
+    for (const text of this.early.splice(0)) socket.send(text)
   }
 
   private receive(data: unknown): void {
@@ -249,6 +258,7 @@ class Session implements SignalingSession {
         }
         this.cancelTimer?.()
         this.phase = 'up'
+        this.everUp = true
         this.resume = frame.resume
         this.downTold = false
         this.takenRefusals = 0

@@ -16,13 +16,16 @@ import {
   ALL_BUCKETS,
   chunkRanges,
   compareDigest,
+  complement,
   differingBuckets,
   digestOf,
   isEmptyMask,
   rangeOf,
+  rangesIn,
   splitMask,
 } from '../membership/digest.ts'
 import type { Accusation } from '../membership/record.ts'
+import type { Memory } from './memory.ts'
 import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
@@ -35,7 +38,10 @@ import type { Published } from './convergence.ts'
 import { Convergence } from './convergence.ts'
 
 /** Frames that members exchange once their handshake is done. */
-export type GossipFrame = Extract<Frame, { kind: 'buckets' | 'digest' | 'delta' | 'missing' | 'status' }>
+export type GossipFrame = Extract<
+  Frame,
+  { kind: 'buckets' | 'digest' | 'recall' | 'delta' | 'missing' | 'status' }
+>
 
 /** Tables up to this size say all they know in the handshake, which saves a round trip. */
 export const SMALL_TABLE = 16
@@ -87,6 +93,7 @@ export interface GossipOptions {
   readonly outbox: Outbox
   readonly random: Random
   readonly tuning: Tuning
+  readonly memory: Memory
   /** Others say this about the member itself. */
   readonly onAccused: (accusation: Accusation, now: number) => void
 }
@@ -97,6 +104,7 @@ export class Gossip {
   readonly #outbox: Outbox
   readonly #random: Random
   readonly #tuning: Tuning
+  readonly #memory: Memory
   readonly #onAccused: GossipOptions['onAccused']
   readonly #neighbours = new Map<LinkId, Neighbour>()
   readonly #repairing = new Set<Neighbour>()
@@ -107,16 +115,29 @@ export class Gossip {
   #lastEager = -Infinity
   #eagerGap = EAGER_STATUS_MS
   #seenRevision = 0
+  #tableBytes = 0
+  #recalled = false
   /** Something that the gossip state depends on has changed. */
   #dirty = true
 
-  constructor({ table, outbox, random, tuning, onAccused }: GossipOptions) {
+  constructor({ table, outbox, random, tuning, memory, onAccused }: GossipOptions) {
     this.#table = table
     this.#outbox = outbox
     this.#random = random
     this.#tuning = tuning
+    this.#memory = memory
     this.#onAccused = onAccused
     this.convergence = new Convergence(table)
+  }
+
+  /** Bytes of table content, digests included, that neighbours have sent. */
+  get tableBytes(): number {
+    return this.#tableBytes
+  }
+
+  /** Whether a neighbour has confirmed something that an earlier life remembered. */
+  get hasRecalled(): boolean {
+    return this.#recalled
   }
 
   /**
@@ -126,7 +147,7 @@ export class Gossip {
   introduced(
     linkId: LinkId,
     nodeId: NodeId,
-    hello: { readonly buckets: Uint32Array; readonly digest?: readonly DigestEntry[] | undefined },
+    hello: Pick<Extract<Frame, { kind: 'hello' }>, 'buckets' | 'digest' | 'remembered'>,
     greeted: Greeting,
     now: number,
   ): void {
@@ -145,7 +166,8 @@ export class Gossip {
       repairUntil: 0,
     }
     this.#neighbours.set(linkId, neighbour)
-    if (hello.digest) this.#answerDigest(neighbour, ALL_BUCKETS, hello.digest, now)
+    if (hello.remembered) this.#answerMemory(neighbour, hello.remembered)
+    else if (hello.digest) this.#answerDigest(neighbour, ALL_BUCKETS, hello.digest, now)
     else if (!greeted.saidAll && compareNodeIds(this.#table.own, nodeId) < 0)
       this.#answerBuckets(neighbour, hello.buckets)
     this.#hasNews(now)
@@ -161,9 +183,10 @@ export class Gossip {
     if (this.#neighbours.size === 0) this.#statusAt = undefined
   }
 
-  receive(linkId: LinkId, frame: GossipFrame, now: number): void {
+  receive(linkId: LinkId, frame: GossipFrame, size: number, now: number): void {
     const neighbour = this.#neighbours.get(linkId)
     if (!neighbour) return
+    if (frame.kind !== 'status') this.#tableBytes += size
     switch (frame.kind) {
       case 'delta':
         return this.#onDelta(neighbour, frame.ranges, now)
@@ -171,6 +194,8 @@ export class Gossip {
         return this.#onMissing(neighbour, frame.ranges)
       case 'buckets':
         return this.#answerBuckets(neighbour, frame.buckets)
+      case 'recall':
+        return this.#onRecall(neighbour, frame.confirmed, now)
       case 'digest':
         this.#expectRepair(neighbour, 0)
         return this.#answerDigest(neighbour, frame.mask, frame.entries, now)
@@ -306,6 +331,19 @@ export class Gossip {
   #startSync(neighbour: Neighbour, now: number): void {
     this.#expectRepair(neighbour, now + REPAIR_PATIENCE_MS)
     this.#outbox.frame(neighbour.linkId, { kind: 'buckets', buckets: this.#table.hash.buckets })
+  }
+
+  /** A member that was here before says what it remembers: it gets what is no longer so. */
+  #answerMemory(neighbour: Neighbour, remembered: Uint32Array): void {
+    const changed = differingBuckets(this.#table.hash.buckets, remembered)
+    this.#outbox.frame(neighbour.linkId, { kind: 'recall', confirmed: complement(changed) })
+    this.#send(neighbour, rangesIn(this.#table, changed, neighbour.nodeId))
+  }
+
+  #onRecall(neighbour: Neighbour, confirmed: BucketMask, now: number): void {
+    const ranges = this.#memory.recall(confirmed)
+    if (ranges.length > 0) this.#recalled = true
+    for (const range of ranges) this.#table.apply(range, neighbour.linkId, now, 'remembered')
   }
 
   #answerBuckets(neighbour: Neighbour, theirs: Uint32Array): void {

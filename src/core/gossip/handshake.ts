@@ -7,6 +7,7 @@ import type { LinkId, RefusalCode } from '../events.ts'
 import type { NodeId } from '../identity/node-id.ts'
 import { compareLives, parseNodeId } from '../identity/node-id.ts'
 import { ALL_BUCKETS, digestOf, rangeOf } from '../membership/digest.ts'
+import type { Memory } from './memory.ts'
 import type { MembershipTable } from '../membership/table.ts'
 import type { Limits } from '../tuning.ts'
 import type { DigestEntry, Frame } from '../wire/frames.ts'
@@ -43,18 +44,21 @@ export interface HandshakeOptions {
   readonly cluster: string
   readonly table: MembershipTable
   readonly limits: Limits
+  readonly memory: Memory
 }
 
 export class Handshakes {
   readonly #cluster: string
   readonly #table: MembershipTable
   readonly #limits: Limits
+  readonly #memory: Memory
   readonly #links = new Map<LinkId, Progress>()
 
-  constructor({ cluster, table, limits }: HandshakeOptions) {
+  constructor({ cluster, table, limits, memory }: HandshakeOptions) {
     this.#cluster = cluster
     this.#table = table
     this.#limits = limits
+    this.#memory = memory
   }
 
   /** The channel to `nodeId` is open. Returns the hello to send. */
@@ -73,6 +77,7 @@ export class Handshakes {
       own: rangeOf(table.get(table.own)!, 0),
       buckets: table.hash.buckets,
       digest,
+      remembered: this.#memory.isEmpty ? undefined : this.#memory.buckets(table),
     }
   }
 

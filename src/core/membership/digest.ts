@@ -14,7 +14,8 @@ const NO_ENTRIES: OriginRange['entries'] = []
 
 export const isEmptyMask = (mask: BucketMask): boolean => mask.low === 0 && mask.high === 0
 
-const inMask = (mask: BucketMask, bucket: number): boolean =>
+/** Whether a bucket is in the mask. */
+export const inMask = (mask: BucketMask, bucket: number): boolean =>
   (((bucket < 32 ? mask.low : mask.high) >>> (bucket & 31)) & 1) === 1
 
 /** The buckets in which two tables differ. */
@@ -27,6 +28,22 @@ export function differingBuckets(mine: Uint32Array, theirs: Uint32Array): Bucket
     else high |= 1 << (i & 31)
   }
   return { low: low >>> 0, high: high >>> 0 }
+}
+
+/** The buckets that are not in the mask. */
+export const complement = ({ low, high }: BucketMask): BucketMask => ({
+  low: ~low >>> 0,
+  high: ~high >>> 0,
+})
+
+/** Everything alive in the masked buckets, whole. */
+export function rangesIn(table: MembershipTable, mask: BucketMask, except: NodeId): OriginRange[] {
+  const ranges: OriginRange[] = []
+  for (const record of table.records()) {
+    if (record.nodeId === except || record.status === 'removed' || !record.self) continue
+    if (inMask(mask, bucketOf(record.short))) ranges.push(rangeOf(record, 0))
+  }
+  return ranges
 }
 
 /** Cuts a mask into masks whose digests have at most about `maxEntries` entries each. */

@@ -6,7 +6,7 @@ import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 
 /** A newcomer whose contacts are gone, or unanswered, asks for others this soon. */
-const ASK_AGAIN_MS = 1_000
+const ASK_AGAIN_MS = 250
 
 export class Healing {
   readonly #outbox: Outbox

@@ -86,6 +86,8 @@ export class Mesh {
   readonly #redials = new Map<NodeId, Redial>()
   readonly #wantedSince = new Map<NodeId, number>()
   #signalingUp = false
+  /** Offers go out before the signaling server has answered for the first time: they wait for its door to open. */
+  #early = false
   #establishedCount = 0
   #revision = 0
   #seenMembership = -1
@@ -135,13 +137,21 @@ export class Mesh {
     return this.#redials.get(nodeId)?.failures ?? 0
   }
 
+  /** Members of an earlier life, dialled before signaling is up; what they answer comes with it. */
+  dialEarly(nodeIds: readonly NodeId[]): void {
+    this.#early = nodeIds.length > 0
+    this.addContacts(nodeIds)
+  }
+
   signalingUp(): void {
     this.#signalingUp = true
+    this.#early = false
     this.#stale = true
   }
 
   signalingDown(): void {
     this.#signalingUp = false
+    this.#early = false
     this.#stale = true
   }
 
@@ -396,7 +406,7 @@ export class Mesh {
 
   #dialDue(now: number): void {
     this.#dialAt = undefined
-    if (!this.#signalingUp) return
+    if (!this.#signalingUp && !this.#early) return
     let dialling = 0
     for (const link of this.#links.values()) if (link.phase === 'connecting' && link.initiator) dialling++
     let next = Infinity

@@ -51,9 +51,14 @@ export function encodeMessage(frames: readonly Uint8Array[]): Uint8Array {
 }
 
 export function decodeMessage(bytes: Uint8Array): Decoded {
+  return decodeFrames(bytes, MAX_MESSAGE)
+}
+
+/** Frames that did not come off a link, with a limit of their own. */
+export function decodeFrames(bytes: Uint8Array, maxBytes: number): Decoded {
   if (bytes.length === 0) return { ok: false, reason: 'message is empty' }
-  if (bytes.length > MAX_MESSAGE) {
-    return { ok: false, reason: `message has ${bytes.length} bytes, over its limit of ${MAX_MESSAGE}` }
+  if (bytes.length > maxBytes) {
+    return { ok: false, reason: `message has ${bytes.length} bytes, over its limit of ${maxBytes}` }
   }
   const reader = new Reader(bytes)
   const envelopes: Envelope[] = []
@@ -62,14 +67,14 @@ export function decodeMessage(bytes: Uint8Array): Decoded {
     if (!reader.problem && length > reader.remaining) reader.fail('frame is cut short')
     if (reader.problem) return { ok: false, reason: reader.problem }
     const section = reader.section(length)
-    const envelope = readFrame(section)
-    if (!envelope || section.problem) return { ok: false, reason: section.problem ?? 'frame is invalid' }
-    envelopes.push(envelope)
+    const parts = readFrame(section)
+    if (!parts || section.problem) return { ok: false, reason: section.problem ?? 'frame is invalid' }
+    envelopes.push({ ...parts, size: length })
   }
   return { ok: true, envelopes }
 }
 
-function readFrame(reader: Reader): Envelope | undefined {
+function readFrame(reader: Reader): Omit<Envelope, 'size'> | undefined {
   const version = reader.byte('wire version')
   const kind = kindName(reader.byte('frame kind'))
   const flags = reader.byte('frame flags')

@@ -47,6 +47,8 @@ export function readBody(r: Reader, kind: FrameKind): Frame | undefined {
         mask: { low: r.word('digest mask'), high: r.word('digest mask') },
         entries: readDigest(r),
       }
+    case 'recall':
+      return { kind, confirmed: { low: r.word('confirmed buckets'), high: r.word('confirmed buckets') } }
     case 'delta':
       return { kind, ranges: readList(r, 'delta', WireLimits.ranges, readRange) }
     case 'missing':
@@ -91,7 +93,11 @@ function readHello(r: Reader): Frame {
     r.fail('hello does not carry the whole record of its sender')
   }
   const buckets = readBuckets(r)
-  return r.byte('digest flag') ? { ...head, own, buckets, digest: readDigest(r) } : { ...head, own, buckets }
+  const flags = r.byte('hello flags')
+  if (flags > 3) r.fail(`hello flags ${flags} are unknown`)
+  const digest = flags & 1 ? readDigest(r) : undefined
+  const remembered = flags & 2 ? readBuckets(r) : undefined
+  return { ...head, own, buckets, digest, remembered }
 }
 
 function readBuckets(r: Reader): Uint32Array {

@@ -5,6 +5,8 @@ import { WIRE_MAX, WIRE_MIN } from './frames.ts'
 import { RANKS, REFUSALS, STATUSES, VISIBILITIES } from './kinds.ts'
 import type { Writer } from './writer.ts'
 
+const HAS_DIGEST = 1
+const HAS_MEMORY = 2
 const HAS_SELF = 1
 const HAS_ACCUSATION = 2
 
@@ -15,8 +17,12 @@ export function writeBody(w: Writer, frame: Frame): void {
       if (frame.maxVersion < WIRE_MIN || frame.minVersion > WIRE_MAX || !frame.own) return
       writeRange(w, frame.own)
       for (const hash of frame.buckets) w.word(hash)
-      w.byte(frame.digest ? 1 : 0)
+      w.byte((frame.digest ? HAS_DIGEST : 0) | (frame.remembered ? HAS_MEMORY : 0))
       if (frame.digest) writeDigest(w, frame.digest)
+      for (const hash of frame.remembered ?? []) w.word(hash)
+      return
+    case 'recall':
+      w.word(frame.confirmed.low).word(frame.confirmed.high)
       return
     case 'accept':
       w.varint(frame.version)

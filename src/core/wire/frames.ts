@@ -70,7 +70,11 @@ export type Frame =
       readonly buckets: Uint32Array
       /** Everything the sender knows, where that is little; then no further digest is needed. */
       readonly digest?: readonly DigestEntry[] | undefined
+      /** Bucket hashes of what an earlier life of the sender knew. */
+      readonly remembered?: Uint32Array | undefined
     }
+  /** Answers `remembered`: in these buckets it is exactly what the sender of this holds. The others follow as deltas. */
+  | { readonly kind: 'recall'; readonly confirmed: BucketMask }
   | { readonly kind: 'accept'; readonly version: number }
   | { readonly kind: 'refuse'; readonly code: RefusalCode; readonly reason: string }
   /** Hashes of all buckets; asks for the digest of those that differ. */
@@ -105,4 +109,6 @@ export interface RouteHeader {
 export interface Envelope {
   readonly route?: RouteHeader | undefined
   readonly frame: Frame
+  /** Bytes it had on the wire. */
+  readonly size: number
 }

@@ -19,6 +19,7 @@ export const KIND_OF: Readonly<Record<FrameKind, number>> = {
   goodbye: 11,
   probe: 12,
   probed: 13,
+  recall: 14,
 }
 
 export const STATUSES: readonly SelfStatus[] = ['joining', 'up', 'leaving']
