@@ -130,8 +130,9 @@ export class Membership {
 
   /** @throws ClusterError `invalid-value` */
   peerState(key: string): PeerStateView {
-    if (!isUserStateKey(key)) {
-      const rule = 'use 1 to 64 printable ASCII characters, not starting with "$" or a space'
+    if (typeof key !== 'string' || !isUserStateKey(key)) {
+      const rule =
+        'use 1 to 64 printable ASCII characters, not starting with "$" or a space, and no name like "constructor"'
       throw new ClusterError(
         'invalid-value',
         `"${String(key).slice(0, 80)}" cannot be a peer state key: ${rule}.`,

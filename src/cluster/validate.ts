@@ -112,7 +112,7 @@ function numbers(what: string, given: unknown, known: object): string[] {
   if (given === undefined) return []
   if (typeof given !== 'object' || given === null) return [`${what} must be an object`]
   return Object.entries(given).flatMap(([key, value]) => {
-    if (!(key in known)) return [`${what}.${key} is not an option`]
+    if (!Object.hasOwn(known, key)) return [`${what}.${key} is not an option`]
     return typeof value === 'number' && value >= 0 && Number.isFinite(value)
       ? []
       : [`${what}.${key} must be a number from 0 on, not ${describe(value)}`]

@@ -155,6 +155,11 @@ export class Handshakes {
         return { type: 'refuse', code: 'removed', reason }
       }
     }
+    const newest = this.#table.newestLife(parts.authority)
+    if (newest !== undefined && compareLives(parts, parseNodeId(newest)!) < 0) {
+      const reason = `a newer life of ${parts.authority} was here: ${newest}`
+      return { type: 'refuse', code: 'removed', reason }
+    }
     if (!known && this.#table.size >= this.#limits.members) {
       return {
         type: 'refuse',

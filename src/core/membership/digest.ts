@@ -10,6 +10,11 @@ import { REMOVED } from './record.ts'
 import type { MembershipTable, NodeRecord } from './table.ts'
 
 export const ALL_BUCKETS: BucketMask = { low: 0xffffffff, high: 0xffffffff }
+/**
+ * So many entries fit into one message, however long they are. Buckets are filled by hash: only nodeIds that were made
+ * for it bring one near this. Records left out of a digest are sent to us for nothing, no more.
+ */
+export const MAX_DIGEST_ENTRIES = 900
 const NO_ENTRIES: OriginRange['entries'] = []
 
 export const isEmptyMask = (mask: BucketMask): boolean => mask.low === 0 && mask.high === 0
@@ -66,6 +71,7 @@ export function splitMask(table: MembershipTable, mask: BucketMask, maxEntries: 
 export function digestOf(table: MembershipTable, mask: BucketMask): DigestEntry[] {
   const entries: DigestEntry[] = []
   for (const record of table.records()) {
+    if (entries.length === MAX_DIGEST_ENTRIES) break
     if (inMask(mask, bucketOf(record.short)) && record.status !== undefined) entries.push(entryOf(record))
   }
   return entries

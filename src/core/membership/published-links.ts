@@ -6,6 +6,7 @@ import { hex8 } from './hash.ts'
 
 /** 120 links of 8 digits stay below the limit of one peer state value. */
 const MAX_PUBLISHED = 120
+export const MAX_LINKS_BYTES = MAX_PUBLISHED * 8
 
 const NONE: ReadonlySet<number> = new Set()
 

@@ -10,10 +10,11 @@ import type { Authority, NodeId, NodeIdParts } from '../identity/node-id.ts'
 import { compareLives, parseNodeId } from '../identity/node-id.ts'
 import type { Limits } from '../tuning.ts'
 import type { OriginRange, StateEntry } from '../wire/frames.ts'
+import { utf8Length } from '../wire/writer.ts'
 import { ChangeLog, LOCAL } from './change-log.ts'
 import { ContentHash } from './content-hash.ts'
 import { hash32 } from './hash.ts'
-import { decodeLinks } from './published-links.ts'
+import { decodeLinks, MAX_LINKS_BYTES } from './published-links.ts'
 import type { Accusation, NodeStatus, SelfRegister } from './record.ts'
 import { effective, mergeAccusation, mergeSelf, REMOVED, sameAccusation, statusOf } from './record.ts'
 import { LINKS_KEY } from './state-key.ts'
@@ -76,6 +77,8 @@ export class MembershipTable {
   readonly #records = new Map<NodeId, Mutable>()
   /** The life of each authority that is not removed. */
   readonly #current = new Map<Authority, NodeId>()
+  /** The newest life of each authority that a record is held of, removed or not. */
+  readonly #newest = new Map<Authority, NodeId>()
   /** Highest generation of each authority that was collected. */
   readonly #floors = new Map<Authority, number>()
   readonly #byShort = new Map<number, NodeId>()
@@ -122,6 +125,11 @@ export class MembershipTable {
   /** The life of an authority that is not removed. */
   currentLife(authority: Authority): NodeId | undefined {
     return this.#current.get(authority)
+  }
+
+  /** The newest life of an authority, removed or not: older ones are over. */
+  newestLife(authority: Authority): NodeId | undefined {
+    return this.#newest.get(authority)
   }
 
   byShort(short: number): NodeId | undefined {
@@ -202,6 +210,8 @@ export class MembershipTable {
       this.#remove(range.nodeId, parts, via, now, 'older than the life that is here')
       return NOTHING
     }
+    const oversize = news ? this.#oversize(range) : undefined
+    if (oversize !== undefined) return { refused: oversize }
     const record = known ?? this.#create(range.nodeId, parts)
     const before = record.self
     const keys = news ? this.#take(record, range) : NO_KEYS
@@ -210,7 +220,8 @@ export class MembershipTable {
     record.accusation = accusation
     if (news || accusationChanged) {
       this.#settle(record, before, counter, reason, via, keys)
-    } else if (!gap) {
+    } else if (!gap && range.to === counter && sameAccusation(accusation, range.accusation)) {
+      // It knows all that is known here. Whoever sends less, late or again, still has to be told.
       this.log.alsoFrom(range.nodeId, via)
     }
     return gap ? { missingFrom: range.from !== 0 && counter < range.floor ? 0 : counter } : NOTHING
@@ -249,6 +260,7 @@ export class MembershipTable {
       this.#records.delete(record.nodeId)
       if (this.#byShort.get(record.short) === record.nodeId) this.#byShort.delete(record.short)
       const { authority, generation } = record.parts
+      if (this.#newest.get(authority) === record.nodeId) this.#newest.delete(authority)
       this.#floors.set(authority, Math.max(this.#floors.get(authority) ?? 0, generation))
       if (this.#floors.size > this.#limits.members * 4) this.#floors.delete(this.#floors.keys().next().value!)
     }
@@ -271,7 +283,25 @@ export class MembershipTable {
     }
     this.#records.set(nodeId, record)
     this.#byShort.set(short, nodeId)
+    const newest = this.#newest.get(parts.authority)
+    if (newest === undefined || compareLives(parts, this.#records.get(newest)!.parts) > 0) {
+      this.#newest.set(parts.authority, nodeId)
+    }
     return record
+  }
+
+  /** What of a range is over its limit. A record that everybody takes over must fit into one message of everybody's. */
+  #oversize({ nodeId, self, entries }: OriginRange): string | undefined {
+    const max = Math.max(this.#limits.valueBytes, MAX_LINKS_BYTES)
+    const over = (what: string, text: string): string | undefined => {
+      const bytes = text.length * 3 > max ? utf8Length(text) : 0
+      return bytes > max ? `${what} of ${nodeId} has ${bytes} bytes, over its limit of ${max}` : undefined
+    }
+    for (const { key, value } of entries) {
+      const problem = value === undefined ? undefined : over(`peer state "${key}"`, value)
+      if (problem !== undefined) return problem
+    }
+    return self && over('meta', self.meta)
   }
 
   /** Takes over the newer part of a range; returns the keys that changed. */
@@ -285,10 +315,16 @@ export class MembershipTable {
         keys.push(key)
       }
     }
+    // One more than the limit, for the protocol's own key.
+    let values = this.#limits.peerStateKeys + 1
+    for (const entry of record.entries.values()) if (entry.value !== undefined) values--
     for (const entry of range.entries) {
       const known = record.entries.get(entry.key)
       if (known && known.version >= entry.version) continue
       if (!known && record.entries.size >= this.#limits.peerStateKeys + MAX_TOMBSTONE_KEYS + 1) continue
+      const grows = (entry.value === undefined ? 0 : 1) - (known?.value === undefined ? 0 : 1)
+      if (grows > values) continue
+      values -= grows
       record.entries.set(entry.key, entry)
       keys.push(entry.key)
     }
@@ -313,17 +349,24 @@ export class MembershipTable {
     record.entries = new Map()
     record.removedAt = now
     this.#settle(record, before, record.counter, reason, via, keys, by)
+    // A member that heard of a newer life only after its end must not keep the older one.
+    const older = this.#current.get(parts.authority)
+    if (older !== undefined && compareLives(this.#records.get(older)!.parts, parts) < 0) {
+      this.#remove(older, this.#records.get(older)!.parts, LOCAL, now, 'a newer life of it is over')
+    }
   }
 
   /**
-   * Of two lives of one authority the older one ends at once, the same one on every member. Ends the present life
-   * where the newcomer is the newer; else tells that the newcomer has lost.
+   * Of two lives of one authority the older one ends at once, the same one on every member, in whatever order they
+   * are heard of. Ends the present life where the newcomer is the newer; else tells that the newcomer has lost.
    */
   #losesTo(nodeId: NodeId, newcomer: NodeIdParts, now: number): boolean {
+    const newest = this.#newest.get(newcomer.authority)
+    if (newest === undefined) return false
+    if (compareLives(newcomer, this.#records.get(newest)!.parts) < 0) return true
     const rival = this.#current.get(newcomer.authority)
     if (rival === undefined) return false
     const { parts } = this.#records.get(rival)!
-    if (compareLives(newcomer, parts) < 0) return true
     this.#remove(rival, parts, LOCAL, now, 'superseded by a newer life', nodeId)
     return false
   }

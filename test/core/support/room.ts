@@ -73,6 +73,7 @@ export class Room {
   readonly #seats = new Map<Participant, Seat>()
   readonly #queue = new EventHeap<Due>()
   readonly #offers = new Map<string, End>()
+  readonly #answers = new Map<End, End>()
   #sequence = 0
 
   /** Seats a participant and connects it to signaling. */
@@ -109,7 +110,7 @@ export class Room {
   /** Ends the link of two members under them. Returns whether there was one. */
   cut(a: Participant, b: Participant): boolean {
     let found = false
-    for (const end of [...this.#seat(a).ends.values()]) {
+    for (const end of this.#seat(a).ends.values()) {
       if (!end.open || end.peer?.owner.participant !== b) continue
       found = true
       for (const side of [end, end.peer]) this.#lose(side, 'cut')
@@ -256,14 +257,13 @@ export class Room {
     if (!end || end.closed || !offerer || offerer.closed) return
     if (data.startsWith('offer ')) {
       end.peer = offerer
+      this.#answers.set(offerer, end)
       return this.#later(0, () =>
         this.#feed(seat, { type: 'link-signal', linkId, data: `answer to ${data}` }),
       )
     }
-    const answerer = [...this.#seats.values()]
-      .flatMap((other) => [...other.ends.values()])
-      .find((other) => other.peer === end && !other.closed)
-    if (!answerer || end.open) return
+    const answerer = this.#answers.get(end)
+    if (!answerer || answerer.closed || end.open) return
     end.peer = answerer
     for (const side of [end, answerer]) {
       side.open = true

@@ -1,0 +1,130 @@
+/** Compiled, never run: what the public types allow and what they do not. Each `@ts-expect-error` must find one. */
+import { joinCluster, openCluster } from '../../src/index.ts'
+import type {
+  Cluster,
+  ClusterErrorCode,
+  ClusterEvent,
+  ClusterOptions,
+  Convergence,
+  Member,
+  NodeId,
+  OpeningCluster,
+  Readable,
+} from '../../src/index.ts'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+/** Compiles for `true` only. */
+const same = <_Check extends true>(): void => {}
+
+/** The shape of React's hook. */
+declare function useSyncExternalStore<T>(
+  subscribe: (onChange: () => void) => () => void,
+  getSnapshot: () => T,
+  getServerSnapshot?: () => T,
+): T
+
+export function readables(cluster: Cluster): void {
+  const { members, convergence, status } = cluster
+  same<Equal<ReturnType<typeof useMembers>, readonly Member[]>>()
+  function useMembers() {
+    return useSyncExternalStore(members.subscribe, members.get, members.get)
+  }
+  const use = <T>({ subscribe, get }: Readable<T>): T => useSyncExternalStore(subscribe, get)
+  same<Equal<Convergence, ReturnType<typeof convergence.get>>>()
+  same<Equal<'joining' | 'up' | 'isolated' | 'leaving' | 'left', ReturnType<typeof status.get>>>()
+  const [first] = use(members)
+  same<Equal<typeof first, Member | undefined>>()
+  // @ts-expect-error what is read is not to be written
+  first!.status = 'up'
+  // @ts-expect-error nor is the list
+  use(members).push(first!)
+  // @ts-expect-error self is a getter
+  cluster.self = first!
+}
+
+export function events(cluster: Cluster): void {
+  cluster.on('member-status', (event) => {
+    same<Equal<typeof event.nodeId, NodeId>>()
+    same<Equal<typeof event.at, number>>()
+    same<Equal<Exclude<typeof event.from, undefined>, typeof event.to>>()
+    // @ts-expect-error a member's status has no generation gap
+    void event.known
+  })
+  cluster.on('storage', ({ what }) => same<Equal<typeof what, 'identity' | 'snapshot'>>())
+  // @ts-expect-error there is no such event
+  cluster.on('member-stauts', () => {})
+  const stop = cluster.on('signaling', ({ state }) => same<Equal<typeof state, 'up' | 'down'>>())
+  same<Equal<ReturnType<typeof stop>, void>>()
+  cluster.events.subscribe((event) => {
+    if (event.type === 'superseded') same<Equal<typeof event.by, NodeId>>()
+    // @ts-expect-error only after its type was looked at
+    void event.nodeId
+  })
+  same<Equal<readonly ClusterEvent[], ReturnType<typeof cluster.events.recent>>>()
+}
+
+export function options(): void {
+  const signaling = 'ws://localhost:8787/'
+  void joinCluster('room', { signaling })
+  void joinCluster('room', { signaling: [signaling] as const, signal: new AbortController().signal })
+  void joinCluster('room', { signaling, token: async () => 'token', iceServers: [{ urls: ['stun:x'] }] })
+  void joinCluster('room', { signaling, snapshot: false, tuning: { statusIntervalMs: 1 }, limits: {} })
+  // @ts-expect-error signaling is missing
+  void joinCluster('room', {})
+  // @ts-expect-error the name is missing
+  void joinCluster({ signaling })
+  // @ts-expect-error no such option
+  void joinCluster('room', { signaling, signalling: '' })
+  // @ts-expect-error it can only be switched off
+  void joinCluster('room', { signaling, snapshot: true })
+  // @ts-expect-error no such tuning
+  void joinCluster('room', { signaling, tuning: { statusInterval: 1 } })
+  // @ts-expect-error a number
+  void joinCluster('room', { signaling, maxLinks: '8' })
+  // @ts-expect-error an option that is not given is left out, not undefined
+  void joinCluster('room', { signaling, maxLinks: undefined })
+  const given: ClusterOptions = { signaling, meta: { any: ['thing'] } }
+  same<Equal<ReturnType<typeof joinCluster>, Promise<Cluster>>>()
+  same<Equal<ReturnType<typeof openCluster>, OpeningCluster>>()
+  same<Equal<OpeningCluster['ready'], Promise<void>>>()
+  void openCluster('room', given)
+}
+
+export function values(cluster: Cluster): void {
+  const cursor = cluster.peerState<{ x: number }>('cursor')
+  cursor.set({ x: 1 })
+  // @ts-expect-error not of that type
+  cursor.set({ x: '1' })
+  same<Equal<ReturnType<typeof cursor.get>, ReadonlyMap<NodeId, { x: number }>>>()
+  // @ts-expect-error not to be written
+  cursor.get().set('x', { x: 1 })
+  cluster.setMeta({ name: 'Ada' })
+  same<Equal<Member['meta'], unknown>>()
+  // @ts-expect-error what others send is unknown until it is checked
+  void cluster.self.meta.name
+}
+
+export async function disposal(): Promise<void> {
+  await using cluster = await joinCluster('room', { signaling: 'ws://localhost/' })
+  same<Equal<ReturnType<typeof cluster.leave>, Promise<void>>>()
+}
+
+export function errorCodes(code: ClusterErrorCode): string {
+  switch (code) {
+    case 'invalid-option':
+    case 'signaling-unreachable':
+    case 'refused':
+    case 'authority-conflict':
+    case 'schema-mismatch':
+    case 'join-timeout':
+    case 'aborted':
+    case 'left':
+    case 'webrtc-unavailable':
+    case 'invalid-value':
+    case 'too-large':
+      return code
+    default:
+      // a new code is not overlooked here
+      return code satisfies never
+  }
+}
