@@ -2,10 +2,11 @@
  * What the driver needs from a platform. Adapters implement these; nothing here knows a protocol.
  * Own types instead of DOM ones, so that a consumer without the DOM library compiles them.
  */
+import type { Fingerprints } from './core/events.ts'
 import type { Authority, NodeId } from './core/identity/node-id.ts'
 import type { Now, Random } from './core/time.ts'
 
-export type { Now, Random }
+export type { Fingerprints, Now, Random }
 
 /** Largest message a link carries, in bytes. */
 export const MAX_LINK_MESSAGE = 64 * 1024
@@ -34,6 +35,11 @@ export interface LinkEnd {
   close(): void
   /** Bytes accepted by `send` and not yet handed to the network. */
   readonly bufferedBytes: number
+  /**
+   * What names the two ends of the encrypted channel, from `onOpen` on. Members sign both, so that nobody can sit
+   * between them. Absent where the transport has no such thing.
+   */
+  readonly fingerprints?: Fingerprints | undefined
 }
 
 /** Makes links. */
@@ -69,18 +75,45 @@ export interface Signaling {
   open(room: string, nodeId: NodeId, handlers: SignalingHandlers): SignalingSession
 }
 
-/** An identity held by this process alone until `release()`. */
+/** An identity held by this process alone until `release()` or `abandon()`. */
 export interface Identity {
+  /** Derived from `publicKey`; random where there is none. */
   readonly authority: Authority
+  /**
+   * The public key, as SubjectPublicKeyInfo. Empty where the platform has no keys: such a member cannot prove who it
+   * is, asks nobody for a proof, and links only to members that have no key either.
+   */
+  readonly publicKey: Uint8Array
   /** Already committed to storage, so that it is never used twice. */
   readonly generation: number
   /** Random id kept in this browser profile: members of one browser are lost together. */
   readonly browser: string
-  /** Why this identity is not kept across reloads, where it is not. */
+  /** What this identity lacks, and why: it is not kept across reloads, or it has no key. */
   readonly lost?: string
-  /** Commits and returns the next generation of the same authority. */
-  nextGeneration(): Promise<number>
+  /** Signs with the private key that belongs to `publicKey`. Rejects where there is none. */
+  sign(bytes: Uint8Array): Promise<Uint8Array>
+  /**
+   * Commits and returns the next generation of the same authority. `undefined` where another process has counted it
+   * up meanwhile: then the authority is that one's, and this process must `abandon()` it.
+   */
+  nextGeneration(): Promise<number | undefined>
   release(): void
+  /** Releases it for good: the next claim of this process is another authority. */
+  abandon(): void
+}
+
+/** Checks what other members sign. Belongs to the identities' `sign`: replace both or none. */
+export interface Keys {
+  /**
+   * Whether `authority` is derived from `publicKey` and `signature` is this key's for `bytes`. Total: garbage of any
+   * kind gives `false`, and nothing rejects.
+   */
+  verify(
+    publicKey: Uint8Array,
+    authority: Authority,
+    bytes: Uint8Array,
+    signature: Uint8Array,
+  ): Promise<boolean>
 }
 
 /** Keeps who this process is. */
@@ -135,6 +168,7 @@ export interface Platform {
   readonly transport: LinkTransport
   readonly signaling: Signaling
   readonly identity: IdentityStore
+  readonly keys: Keys
   readonly snapshot: SnapshotStore | false
   readonly clock: Clock
   readonly random: Random

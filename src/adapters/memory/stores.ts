@@ -1,5 +1,6 @@
 import { randomAuthority, randomName, type Authority } from '../../core/identity/node-id.ts'
 import type { Identity, IdentityStore, Random, Snapshot, SnapshotStore } from '../../ports.ts'
+import { standInPublicKey, standInSignature } from './stand-in-keys.ts'
 
 export interface MemoryIdentityOptions {
   readonly random: Random
@@ -9,7 +10,8 @@ export interface MemoryIdentityOptions {
 
 /**
  * Identities kept in memory: one store stands for one tab through its reloads. A claim after `release()` is the same
- * authority in its next generation; a claim while another holds it is a new authority, like a duplicated tab.
+ * authority in its next generation; a claim while another holds it is a new authority, like a duplicated tab. Their
+ * keys are stand-ins: use them with `createStandInKeys()`.
  */
 export function createMemoryIdentityStore(options: MemoryIdentityOptions): IdentityStore {
   const { random } = options
@@ -31,16 +33,24 @@ export function createMemoryIdentityStore(options: MemoryIdentityOptions): Ident
       const authority = known === undefined || held.has(known) ? randomAuthority(random) : known
       remembered.set(cluster, authority)
       held.add(authority)
+      const publicKey = standInPublicKey(authority)
       let released = false
+      const release = (): void => {
+        // a later holder is not this one's to release
+        if (!released) held.delete(authority)
+        released = true
+      }
       const identity: Identity = {
         authority,
+        publicKey,
         generation: nextGeneration(authority),
         browser,
+        sign: (bytes) => Promise.resolve(standInSignature(publicKey, bytes)),
         nextGeneration: () => Promise.resolve(nextGeneration(authority)),
-        release() {
-          // a later holder is not this one's to release
-          if (!released) held.delete(authority)
-          released = true
+        release,
+        abandon() {
+          release()
+          if (remembered.get(cluster) === authority) remembered.delete(cluster)
         },
       }
       return Promise.resolve(identity)

@@ -14,7 +14,7 @@ import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
 import type { SignalEnvelope, SignOfLife } from './signal-envelope.ts'
-import { decodeSignal, encodeSignal } from './signal-envelope.ts'
+import { decodeSignal, decodeSignOfLife, encodeSignal } from './signal-envelope.ts'
 import { linkTargets } from './targets.ts'
 
 /** `connecting`: the transport is at work. `open`: the channel is, the handshake runs. `established`: both accepted. */
@@ -182,12 +182,13 @@ export class Mesh {
   }
 
   onSignal(from: NodeId, text: string, now: number): void {
+    const sign = decodeSignOfLife(text)
+    if (sign) return this.#onSignOfLife(from, sign, now)
     const envelope = decodeSignal(text)
     if (!envelope) {
       this.#outbox.event({ type: 'frame-rejected', nodeId: from, reason: 'signaling message is malformed' })
       return
     }
-    if (typeof envelope === 'string') return this.#onSignOfLife(from, envelope, now)
     const key = sessionKey(from, envelope.session)
     const link = this.#bySession.get(key)
     if (link) return this.#onSessionSignal(link, envelope, now)

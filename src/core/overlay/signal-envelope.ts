@@ -14,16 +14,23 @@ export interface SignalEnvelope {
 /** Asked by a member that has lost every link: whoever answers lives. Answered at once, outside of any session. */
 export type SignOfLife = 'ask' | 'answer'
 
+const ASK = '{"l":"ask"}'
+const ANSWER = '{"l":"answer"}'
 const MAX_DATA = 48 * 1024
 const MAX_SEQUENCE = 1_000
 
 export const encodeSignal = ({ session, sequence, data, ended }: SignalEnvelope): string =>
   JSON.stringify({ s: session, q: sequence, d: data, x: ended })
 
-export const encodeSignOfLife = (sign: SignOfLife): string => JSON.stringify({ l: sign })
+export const encodeSignOfLife = (sign: SignOfLife): string => (sign === 'ask' ? ASK : ANSWER)
 
-/** Total: `undefined` for whatever is neither an envelope nor a sign of life. */
-export function decodeSignal(text: string): SignalEnvelope | SignOfLife | undefined {
+/** Total: `undefined` for whatever is no sign of life. */
+export function decodeSignOfLife(text: string): SignOfLife | undefined {
+  return text === ASK ? 'ask' : text === ANSWER ? 'answer' : undefined
+}
+
+/** Total: `undefined` for whatever is no envelope. */
+export function decodeSignal(text: string): SignalEnvelope | undefined {
   if (text.length > MAX_DATA + 256) return undefined
   let value: unknown
   try {
@@ -32,8 +39,7 @@ export function decodeSignal(text: string): SignalEnvelope | SignOfLife | undefi
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { s: session, q: sequence, d: data, x: ended, l: sign } = value as Record<string, unknown>
-  if (sign === 'ask' || sign === 'answer') return sign
+  const { s: session, q: sequence, d: data, x: ended } = value as Record<string, unknown>
   if (typeof session !== 'string' || !/^[a-z2-7]{8}$/.test(session)) return undefined
   if (
     typeof sequence !== 'number' ||

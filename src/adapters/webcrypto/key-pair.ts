@@ -1,0 +1,62 @@
+import type { Authority } from '../../core/identity/node-id.ts'
+import { ALGORITHMS, algorithmOf } from './algorithms.ts'
+import { authorityOf } from './authority.ts'
+
+/** What a process is known by. The private key cannot be read, only used; it can be stored as it is in IndexedDB. */
+export interface KeyPair {
+  readonly authority: Authority
+  /** SubjectPublicKeyInfo. */
+  readonly publicKey: Uint8Array
+  readonly privateKey: CryptoKey
+}
+
+/** SubtleCrypto, or `undefined` where there is none: pages over plain http, other than localhost, have none. */
+export function subtleCrypto(): SubtleCrypto | undefined {
+  return typeof crypto === 'undefined' ? undefined : (crypto.subtle as SubtleCrypto | undefined)
+}
+
+/** Makes a key of the best kind that the platform knows. Rejects with the reason where it knows none. */
+export async function createKeyPair(subtle: SubtleCrypto): Promise<KeyPair> {
+  let failure: unknown
+  for (const { key } of ALGORITHMS) {
+    try {
+      const pair = (await subtle.generateKey(key, false, ['sign', 'verify'])) as CryptoKeyPair
+      const publicKey = new Uint8Array(await subtle.exportKey('spki', pair.publicKey))
+      return { authority: await authorityOf(subtle, publicKey), publicKey, privateKey: pair.privateKey }
+    } catch (error) {
+      failure = error
+    }
+  }
+  throw failure
+}
+
+export async function signWith(
+  subtle: SubtleCrypto,
+  { publicKey, privateKey }: KeyPair,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  const { signature } = algorithmOf(publicKey)!
+  return new Uint8Array(await subtle.sign(signature, privateKey, bytes.slice()))
+}
+
+/** Whether what storage gave back is a key pair of this authority. */
+export async function isKeyPairOf(
+  subtle: SubtleCrypto,
+  authority: Authority,
+  value: unknown,
+): Promise<boolean> {
+  if (!isKeyPair(value) || !algorithmOf(value.publicKey)) return false
+  return value.authority === authority && (await authorityOf(subtle, value.publicKey)) === authority
+}
+
+function isKeyPair(value: unknown): value is KeyPair {
+  if (typeof value !== 'object' || value === null) return false
+  const { authority, publicKey, privateKey } = value as Partial<Record<keyof KeyPair, unknown>>
+  return (
+    typeof authority === 'string' &&
+    publicKey instanceof Uint8Array &&
+    privateKey instanceof CryptoKey &&
+    privateKey.type === 'private' &&
+    privateKey.usages.includes('sign')
+  )
+}
