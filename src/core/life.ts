@@ -23,6 +23,7 @@ import type { MeshLink } from './overlay/mesh.ts'
 import { Mesh } from './overlay/mesh.ts'
 import type { NodeOptions } from './node.ts'
 import type { Outbox } from './outbox.ts'
+import { WireLimits } from './wire/decode.ts'
 
 export interface LifeOptions extends NodeOptions {
   readonly outbox: Outbox
@@ -291,7 +292,10 @@ export class Life {
   #onAccused({ rank, incarnation }: Accusation, now: number): void {
     if (rank === 'removed') return this.#endLife('removed by the others', now)
     const { self } = this.table.get(this.table.own)!
-    if (self && incarnation >= self.incarnation) {
+    if (incarnation >= WireLimits.counter) {
+      // Forged, and not to be refuted: a higher incarnation would be malformed for everybody.
+      this.#endLife('accused at the highest incarnation', now)
+    } else if (self && incarnation >= self.incarnation) {
       this.table.writeOwn({ incarnation: incarnation + 1 }, 'refuted an accusation')
     }
   }

@@ -129,6 +129,8 @@ export class Neighbours {
     // A newer life of this very authority ends this one.
     if (table.status(table.own) === 'removed') return
     gossip.introduced(linkId, nodeId, hello, greeted, now)
+    // Its digest may have told that this life is over, which closed the link.
+    if (mesh.get(linkId) !== link) return
     if (table.status(nodeId) === 'unreachable') this.#challenge(link)
     if (done) onEstablished(link, now)
   }
