@@ -26,6 +26,7 @@ import type { SignOfLife } from './overlay/signal-envelope.ts'
 import { encodeSignOfLife } from './overlay/signal-envelope.ts'
 import type { NodeOptions } from './node.ts'
 import type { Outbox } from './outbox.ts'
+import { WireLimits } from './wire/decode.ts'
 
 export interface LifeOptions extends NodeOptions {
   readonly outbox: Outbox
@@ -316,7 +317,10 @@ export class Life {
   #onAccused({ rank, incarnation }: Accusation, now: number): void {
     if (rank === 'removed') return this.#endLife('removed by the others', now)
     const { self } = this.table.get(this.table.own)!
-    if (self && incarnation >= self.incarnation) {
+    if (incarnation >= WireLimits.counter) {
+      // Forged, and not to be refuted: a higher incarnation would be malformed for everybody.
+      this.#endLife('accused at the highest incarnation', now)
+    } else if (self && incarnation >= self.incarnation) {
       this.#detector.health.bad()
       this.table.writeOwn({ incarnation: incarnation + 1 }, 'refuted an accusation')
     }

@@ -137,6 +137,8 @@ export class Neighbours {
     // A newer life of this very authority ends this one.
     if (table.status(table.own) === 'removed') return
     gossip.introduced(linkId, nodeId, hello, greeted, now)
+    // Its digest may have told that this life is over, which closed the link.
+    if (mesh.get(linkId) !== link) return
     if (table.get(nodeId)?.accusation) this.challenge(linkId, nodeId)
     if (done) onEstablished(link, now)
   }

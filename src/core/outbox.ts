@@ -8,6 +8,8 @@ export class Outbox {
   readonly #frames = new Map<LinkId, Uint8Array[]>()
   /** Messages of one frame that goes to many links. */
   readonly #shared = new Map<Uint8Array, Uint8Array>()
+  /** Links that ended in this turn: nothing is sent on them any more. */
+  readonly #ended = new Set<LinkId>()
   #wall = 0
 
   /** Events of this turn carry this time. */
@@ -29,6 +31,7 @@ export class Outbox {
 
   /** A frame that is encoded already, for example for several links. */
   bytes(linkId: LinkId, encoded: Uint8Array): void {
+    if (this.#ended.has(linkId)) return
     const waiting = this.#frames.get(linkId)
     if (waiting) waiting.push(encoded)
     else this.#frames.set(linkId, [encoded])
@@ -37,12 +40,13 @@ export class Outbox {
   /** Sends what waits for the link, then closes it. */
   close(linkId: LinkId, reason: string): void {
     this.#flush(linkId, this.#frames.get(linkId))
-    this.#frames.delete(linkId)
+    this.drop(linkId)
     this.#outputs.push({ type: 'link-close', linkId, reason })
   }
 
   /** The link is gone: what waits for it can no longer be sent. */
   drop(linkId: LinkId): void {
+    this.#ended.add(linkId)
     this.#frames.delete(linkId)
   }
 
@@ -50,6 +54,7 @@ export class Outbox {
     for (const [linkId, frames] of this.#frames) this.#flush(linkId, frames)
     this.#frames.clear()
     this.#shared.clear()
+    this.#ended.clear()
     const outputs = this.#outputs
     this.#outputs = []
     return outputs

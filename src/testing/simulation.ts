@@ -68,6 +68,8 @@ const LOOK_EVERY_MS = 250
 /** Agreement must last this long to count. */
 const STEADY_MS = 3_000
 const HOUR_MS = 3_600_000
+/** Between agreement and the idle phase, so that what follows from forming is not counted as idle. */
+const REST_MS = 5_000
 const IDLE_MS = 8_000
 const CALM_MS = 8_000
 /** As many actions in each: the long one has room for partitions in which removals happen. */
@@ -137,6 +139,7 @@ class Simulation implements ProcessObserver, Room {
     const lastJoin = this.#plan.forming.at(-1)?.at ?? 0
     this.#pass(lastJoin)
     this.measures.formedMs = this.#passUntilAgreed(FORM_BOUND_MS, 'every node comes up')
+    this.#pass(REST_MS)
     this.#enter('idle')
     this.#pass(idleMs)
     this.#enter('calm')

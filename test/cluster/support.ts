@@ -18,7 +18,7 @@ export interface FakePage extends Lifecycle {
 export interface Tab {
   readonly transport: LinkTransport
   readonly page: FakePage
-  readonly platform: Omit<Platform, 'snapshot'>
+  readonly platform: Partial<Platform>
   open(options?: Partial<ClusterOptions>): OpeningCluster
   /** Opens, and waits until it is `up`. */
   join(options?: Partial<ClusterOptions>): Promise<Cluster>
@@ -27,6 +27,7 @@ export interface Tab {
 export interface World {
   readonly clock: FakeClock
   readonly network: MemoryNetwork
+  /** No snapshots are kept unless a port for them is given. */
   tab(ports?: Partial<Platform>): Tab
   /** Tabs that have joined one after the other and see each other. */
   room(size: number): Promise<{ tabs: Tab[]; clusters: Cluster[] }>
@@ -74,8 +75,9 @@ export function createWorld(seed = 1): World {
       lifecycle: page,
       ...ports,
     }
+    const without = ports.snapshot ? {} : { snapshot: false as const }
     const open = (options: Partial<ClusterOptions> = {}): OpeningCluster =>
-      openCluster(ROOM, { signaling: 'ws://memory', snapshot: false, platform, ...options })
+      openCluster(ROOM, { ...without, signaling: 'ws://memory', platform, ...options })
     const join = async (options?: Partial<ClusterOptions>): Promise<Cluster> => {
       const cluster = open(options)
       await settled(cluster.ready)

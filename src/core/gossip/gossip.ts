@@ -20,9 +20,12 @@ import {
   differingBuckets,
   digestOf,
   isEmptyMask,
+  joinBuckets,
+  NO_BUCKETS,
   rangeOf,
   rangesIn,
   splitMask,
+  withoutBuckets,
 } from '../membership/digest.ts'
 import type { Accusation } from '../membership/record.ts'
 import type { Memory } from './memory.ts'
@@ -78,6 +81,14 @@ interface Neighbour {
   seenContent: number
   /** Until when an answer is awaited. */
   repairUntil: number
+  /**
+   * What it asked for in this turn, answered at its end. A message can ask for the same thing a thousand times; the
+   * answer to one message is never more than the table.
+   */
+  readonly owed: Map<NodeId, OriginRange>
+  askedBuckets: Uint32Array | undefined
+  /** Buckets of which it listed what it knows in this turn. */
+  listed: BucketMask
 }
 
 /** What this member said in its own hello. */
@@ -107,6 +118,7 @@ export class Gossip {
   readonly #memory: Memory
   readonly #onAccused: GossipOptions['onAccused']
   readonly #neighbours = new Map<LinkId, Neighbour>()
+  readonly #askers = new Set<Neighbour>()
   readonly #repairing = new Set<Neighbour>()
   #flushAt: number | undefined
   #statusAt: number | undefined
@@ -164,12 +176,15 @@ export class Gossip {
       seenViewLo: 0,
       seenContent: 0,
       repairUntil: 0,
+      owed: new Map(),
+      askedBuckets: undefined,
+      listed: NO_BUCKETS,
     }
     this.#neighbours.set(linkId, neighbour)
     if (hello.remembered) this.#answerMemory(neighbour, hello.remembered)
     else if (hello.digest) this.#answerDigest(neighbour, ALL_BUCKETS, hello.digest, now)
     else if (!greeted.saidAll && compareNodeIds(this.#table.own, nodeId) < 0)
-      this.#answerBuckets(neighbour, hello.buckets)
+      this.#asked(neighbour).askedBuckets = hello.buckets
     this.#hasNews(now)
     this.#statusAt ??= now + this.#statusPeriod()
   }
@@ -178,6 +193,7 @@ export class Gossip {
     const neighbour = this.#neighbours.get(linkId)
     if (!neighbour) return
     this.#neighbours.delete(linkId)
+    this.#askers.delete(neighbour)
     this.#repairing.delete(neighbour)
     this.#dirty = true
     if (this.#neighbours.size === 0) this.#statusAt = undefined
@@ -193,7 +209,8 @@ export class Gossip {
       case 'missing':
         return this.#onMissing(neighbour, frame.ranges)
       case 'buckets':
-        return this.#answerBuckets(neighbour, frame.buckets)
+        this.#asked(neighbour).askedBuckets = frame.buckets
+        return
       case 'recall':
         return this.#onRecall(neighbour, frame.confirmed, now)
       case 'digest':
@@ -204,8 +221,9 @@ export class Gossip {
     }
   }
 
-  /** Looks at what this turn changed in the table. To be called at the end of every turn. */
+  /** Answers, and looks at what this turn changed in the table. To be called at the end of every turn. */
   settle(now: number): void {
+    this.#answer()
     const { revision } = this.#table.log
     if (revision !== this.#seenRevision) {
       this.#seenRevision = revision
@@ -285,12 +303,33 @@ export class Gossip {
   }
 
   #onMissing(neighbour: Neighbour, asked: readonly MissingRange[]): void {
-    const ranges: OriginRange[] = []
     for (const { nodeId, from } of asked) {
       const record = this.#table.get(nodeId)
-      if (record) ranges.push(rangeOf(record, from))
+      if (record) this.#owe(neighbour, rangeOf(record, from))
     }
-    this.#send(neighbour, ranges)
+  }
+
+  #asked(neighbour: Neighbour): Neighbour {
+    this.#askers.add(neighbour)
+    return neighbour
+  }
+
+  #owe(neighbour: Neighbour, range: OriginRange): void {
+    const owed = this.#asked(neighbour).owed.get(range.nodeId)
+    if (!owed || range.from < owed.from) neighbour.owed.set(range.nodeId, range)
+  }
+
+  /** Gives every neighbour what it asked for in this turn. */
+  #answer(): void {
+    for (const neighbour of this.#askers) {
+      const { askedBuckets, owed } = neighbour
+      if (askedBuckets) this.#answerBuckets(neighbour, askedBuckets)
+      this.#send(neighbour, [...owed.values()])
+      neighbour.askedBuckets = undefined
+      neighbour.listed = NO_BUCKETS
+      owed.clear()
+    }
+    this.#askers.clear()
   }
 
   #onStatus(neighbour: Neighbour, frame: Extract<Frame, { kind: 'status' }>, now: number): void {
@@ -361,13 +400,16 @@ export class Gossip {
     }
   }
 
-  #answerDigest(neighbour: Neighbour, mask: BucketMask, entries: readonly DigestEntry[], now: number): void {
+  #answerDigest(neighbour: Neighbour, all: BucketMask, entries: readonly DigestEntry[], now: number): void {
+    const { listed } = this.#asked(neighbour)
+    const mask = withoutBuckets(all, listed)
+    neighbour.listed = joinBuckets(all, listed)
     const { ranges, missing, ended } = compareDigest(this.#table, mask, entries)
     for (const nodeId of ended) {
       if (nodeId === this.#table.own) this.#onAccused({ rank: 'removed', incarnation: 0, observers: [] }, now)
       else this.#table.remove(nodeId, now, 'its end was known to another member')
     }
-    this.#send(neighbour, ranges)
+    for (const range of ranges) this.#owe(neighbour, range)
     this.#ask(neighbour, missing, now)
   }
 

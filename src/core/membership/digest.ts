@@ -6,10 +6,12 @@ import type { NodeId } from '../identity/node-id.ts'
 import { parseNodeId } from '../identity/node-id.ts'
 import type { AccusationSummary, BucketMask, DigestEntry, MissingRange, OriginRange } from '../wire/frames.ts'
 import { BUCKETS, bucketOf, observersHash } from './content-hash.ts'
+import { hash32 } from './hash.ts'
 import { REMOVED } from './record.ts'
 import type { MembershipTable, NodeRecord } from './table.ts'
 
 export const ALL_BUCKETS: BucketMask = { low: 0xffffffff, high: 0xffffffff }
+export const NO_BUCKETS: BucketMask = { low: 0, high: 0 }
 /**
  * So many entries fit into one message, however long they are. Buckets are filled by hash: only nodeIds that were made
  * for it bring one near this. Records left out of a digest are sent to us for nothing, no more.
@@ -18,6 +20,16 @@ export const MAX_DIGEST_ENTRIES = 900
 const NO_ENTRIES: OriginRange['entries'] = []
 
 export const isEmptyMask = (mask: BucketMask): boolean => mask.low === 0 && mask.high === 0
+
+export const joinBuckets = (a: BucketMask, b: BucketMask): BucketMask => ({
+  low: (a.low | b.low) >>> 0,
+  high: (a.high | b.high) >>> 0,
+})
+
+export const withoutBuckets = (mask: BucketMask, without: BucketMask): BucketMask => ({
+  low: (mask.low & ~without.low) >>> 0,
+  high: (mask.high & ~without.high) >>> 0,
+})
 
 /** Whether a bucket is in the mask. */
 export const inMask = (mask: BucketMask, bucket: number): boolean =>
@@ -123,6 +135,8 @@ export function compareDigest(
   const ended: NodeId[] = []
   const listed = new Set<NodeId>()
   for (const entry of theirs) {
+    // Nobody honest lists twice, or what the mask does not cover.
+    if (listed.has(entry.nodeId) || !inMask(mask, bucketOf(hash32(entry.nodeId)))) continue
     listed.add(entry.nodeId)
     const record = table.get(entry.nodeId)
     const over = entry.accusation?.rank === 'removed'

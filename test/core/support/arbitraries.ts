@@ -13,7 +13,7 @@ import { isStateKey } from '../../../src/core/membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from '../../../src/core/wire/frames.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
 import { REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
-import { utf8Length } from '../../../src/core/wire/writer.ts'
+import { utf8Length } from '../../../src/core/utf8.ts'
 import { nodeIdOf, processOf } from './names.ts'
 
 /** Replays another run than the usual one: `FAST_CHECK_SEED=n`. */

@@ -76,6 +76,7 @@ export class Puppet implements Participant {
   }
 
   sayBytes(bytes: Uint8Array): void {
+    if (this.ended !== undefined) return
     this.#room.execute(this, [{ type: 'link-send', linkId: this.#linkId, bytes }])
   }
 

@@ -35,6 +35,8 @@ interface End {
   peer: End | undefined
   open: boolean
   closed: boolean
+  /** Its owner closed it. */
+  dismissed: boolean
 }
 
 interface Seat {
@@ -208,7 +210,14 @@ export class Room {
     switch (output.type) {
       case 'link-open': {
         const { linkId, initiator, nodeId } = output
-        const end: End = { owner: seat, linkId, peer: undefined, open: false, closed: false }
+        const end: End = {
+          owner: seat,
+          linkId,
+          peer: undefined,
+          open: false,
+          closed: false,
+          dismissed: false,
+        }
         seat.ends.set(linkId, end)
         if (!initiator) return
         const name = `offer ${seat.lives.at(-1)} ${linkId}`
@@ -222,6 +231,7 @@ export class Room {
       case 'link-close': {
         const end = seat.ends.get(output.linkId)
         if (!end || end.closed) return
+        end.dismissed = true
         end.closed = true
         end.open = false
         return this.#closePeer(end, 'closed by the other end')
@@ -276,6 +286,7 @@ export class Room {
   #send(seat: Seat, linkId: LinkId, bytes: Uint8Array): void {
     const end = seat.ends.get(linkId)
     if (!end) throw new Error(`${seat.participant.nodeId} sends on a link that it never opened`)
+    if (end.dismissed) throw new Error(`${seat.participant.nodeId} sends on a link that it closed`)
     if (bytes.length > MAX_MESSAGE) throw new Error(`a message of ${bytes.length} bytes was sent`)
     if (end.closed || !end.peer) return
     const to = end.peer

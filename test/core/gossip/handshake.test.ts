@@ -1,0 +1,277 @@
+/** The mutual hello: who is let in, who is refused and why, and what a refused one does. */
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { NodeCore } from '../../../src/core/node.ts'
+import { REMOVED } from '../../../src/core/membership/record.ts'
+import { DEFAULT_LIMITS } from '../../../src/core/tuning.ts'
+import { authorityOf, nodeIdOf, wholeOf } from '../support/names.ts'
+import { agree, cluster, coreOf, isLinked } from '../support/nodes.ts'
+import { Puppet } from '../support/puppet.ts'
+import { Room } from '../support/room.ts'
+
+let room: Room
+let core: NodeCore
+let puppet: Puppet
+
+beforeEach(() => {
+  room = new Room()
+  core = coreOf(1)
+  room.contacts = () => []
+  room.join(core)
+  room.until(() => core.status === 'up', 'alone in the room')
+  puppet = new Puppet(room)
+  room.join(puppet)
+})
+
+const events = {
+  refused: () => room.events(core, 'handshake-refused').map(({ by, code }) => [by, code]),
+  rejected: () => room.events(core, 'frame-rejected').map(({ reason }) => reason),
+}
+
+describe('a handshake', () => {
+  it('is done when both sides have accepted, in either order', () => {
+    puppet.dial(core.nodeId)
+    expect(core.links()).toEqual([])
+    puppet.say(puppet.hello())
+    room.run(5)
+    expect(puppet.received.slice(0, 2).map(({ kind }) => kind)).toEqual(['hello', 'accept'])
+    expect(core.links()).toEqual([])
+    expect(core.table.status(puppet.nodeId)).toBe('up')
+    puppet.say({ kind: 'accept', version: 1 })
+    room.run(5)
+    expect(isLinked(core, puppet)).toBe(true)
+    expect(room.events(core, 'link-opened')).toMatchObject([{ nodeId: puppet.nodeId }])
+  })
+
+  it('says who the core is, whole, and all it knows while that is little', () => {
+    room.feed(core, { type: 'set-peer-state', key: 'cursor', value: '1' })
+    puppet.dial(core.nodeId)
+    room.run(5)
+    const [hello] = puppet.heard('hello')
+    expect(hello).toMatchObject({ minVersion: 1, maxVersion: 1, cluster: 'test', nodeId: core.nodeId })
+    expect(hello!.own).toMatchObject({ from: 0, entries: [{ key: 'cursor', value: '1' }] })
+    expect(hello!.digest).toEqual([{ nodeId: core.nodeId, counter: core.table.get(core.nodeId)!.counter }])
+    expect(hello!.buckets).toEqual(core.table.hash.buckets)
+  })
+
+  it('gives exactly what the other lacks', () => {
+    room.feed(core, { type: 'set-peer-state', key: 'cursor', value: '1' })
+    const known = core.table.get(core.nodeId)!.counter
+    const digest = [
+      { nodeId: puppet.nodeId, counter: 1 },
+      { nodeId: core.nodeId, counter: known - 1 },
+    ]
+    puppet.enter(core.nodeId, { digest })
+    const [delta] = puppet.heard('delta')
+    expect(delta!.ranges).toMatchObject([
+      { nodeId: core.nodeId, from: known - 1, to: known, self: undefined },
+    ])
+    expect(puppet.heard('missing')).toEqual([])
+  })
+
+  it('asks for what it lacks itself', () => {
+    const stranger = nodeIdOf(30)
+    puppet.enter(core.nodeId, { digest: [{ nodeId: stranger, counter: 3 }] })
+    expect(puppet.heard('missing')).toEqual([{ kind: 'missing', ranges: [{ nodeId: stranger, from: 0 }] }])
+    puppet.say({ kind: 'delta', ranges: [wholeOf(stranger, { counter: 3 })] })
+    room.run(5)
+    expect(core.table.status(stranger)).toBe('up')
+  })
+
+  it('has 10 seconds, then the attempt is given up', () => {
+    puppet.dial(core.nodeId)
+    room.until(() => puppet.ended !== undefined, 'the core gives up', 11_000)
+    expect(room.events(core, 'link-failed')).toMatchObject([{ reason: 'no link within 10000 ms' }])
+  })
+
+  it('allows no other frame before it is done', () => {
+    const early = { kind: 'delta', ranges: [wholeOf(nodeIdOf(30))] } as const
+    puppet.dial(core.nodeId)
+    puppet.say(early)
+    room.run(5)
+    expect(events.rejected()).toEqual(['delta before the handshake was done'])
+    expect(puppet.ended).toBeDefined()
+    puppet.dial(core.nodeId)
+    puppet.say(puppet.hello(), early)
+    room.run(5)
+    expect(puppet.ended).toBeDefined()
+    expect(core.table.status(nodeIdOf(30))).toBeUndefined()
+  })
+
+  it('ends at a fault: hello twice, accept twice, a version never offered, another name', () => {
+    const accept = { kind: 'accept', version: 1 } as const
+    const other = nodeIdOf(31)
+    const faults = [
+      [[puppet.hello(), puppet.hello()], 'hello came twice'],
+      [[accept, accept], 'accept came twice'],
+      [[{ ...accept, version: 7 }], 'wire version 7 was accepted but never offered'],
+      [
+        [puppet.hello({ nodeId: other, own: wholeOf(other) })],
+        `${other} answered on a link to ${puppet.nodeId}`,
+      ],
+    ] as const
+    for (const [frames, reason] of faults) {
+      puppet.dial(core.nodeId)
+      puppet.say(...frames)
+      room.run(5)
+      expect(events.rejected().at(-1)).toBe(reason)
+      expect(puppet.ended).toBeDefined()
+    }
+    expect(core.table.status(other)).toBeUndefined()
+  })
+})
+
+describe('a refusal', () => {
+  const expectRefusal = (code: string, reason: RegExp): void => {
+    room.run(5)
+    expect(puppet.heard('refuse')).toMatchObject([{ code, reason: expect.stringMatching(reason) }])
+    expect(events.refused()).toEqual([['us', code]])
+    expect(core.links()).toEqual([])
+    // The last word has time to arrive: the other end closes, or the core does a second later.
+    expect(puppet.ended).toBeUndefined()
+    room.run(1_100)
+    expect(puppet.ended).toBeDefined()
+  }
+
+  it('meets who speaks none of our wire versions, with both ranges named', () => {
+    puppet.dial(core.nodeId)
+    puppet.say(puppet.hello({ minVersion: 7, maxVersion: 9, own: undefined }))
+    expectRefusal('schema-mismatch', /1 here, 7 to 9 there; reload the older page/)
+  })
+
+  it('meets who comes from another cluster', () => {
+    puppet.dial(core.nodeId)
+    puppet.say(puppet.hello({ cluster: 'other' }))
+    expectRefusal('cluster-mismatch', /cluster "test", not "other"/)
+  })
+
+  it('meets a second life of one generation, with both nodeIds in an event', () => {
+    puppet.enter(core.nodeId)
+    const [kept, refused] = [puppet.nodeId, nodeIdOf(900, 1, 1)]
+    puppet = new Puppet(room, refused)
+    room.join(puppet)
+    puppet.dial(core.nodeId)
+    puppet.say(puppet.hello())
+    room.run(5)
+    expect(puppet.heard('refuse')).toMatchObject([{ code: 'authority-conflict' }])
+    expect(room.events(core, 'authority-conflict')).toMatchObject([
+      { authority: authorityOf(900), kept, refused },
+    ])
+    expect(core.table.status(kept)).toBe('up')
+    expect(core.table.status(refused)).toBeUndefined()
+  })
+
+  it('meets an older life, whether the newer one is here or was', () => {
+    const newer = new Puppet(room, nodeIdOf(700, 2))
+    const older = new Puppet(room, nodeIdOf(700, 1))
+    for (const life of [newer, older]) room.join(life)
+    newer.enter(core.nodeId)
+    older.dial(core.nodeId)
+    older.say(older.hello())
+    room.run(5)
+    const reasons = () => older.heard('refuse').map(({ code, reason }) => `${code}: ${reason}`)
+    expect(reasons()).toEqual([`removed: a newer life of ${authorityOf(700)} is here: ${newer.nodeId}`])
+    newer.say({ kind: 'goodbye', reason: '' })
+    room.run(5)
+    expect(core.table.status(newer.nodeId)).toBe('removed')
+    older.dial(core.nodeId)
+    older.say(older.hello())
+    room.run(5)
+    expect(reasons()).toEqual([`removed: a newer life of ${authorityOf(700)} was here: ${newer.nodeId}`])
+    expect(core.table.status(older.nodeId)).toBeUndefined()
+  })
+
+  it('meets a removed life, also when only its generation is remembered', () => {
+    puppet.enter(core.nodeId)
+    puppet.say({ kind: 'goodbye', reason: '' })
+    room.run(5)
+    for (const remembered of ['tombstone', 'generation']) {
+      if (remembered === 'generation') core.table.collect(Infinity)
+      puppet.dial(core.nodeId)
+      puppet.say(puppet.hello())
+      room.run(5)
+      expect(puppet.heard('refuse')).toMatchObject([
+        { code: 'removed', reason: 'this life was removed; go on as the next generation' },
+      ])
+    }
+  })
+
+  it('meets newcomers to a full table', () => {
+    core = coreOf(2, { limits: { ...DEFAULT_LIMITS, members: 1 } })
+    room.join(core)
+    room.run(5)
+    puppet.dial(core.nodeId)
+    puppet.say(puppet.hello())
+    expectRefusal('table-full', /the table is full \(1 records\)/)
+  })
+
+  it('is told by the refused side as well, which does not dial on', () => {
+    const stranger = coreOf(5, { cluster: 'other' })
+    room.contacts = () => [core.nodeId]
+    room.join(stranger)
+    room.run(3_000)
+    expect(room.events(stranger, 'handshake-refused')[0]).toMatchObject({ code: 'cluster-mismatch' })
+    expect(stranger.status).toBe('joining')
+    expect(stranger.links()).toEqual([])
+  })
+})
+
+describe('lives', () => {
+  it('that were removed are told so, and go on as the next one with meta and values', () => {
+    const { room: cells, cores } = cluster(3, { meta: '"m"' })
+    const [a, b, c] = cores as [NodeCore, NodeCore, NodeCore]
+    const before = c.nodeId
+    cells.feed(c, { type: 'set-peer-state', key: 'cursor', value: '"here"' })
+    cells.feed(c, { type: 'set-peer-state', key: 'cleared', value: '1' })
+    cells.feed(c, { type: 'set-peer-state', key: 'cleared', value: undefined })
+    cells.feed(c, { type: 'set-meta', meta: '"new"' })
+    cells.feed(c, { type: 'set-visibility', visibility: 'hidden' })
+    cells.run(100)
+    a.table.remove(before, cells.now, 'test')
+    cells.until(() => agree(cores), 'c is back')
+    expect(c.nodeId).not.toBe(before)
+    expect(cells.lives(c)).toEqual([before, c.nodeId])
+    expect(cells.events(c, 'reborn')).toMatchObject([{ old: before, nodeId: c.nodeId }])
+    for (const core of [a, b]) {
+      expect(core.table.status(before)).toBe('removed')
+      const { self, entries } = core.table.get(c.nodeId)!
+      expect(self).toMatchObject({
+        meta: '"new"',
+        visibility: 'hidden',
+        process: c.table.get(c.nodeId)!.self!.process,
+      })
+      expect(entries.get('cursor')?.value).toBe('"here"')
+      expect(entries.get('cleared')).toBeUndefined()
+    }
+  })
+
+  it('that are superseded by a newer one leave, and are not reborn', () => {
+    const newer = coreOf(1, { nodeId: nodeIdOf(1, 2) })
+    room.contacts = (asker) => (asker === newer.nodeId ? [core.nodeId] : [])
+    const old = core.nodeId
+    room.join(newer)
+    room.until(() => core.status === 'left', 'the old life leaves')
+    expect(room.lives(core)).toEqual([old])
+    expect(room.events(core, 'superseded')).toMatchObject([{ old, by: newer.nodeId }])
+    expect(core.gossipState).not.toBe('confirmed')
+  })
+
+  it('learn of their end from a digest in a hello as well, in whatever order the handshake comes', () => {
+    const old = core.nodeId
+    puppet.dial(core.nodeId)
+    const { rank, incarnation } = REMOVED
+    puppet.say(
+      { kind: 'accept', version: 1 },
+      puppet.hello({
+        digest: [{ nodeId: old, counter: 1, accusation: { rank, incarnation, observers: 0 } }],
+      }),
+    )
+    room.run(5)
+    expect(room.lives(core)).toHaveLength(2)
+    expect(core.nodeId).not.toBe(old)
+    expect(room.events(core, 'status').map(({ from, to }) => `${from} ${to}`)).toEqual([
+      'joining up',
+      'up joining',
+      'joining up',
+    ])
+  })
+})
