@@ -5,13 +5,15 @@ import type { ClusterErrorCode } from '../errors.ts'
 
 /** Refusals that no other contact would answer differently. */
 const FINAL: Readonly<Partial<Record<RefusalCode, ClusterErrorCode>>> = {
-  'authority-conflict': 'authority-conflict',
   'schema-mismatch': 'schema-mismatch',
+  unproven: 'refused',
 }
 
 /** Follows a join through the event stream, and words its end. */
 export class JoinAttempt {
   readonly timeoutMs: number
+  /** This process has no key: whoever has one can neither let it in nor be believed. */
+  keyless = false
   /** Settles once. */
   readonly done: Promise<void>
   #resolve!: () => void
@@ -49,9 +51,10 @@ export class JoinAttempt {
         this.#trouble = event.reason
         return
       case 'handshake-refused': {
-        const code = FINAL[event.code]
+        const isTheirs = event.by === 'us' && event.code === 'unproven' && !this.keyless
+        const code = isTheirs ? undefined : FINAL[event.code]
         // Both ends see such a fault, and whoever sees it first ends the link.
-        if (event.by === 'us' && !code) return
+        if (event.by === 'us' && !code && !isTheirs) return
         this.#trouble = event.reason
         const who =
           event.by === 'us' ? `This process cannot join ${event.nodeId}` : 'A member refused this process'

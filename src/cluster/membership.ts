@@ -3,8 +3,8 @@
  * core and its driver, and keeps what users read of them up to date.
  */
 import type { ClusterEvent, ClusterStatus, Convergence, Link, Member, TrafficCounters } from '../api.ts'
-import type { NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
-import { createNodeId, parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
+import type { Authority, NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
+import { parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
 import type { Input } from '../core/events.ts'
 import { isUserStateKey } from '../core/membership/state-key.ts'
 import type { Visibility } from '../core/membership/record.ts'
@@ -15,10 +15,12 @@ import { ClusterError } from '../errors.ts'
 import type { ClusterOptions } from '../options.ts'
 import { DEFAULT_JOIN_TIMEOUT_MS, DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
 import type { OriginRange } from '../core/wire/frames.ts'
-import type { CancelTimer, Identity, Platform } from '../ports.ts'
+import type { CancelTimer, Platform } from '../ports.ts'
 import { EventLog } from './event-log.ts'
 import { JoinAttempt } from './join-attempt.ts'
 import { MemberList } from './members.ts'
+import { OwnLives } from './own-lives.ts'
+import type { OwnLife } from './own-lives.ts'
 import { PeerStateView } from './peer-states.ts'
 import { createPlatform } from './platform.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
@@ -45,6 +47,7 @@ export class Membership {
   readonly #tuning: Tuning
   readonly #process: ProcessId
   readonly #join: JoinAttempt
+  readonly #lives: OwnLives
   readonly #memberList = new MemberList()
   readonly #peerStates = new Map<string, PeerStateView>()
   /** What this process publishes under each key; a life that begins publishes it anew. */
@@ -53,7 +56,6 @@ export class Membership {
   #visibility: Visibility = 'visible'
   #core: NodeCore | undefined
   #driver: Driver | undefined
-  #identity: Identity | undefined
   #snapshots: SnapshotKeeper | undefined
   #stopWatching: (() => void) | undefined
   #cancelJoinTimer: CancelTimer | undefined
@@ -73,6 +75,12 @@ export class Membership {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#tuning = { ...DEFAULT_TUNING, ...options.tuning }
     this.#process = randomProcessId(this.#platform.random)
+    this.#lives = new OwnLives({
+      cluster: name,
+      store: this.#platform.identity,
+      random: this.#platform.random,
+      onLoss: (reason) => this.#tellLoss('identity', reason),
+    })
     this.#meta = encodeValue(options.meta, this.#limits.valueBytes, 'meta')
     this.#join = new JoinAttempt(options.joinTimeoutMs ?? DEFAULT_JOIN_TIMEOUT_MS)
     const ended = new Promise<void>((resolve) => {
@@ -85,7 +93,8 @@ export class Membership {
       (before) => (this.#core ? this.#memberList.build(this.#core, before) : []),
     )
     this.#unlisted = new Store(
-      () => JSON.stringify([this.#core?.nodeId, this.#identity?.authority, this.#visibility, this.#meta]),
+      () =>
+        JSON.stringify([this.#core?.nodeId, this.#lives.identity?.authority, this.#visibility, this.#meta]),
       () => this.#selfNotListed(),
     )
     this.status = new Store(
@@ -182,10 +191,9 @@ export class Membership {
     await after
     if (this.isOver) return
     this.#setJoinTimer()
-    const identity = await this.#platform.identity.claim(this.name)
-    if (this.isOver) return identity.release()
-    this.#identity = identity
-    if (identity.lost !== undefined) this.#tellLoss('identity', identity.lost)
+    const life = await this.#lives.first()
+    if (this.isOver) return this.#lives.release()
+    this.#join.keyless = life.publicKey.length === 0
     this.#stopWatching = this.#platform.lifecycle.watch({
       onVisibility: (visibility) => {
         this.#visibility = visibility
@@ -194,18 +202,18 @@ export class Membership {
       onHide: () => this.#suspend(),
       onShow: () => void this.#resume().catch((error: unknown) => this.#end(error)),
     })
-    const { store, remembered } = await this.#openSnapshot(identity)
+    const { store, remembered } = await this.#openSnapshot(life.identity.authority)
     if (this.isOver) return
     this.#snapshots = store
-    this.#start(identity, identity.generation, remembered)
+    this.#start(life, remembered)
   }
 
-  #start(identity: Identity, generation: number, remembered: readonly OriginRange[]): void {
-    const { random, clock, transport, signaling } = this.#platform
-    const nodeId = createNodeId(identity.authority, generation, random)
+  #start({ identity, nodeId, publicKey }: OwnLife, remembered: readonly OriginRange[]): void {
+    const { random, clock, transport, signaling, keys } = this.#platform
     this.#core = new NodeCore({
       cluster: this.name,
       nodeId,
+      publicKey,
       process: this.#process,
       browser: identity.browser,
       meta: this.#meta,
@@ -222,7 +230,9 @@ export class Membership {
       clock,
       transport,
       signaling,
-      nextLife: async () => createNodeId(identity.authority, await this.#nextGeneration(identity), random),
+      keys,
+      sign: (bytes) => this.#lives.sign(bytes),
+      nextLife: (fresh) => this.#nextLife(fresh),
       onEvent: (event) => this.#onEvent(event),
       onTurn: () => this.#onTurn(),
       onRefused: (reason) => this.#join.refused(reason),
@@ -232,14 +242,14 @@ export class Membership {
   }
 
   async #openSnapshot(
-    identity: Identity,
+    authority: Authority,
   ): Promise<{ store?: SnapshotKeeper; remembered: readonly OriginRange[] }> {
     const { snapshot, clock } = this.#platform
     if (!snapshot) return { remembered: [] }
     const store = new SnapshotKeeper(snapshot, clock, this.name, (reason) =>
       this.#tellLoss('snapshot', reason),
     )
-    return { store, remembered: await store.remembered(identity.authority) }
+    return { store, remembered: await store.remembered(authority) }
   }
 
   /** The page goes away. It says goodbye now, since it may not get to say anything later. */
@@ -252,23 +262,27 @@ export class Membership {
 
   /** The page came back from the back/forward cache: a new life of the same process. */
   async #resume(): Promise<void> {
-    if (!this.#suspended || this.isOver || !this.#identity) return
+    if (!this.#suspended || this.isOver || !this.#lives.identity) return
     this.#suspended = false
     this.#driver?.stop()
     this.#driver = undefined
-    const generation = await this.#nextGeneration(this.#identity)
+    const life = await this.#nextLife(false)
     if (this.isOver) return
     if (!this.#join.settled) this.#setJoinTimer()
-    this.#start(this.#identity, generation, [])
+    this.#start(life, [])
     this.#announce()
   }
 
-  /** Commits the next generation, and tells if that was the last one to be kept. */
-  async #nextGeneration(identity: Identity): Promise<number> {
-    const lostBefore = identity.lost
-    const generation = await identity.nextGeneration()
-    if (identity.lost !== undefined && identity.lost !== lostBefore) this.#tellLoss('identity', identity.lost)
-    return generation
+  async #nextLife(fresh: boolean): Promise<OwnLife> {
+    try {
+      return await this.#lives.next(fresh)
+    } catch (error) {
+      if (error instanceof ClusterError) {
+        this.#join.fail(error)
+        this.#end(error)
+      }
+      throw error
+    }
   }
 
   #setJoinTimer(): void {
@@ -317,7 +331,7 @@ export class Membership {
     this.#stopWatching?.()
     this.#driver?.stop()
     this.#snapshots?.close()
-    this.#identity?.release()
+    this.#lives.release()
     this.#announce()
     this.#resolveOver()
   }
@@ -354,8 +368,8 @@ export class Membership {
   #selfNotListed(): Member {
     const nodeId = this.#core?.nodeId ?? ''
     const { authority, generation }: Omit<NodeIdParts, 'nonce'> = parseNodeId(nodeId) ?? {
-      authority: this.#identity?.authority ?? '',
-      generation: this.#identity?.generation ?? 0,
+      authority: this.#lives.identity?.authority ?? '',
+      generation: this.#lives.identity?.generation ?? 0,
     }
     return Object.freeze({
       nodeId,

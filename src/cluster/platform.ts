@@ -5,6 +5,7 @@ import { createIdentityStore } from '../adapters/indexeddb/identity.ts'
 import { createSnapshotStore } from '../adapters/indexeddb/snapshot.ts'
 import { createSignalingClient } from '../adapters/signaling/client.ts'
 import { createWebRtcTransport } from '../adapters/webrtc/transport.ts'
+import { createWebCryptoKeys } from '../adapters/webcrypto/keys.ts'
 import type { ClusterOptions } from '../options.ts'
 import type { Platform } from '../ports.ts'
 
@@ -25,6 +26,7 @@ export function createPlatform(options: ClusterOptions): Platform {
       given.signaling ??
       createSignalingClient({ urls: signaling, clock, random, ...(token === undefined ? {} : { token }) }),
     identity: given.identity ?? createIdentityStore({ random, persist: snapshot !== false }),
+    keys: given.keys ?? createWebCryptoKeys(),
     snapshot: snapshot === false ? false : (given.snapshot ?? createSnapshotStore()),
     lifecycle: given.lifecycle ?? createLifecycle(),
   }

@@ -17,7 +17,16 @@ const KNOWN = new Set<string>([
   'platform',
 ] satisfies (keyof ClusterOptions)[])
 
-const PORTS = new Set(['transport', 'signaling', 'identity', 'snapshot', 'clock', 'random', 'lifecycle'])
+const PORTS = new Set([
+  'transport',
+  'signaling',
+  'identity',
+  'keys',
+  'snapshot',
+  'clock',
+  'random',
+  'lifecycle',
+])
 
 /**
  * Looks at everything before anything starts.

@@ -18,6 +18,12 @@ export type ClusterStatus = 'joining' | 'up' | 'isolated' | 'leaving' | 'left'
  */
 export type GossipState = 'diffusing' | 'reconciling' | 'confirmed'
 
+/** Names the two ends of a link's encrypted channel, as this end knows them. The other end knows them swapped. */
+export interface Fingerprints {
+  readonly local: string
+  readonly remote: string
+}
+
 /** Everything that can happen to a node. */
 export type Input =
   | { readonly type: 'start' }
@@ -30,15 +36,29 @@ export type Input =
   | { readonly type: 'signaling-gone'; readonly nodeId: NodeId }
   /** The transport wants `data` carried to the other end of the link. */
   | { readonly type: 'link-signal'; readonly linkId: LinkId; readonly data: string }
-  | { readonly type: 'link-opened'; readonly linkId: LinkId }
+  | {
+      readonly type: 'link-opened'
+      readonly linkId: LinkId
+      /** Absent where the transport knows none. */
+      readonly fingerprints?: Fingerprints | undefined
+    }
   | { readonly type: 'link-closed'; readonly linkId: LinkId; readonly reason: string }
   | { readonly type: 'link-message'; readonly linkId: LinkId; readonly bytes: Uint8Array }
+  /** Answers the output `sign`. */
+  | { readonly type: 'signed'; readonly linkId: LinkId; readonly signature: Uint8Array }
+  /** Answers the output `verify`. */
+  | { readonly type: 'verified'; readonly linkId: LinkId; readonly ok: boolean }
   | { readonly type: 'set-meta'; readonly meta: string }
   | { readonly type: 'set-visibility'; readonly visibility: Visibility }
   | { readonly type: 'set-peer-state'; readonly key: string; readonly value: string | undefined }
   | { readonly type: 'leave' }
-  /** The platform committed a new generation, as asked for by the output `rebirth`. */
-  | { readonly type: 'reborn'; readonly nodeId: NodeId }
+  /** The platform committed a new life, as asked for by the output `rebirth`. */
+  | {
+      readonly type: 'reborn'
+      readonly nodeId: NodeId
+      /** Where the authority is another one: its key. */
+      readonly publicKey?: Uint8Array | undefined
+    }
 
 /** Everything a node can ask of its driver. Outputs are executed in order. */
 export type Output =
@@ -52,11 +72,25 @@ export type Output =
   | { readonly type: 'link-signal'; readonly linkId: LinkId; readonly data: string }
   | { readonly type: 'link-send'; readonly linkId: LinkId; readonly bytes: Uint8Array }
   | { readonly type: 'link-close'; readonly linkId: LinkId; readonly reason: string }
+  /** Sign with the key of this authority, then answer with `signed`. A link whose bytes cannot be signed is closed. */
+  | { readonly type: 'sign'; readonly linkId: LinkId; readonly bytes: Uint8Array }
+  /** Check that the authority is derived from the key and the signature is the key's; answer with `verified`. */
+  | {
+      readonly type: 'verify'
+      readonly linkId: LinkId
+      readonly publicKey: Uint8Array
+      readonly authority: Authority
+      readonly bytes: Uint8Array
+      readonly signature: Uint8Array
+    }
   | { readonly type: 'signaling-send'; readonly to: NodeId; readonly data: string }
   | { readonly type: 'signaling-contacts' }
   | { readonly type: 'signaling-goodbye' }
-  /** This life is over but the process runs on: commit the next generation, then answer with `reborn`. */
-  | { readonly type: 'rebirth'; readonly reason: string }
+  /**
+   * This life is over but the process runs on: commit the next generation, then answer with `reborn`. With `fresh`
+   * the authority is another life's now, which goes on beside this process: claim another one.
+   */
+  | { readonly type: 'rebirth'; readonly reason: string; readonly fresh: boolean }
   | { readonly type: 'event'; readonly event: ClusterEvent }
 
 /** Fields that every event carries. */
@@ -92,7 +126,7 @@ export type ClusterEvent = EventHead &
         readonly old: NodeId
         readonly by: NodeId
       }
-    /** Two lives of one authority met and the order of generations does not tell which is the newer. */
+    /** Two lives of one authority run at the same time. `kept` stays; the other goes on under a new authority. */
     | {
         readonly type: 'authority-conflict'
         readonly authority: Authority
@@ -140,7 +174,13 @@ export type ClusterEvent = EventHead &
 
 /** Why a handshake was refused. */
 export type RefusalCode =
-  'cluster-mismatch' | 'schema-mismatch' | 'authority-conflict' | 'removed' | 'table-full'
+  | 'cluster-mismatch'
+  | 'schema-mismatch'
+  | 'authority-conflict'
+  | 'removed'
+  | 'table-full'
+  /** The proof was wrong, or one of the two has no key. */
+  | 'unproven'
 
 /** An event without its time; the node stamps it on the way out. */
 export type EventBody = ClusterEvent extends infer E ? (E extends EventHead ? Omit<E, 'at'> : never) : never

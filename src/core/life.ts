@@ -6,8 +6,9 @@
  * `isolated` while every link is lost; `leaving`, then `left`. A life that others removed is over: its links end and
  * the platform is asked for the next one.
  */
-import type { ClusterStatus, Input, LinkId, RefusalCode } from './events.ts'
+import type { ClusterStatus, Input, LinkId } from './events.ts'
 import type { NodeId } from './identity/node-id.ts'
+import { compareLives, parseNodeId } from './identity/node-id.ts'
 import { Detector } from './failure/detector.ts'
 import { Removal } from './failure/removal.ts'
 import { Gossip } from './gossip/gossip.ts'
@@ -18,6 +19,7 @@ import { isUserStateKey } from './membership/state-key.ts'
 import type { TableChange } from './membership/table.ts'
 import { MembershipTable } from './membership/table.ts'
 import { Neighbours } from './neighbours.ts'
+import type { Refusal } from './neighbours.ts'
 import { Healing } from './overlay/healing.ts'
 import { LinkPublication } from './overlay/link-publication.ts'
 import type { MeshLink } from './overlay/mesh.ts'
@@ -76,7 +78,7 @@ export class Life {
   #due = 0
 
   constructor(options: LifeOptions) {
-    const { nodeId, process, browser, meta, visibility, cluster, limits, outbox, random, tuning } = options
+    const { nodeId, process, browser, meta, visibility, limits, outbox, random, tuning } = options
     this.#options = options
     this.#outbox = outbox
     this.#meta = meta
@@ -113,10 +115,10 @@ export class Life {
       outbox,
       mesh: this.#mesh,
       gossip: this.gossip,
-      handshakes: new Handshakes({ cluster, table, limits, memory: options.memory }),
+      handshakes: new Handshakes({ ...options, table }),
       detector: this.#detector,
       onEstablished: (link, now) => this.#onEstablished(link, now),
-      onRefused: (link, code, reason, now) => this.#onRefused(link, code, reason, now),
+      onRefused: (link, refusal, now) => this.#onRefused(link, refusal, now),
     })
   }
 
@@ -177,11 +179,15 @@ export class Life {
       case 'link-signal':
         return this.#mesh.sendSignal(input.linkId, input.data)
       case 'link-opened':
-        return this.#neighbours.opened(input.linkId)
+        return this.#neighbours.opened(input.linkId, input.fingerprints)
       case 'link-closed':
         return this.#mesh.closed(input.linkId, input.reason, now)
       case 'link-message':
         return this.#neighbours.received(input.linkId, input.bytes, now)
+      case 'signed':
+        return this.#neighbours.signed(input.linkId, input.signature)
+      case 'verified':
+        return this.#neighbours.verified(input.linkId, input.ok, now)
       case 'set-meta':
         this.#meta = input.meta
         return this.table.writeOwn({ meta: input.meta }, 'meta')
@@ -294,9 +300,10 @@ export class Life {
     if (this.#status === 'joining') this.#becomeUp(`accepted by ${link.nodeId}`)
   }
 
-  #onRefused({ nodeId }: MeshLink, code: RefusalCode, reason: string, now: number): void {
+  #onRefused({ nodeId }: MeshLink, { code, reason, kept }: Refusal, now: number): void {
     this.#mesh.dropContact(nodeId)
     if (code === 'removed') this.#endLife(reason, now)
+    else if (code === 'authority-conflict' && this.#yieldsTo(kept)) this.#endLife(reason, now, kept)
     else if (this.#status === 'joining' && this.#mesh.openContacts === 0) this.#healing.askSoon(now)
   }
 
@@ -315,6 +322,8 @@ export class Life {
 
   /** Refutes by the next incarnation; a removal cannot be refuted. */
   #onAccused({ rank, incarnation }: Accusation, now: number): void {
+    // Where a newer life has just ended this one, that is the reason, and it comes with the change.
+    if (this.table.status(this.table.own) === 'removed') return
     if (rank === 'removed') return this.#endLife('removed by the others', now)
     const { self } = this.table.get(this.table.own)!
     if (incarnation >= WireLimits.counter) {
@@ -344,7 +353,7 @@ export class Life {
     for (const key of change.keys)
       if (isUserStateKey(key)) this.#outbox.event({ type: 'peer-state', nodeId, key })
     if (after === 'removed' && nodeId === this.table.own) this.#endLife(reason, now, change.supersededBy)
-    else if (after === 'removed') this.#neighbours.dismiss(nodeId, now)
+    else if (after === 'removed') this.#neighbours.dismiss(nodeId, change.supersededBy, now)
   }
 
   #setPeerState(key: string, value: string | undefined): void {
@@ -408,18 +417,37 @@ export class Life {
     this.#setStatus('left', 'left')
   }
 
-  /** Others ended this life. Its process goes on as the next one, unless a newer one has taken its place already. */
+  /**
+   * Whether this life leaves the field to another one of its authority: to a higher generation; of equal ones, a
+   * newcomer to a member, and else the one that every table would give up, so that one of the two stays.
+   */
+  #yieldsTo(kept: NodeId | undefined): kept is NodeId {
+    const { own } = this.table
+    const [theirs, ours] = [kept === undefined ? undefined : parseNodeId(kept), parseNodeId(own)!]
+    if (theirs?.authority !== ours.authority || kept === own) return false
+    const isTie = theirs.generation === ours.generation
+    return (isTie && this.#status === 'joining') || compareLives(theirs, ours) > 0
+  }
+
+  /**
+   * Others ended this life. Its process goes on as the next one; or as somebody else, where a newer life has taken its
+   * place: coming back with the same authority would only end that one in turn.
+   */
   #endLife(reason: string, now: number, supersededBy?: string): void {
     if (this.#over !== undefined) return
     this.#over = reason
     this.#mesh.closeAll('this life is over', now)
-    if (supersededBy === undefined && this.#status !== 'leaving') {
-      this.#setStatus('joining', reason)
-      this.#outbox.push({ type: 'rebirth', reason })
-    } else {
+    if (this.#status === 'leaving') {
       this.#outbox.push({ type: 'signaling-goodbye' })
-      this.#setStatus('left', reason)
+      return this.#setStatus('left', reason)
     }
+    if (supersededBy !== undefined) {
+      const { authority } = parseNodeId(supersededBy)!
+      const refused = this.table.own
+      this.#outbox.event({ type: 'authority-conflict', authority, kept: supersededBy, refused })
+    }
+    this.#setStatus('joining', reason)
+    this.#outbox.push({ type: 'rebirth', reason, fresh: supersededBy !== undefined })
   }
 
   #setStatus(to: ClusterStatus, reason: string): void {

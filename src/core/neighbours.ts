@@ -2,17 +2,17 @@
  * What is said on links: the handshake first, then gossip, pings and goodbyes. Everything that arrives is checked
  * here before any other machine sees it; a link that keeps bringing nonsense is closed.
  */
-import type { LinkId, RefusalCode } from './events.ts'
+import type { Fingerprints, LinkId, RefusalCode } from './events.ts'
 import type { Detector } from './failure/detector.ts'
 import type { Gossip } from './gossip/gossip.ts'
-import type { HandshakeFrame, Handshakes, HandshakeStep } from './gossip/handshake.ts'
+import type { HandshakeFrame, Handshakes, HandshakeStep, HelloFrame } from './gossip/handshake.ts'
 import type { NodeId } from './identity/node-id.ts'
-import { removedRange } from './membership/digest.ts'
+import { rangeOf, removedRange } from './membership/digest.ts'
 import type { MembershipTable } from './membership/table.ts'
 import type { Mesh, MeshLink } from './overlay/mesh.ts'
 import type { Outbox } from './outbox.ts'
 import { decodeMessage } from './wire/codec.ts'
-import type { Envelope } from './wire/frames.ts'
+import type { Envelope, Frame } from './wire/frames.ts'
 import { WIRE_MAX } from './wire/frames.ts'
 
 export interface NeighboursOptions {
@@ -25,7 +25,14 @@ export interface NeighboursOptions {
   /** Both sides have accepted. */
   readonly onEstablished: (link: MeshLink, now: number) => void
   /** The other side does not accept this life. */
-  readonly onRefused: (link: MeshLink, code: RefusalCode, reason: string, now: number) => void
+  readonly onRefused: (link: MeshLink, refusal: Refusal, now: number) => void
+}
+
+export interface Refusal {
+  readonly code: RefusalCode
+  readonly reason: string
+  /** The life that stays, in a conflict. */
+  readonly kept: NodeId | undefined
 }
 
 /** A link that brings this many messages with a fault is closed. */
@@ -40,10 +47,23 @@ export class Neighbours {
   }
 
   /** The channel is open: says hello. */
-  opened(linkId: LinkId): void {
+  opened(linkId: LinkId, fingerprints: Fingerprints | undefined): void {
     const { mesh, outbox, handshakes } = this.#options
     const link = mesh.opened(linkId)
-    if (link) outbox.frame(linkId, handshakes.begin(linkId, link.nodeId))
+    if (link) outbox.frame(linkId, handshakes.begin(linkId, link.nodeId, fingerprints))
+  }
+
+  /** What this member was asked to sign is signed. */
+  signed(linkId: LinkId, signature: Uint8Array): void {
+    if (this.#options.mesh.get(linkId)) this.#options.outbox.frame(linkId, { kind: 'proof', signature })
+  }
+
+  /** The other side's proof was checked. */
+  verified(linkId: LinkId, ok: boolean, now: number): void {
+    const { mesh, handshakes } = this.#options
+    const link = mesh.get(linkId)
+    const step = link && handshakes.verified(linkId, ok)
+    if (step) this.#onStep(link, step, now)
   }
 
   received(linkId: LinkId, bytes: Uint8Array, now: number): void {
@@ -67,13 +87,18 @@ export class Neighbours {
     this.#faults.delete(linkId)
   }
 
-  /** A removed life may still run: it is told, so that it can go on as the next one. */
-  dismiss(nodeId: NodeId, now: number): void {
-    const { mesh, outbox, handshakes } = this.#options
+  /**
+   * A removed life may still run: it is told, so that it can go on as the next one; or, where a newer life of its
+   * authority has taken its place, told of that one, so that it goes on as somebody else.
+   */
+  dismiss(nodeId: NodeId, supersededBy: NodeId | undefined, now: number): void {
+    const { table, mesh, outbox, handshakes } = this.#options
     const link = mesh.linkTo(nodeId)
     if (!link) return
     if (!handshakes.isDone(link.linkId)) return mesh.close(link.linkId, 'its life is over', now)
-    outbox.frame(link.linkId, { kind: 'delta', ranges: [removedRange(nodeId)] })
+    const newer = supersededBy === undefined ? undefined : table.get(supersededBy)
+    const range = newer?.self ? rangeOf(newer, 0) : removedRange(nodeId)
+    outbox.frame(link.linkId, { kind: 'delta', ranges: [range] })
     mesh.linger(link.linkId, 'its life is over', now)
   }
 
@@ -89,9 +114,7 @@ export class Neighbours {
     const { handshakes, detector, gossip } = this.#options
     const { linkId } = link
     if (route) return 'routed frames are not carried by this version'
-    if (frame.kind === 'hello' || frame.kind === 'accept' || frame.kind === 'refuse') {
-      return this.#onHandshake(link, frame, now)
-    }
+    if (isHandshake(frame)) return this.#onStep(link, handshakes.receive(linkId, frame), now)
     if (!handshakes.isDone(linkId)) return `${frame.kind} before the handshake was done`
     if (frame.kind === 'ping') detector.onPing(linkId, frame.token, now)
     else if (frame.kind === 'ack') detector.onAck(linkId, frame.token, now)
@@ -102,17 +125,23 @@ export class Neighbours {
     return undefined
   }
 
-  #onHandshake(link: MeshLink, frame: HandshakeFrame, now: number): string | undefined {
-    const { mesh, outbox, handshakes, onEstablished, onRefused } = this.#options
-    const step = handshakes.receive(link.linkId, frame)
+  #onStep(link: MeshLink, step: HandshakeStep, now: number): string | undefined {
+    const { mesh, outbox, onRefused } = this.#options
     switch (step.type) {
       case 'malformed':
         return step.reason
+      case 'sign':
+      case 'verify':
+        outbox.push({ linkId: link.linkId, ...step })
+        return undefined
+      case 'yield':
+        onRefused(link, { code: 'authority-conflict', ...step }, now)
+        return undefined
       case 'introduced':
-        this.#onIntroduced(link, step, now)
+        this.#onIntroduced(link, step.hello, now)
         return undefined
       case 'accepted':
-        if (step.done) onEstablished(link, now)
+        this.#onBothAccepted(link, now)
         return undefined
       case 'refuse':
         this.#refuse(link, step, now)
@@ -121,33 +150,44 @@ export class Neighbours {
         const { code, reason } = step
         outbox.event({ type: 'handshake-refused', nodeId: link.nodeId, by: 'them', code, reason })
         mesh.close(link.linkId, `refused: ${reason}`, now)
-        onRefused(link, code, reason, now)
+        onRefused(link, step, now)
         return undefined
       }
     }
   }
 
-  #onIntroduced(link: MeshLink, step: Extract<HandshakeStep, { type: 'introduced' }>, now: number): void {
-    const { table, mesh, outbox, gossip, onEstablished } = this.#options
-    const { linkId, nodeId } = link
-    const { hello, greeted, done } = step
+  /**
+   * A life that is newer than the one the table has of its authority takes its place here, where it was proven. Whom
+   * others tell of it, believes them: some member has seen the proof. A member that lies about it is a known limit.
+   */
+  #onIntroduced(link: MeshLink, { own }: HelloFrame, now: number): void {
+    const { table, mesh, outbox } = this.#options
+    const { linkId } = link
     outbox.frame(linkId, { kind: 'accept', version: WIRE_MAX })
     mesh.introduced(linkId)
-    table.apply(hello.own!, linkId, now, 'handshake')
-    // A newer life of this very authority ends this one.
-    if (table.status(table.own) === 'removed') return
-    gossip.introduced(linkId, nodeId, hello, greeted, now)
+    table.apply(own!, linkId, now, 'handshake')
+    this.#onBothAccepted(link, now)
+  }
+
+  /** Gossip waits for both: before, the other side might still be checking this one's proof. */
+  #onBothAccepted(link: MeshLink, now: number): void {
+    const { table, mesh, handshakes, gossip, onEstablished } = this.#options
+    const { linkId, nodeId } = link
+    const acquaintance = handshakes.acquaintance(linkId)
+    // A newer life of this very authority has ended this one.
+    if (!acquaintance || table.status(table.own) === 'removed') return
+    gossip.introduced(linkId, nodeId, acquaintance.hello, acquaintance.greeted, now)
     // Its digest may have told that this life is over, which closed the link.
     if (mesh.get(linkId) !== link) return
     if (table.get(nodeId)?.accusation) this.challenge(linkId, nodeId)
-    if (done) onEstablished(link, now)
+    onEstablished(link, now)
   }
 
   #refuse(link: MeshLink, step: Extract<HandshakeStep, { type: 'refuse' }>, now: number): void {
     const { table, mesh, outbox } = this.#options
     const { code, reason, kept } = step
     const { nodeId, linkId } = link
-    outbox.frame(linkId, { kind: 'refuse', code, reason })
+    outbox.frame(linkId, { kind: 'refuse', code, reason, kept })
     outbox.event({ type: 'handshake-refused', nodeId, by: 'us', code, reason })
     if (kept !== undefined) {
       const { authority } = table.get(kept)!.parts
@@ -170,3 +210,6 @@ export class Neighbours {
     if (faults >= MAX_FAULTS || phase !== 'established') mesh.close(linkId, `malformed: ${reason}`, now)
   }
 }
+
+const isHandshake = (frame: Frame): frame is HandshakeFrame =>
+  frame.kind === 'hello' || frame.kind === 'proof' || frame.kind === 'accept' || frame.kind === 'refuse'

@@ -18,6 +18,8 @@ import type { OriginRange } from './wire/frames.ts'
 export interface NodeOptions {
   readonly cluster: string
   readonly nodeId: NodeId
+  /** What the authority is derived from; empty for a member that has no key, see `gossip/handshake.ts`. */
+  readonly publicKey: Uint8Array
   readonly process: ProcessId
   readonly browser: string
   /** JSON text, or empty for none. */
@@ -33,7 +35,7 @@ export interface NodeOptions {
 }
 
 export class NodeCore {
-  readonly #options: NodeOptions
+  #options: NodeOptions
   readonly #outbox = new Outbox()
   #life: Life
   #links = 0
@@ -41,7 +43,7 @@ export class NodeCore {
 
   constructor(options: NodeOptions) {
     this.#options = options
-    this.#life = this.#begin(options.nodeId, options.meta, options.visibility)
+    this.#life = this.#begin(options)
   }
 
   get nodeId(): NodeId {
@@ -89,7 +91,7 @@ export class NodeCore {
     this.#outbox.begin(now.wall)
     if (!this.#left) {
       this.#life.tick(now.mono)
-      if (input.type === 'reborn') this.#rebirth(input.nodeId, now)
+      if (input.type === 'reborn') this.#rebirth(input, now)
       else if (input.type !== 'tick') this.#life.handle(input, now.mono)
       this.#life.settle(now.mono)
       this.#left = this.#life.status === 'left'
@@ -102,18 +104,19 @@ export class NodeCore {
     return this.#left ? undefined : this.#life.nextDeadline()
   }
 
-  #begin(nodeId: NodeId, meta: string, visibility: Visibility): Life {
+  #begin(options: NodeOptions): Life {
     const nextLinkId = (): LinkId => ++this.#links
-    const memory = new Memory(this.#links === 0 ? (this.#options.remembered ?? []) : [], nodeId)
-    return new Life({ ...this.#options, nodeId, meta, visibility, outbox: this.#outbox, nextLinkId, memory })
+    const memory = new Memory(this.#links === 0 ? (options.remembered ?? []) : [], options.nodeId)
+    return new Life({ ...options, outbox: this.#outbox, nextLinkId, memory })
   }
 
   /** The process goes on as another life, with what it had to say of itself. */
-  #rebirth(nodeId: NodeId, now: Now): void {
+  #rebirth({ nodeId, publicKey }: Extract<Input, { type: 'reborn' }>, now: Now): void {
     const old = this.#life
     if (!old.isOver) return
     const { meta, visibility, values } = old.legacy
-    this.#life = this.#begin(nodeId, meta, visibility)
+    this.#options = { ...this.#options, nodeId, meta, visibility, ...(publicKey && { publicKey }) }
+    this.#life = this.#begin(this.#options)
     this.#life.handle({ type: 'start' }, now.mono)
     for (const [key, value] of values) this.#life.handle({ type: 'set-peer-state', key, value }, now.mono)
     this.#outbox.event({ type: 'reborn', old: old.table.own, nodeId, reason: old.endReason })

@@ -5,7 +5,15 @@
 import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
 import type { NodeId } from '../core/identity/node-id.ts'
 import type { NodeCore } from '../core/node.ts'
-import type { CancelTimer, Clock, LinkEnd, LinkTransport, Signaling, SignalingSession } from '../ports.ts'
+import type {
+  CancelTimer,
+  Clock,
+  Keys,
+  LinkEnd,
+  LinkTransport,
+  Signaling,
+  SignalingSession,
+} from '../ports.ts'
 
 export interface DriverOptions {
   readonly core: NodeCore
@@ -13,13 +21,21 @@ export interface DriverOptions {
   readonly clock: Clock
   readonly transport: LinkTransport
   readonly signaling: Signaling
-  /** Commits the next life of this process and names it. */
-  readonly nextLife: () => Promise<NodeId>
+  readonly keys: Keys
+  /** Signs with the key of the present life. */
+  readonly sign: (bytes: Uint8Array) => Promise<Uint8Array>
+  /** Commits the next life of this process and names it; with `fresh`, one of another authority. */
+  readonly nextLife: (fresh: boolean) => Promise<NextLife>
   readonly onEvent: (event: ClusterEvent) => void
   /** After each turn: whatever can be read of the core may have changed. */
   readonly onTurn: () => void
   /** The signaling server said no for good. */
   readonly onRefused: (reason: string) => void
+}
+
+export interface NextLife {
+  readonly nodeId: NodeId
+  readonly publicKey: Uint8Array
 }
 
 /** Bytes are those handed to links, without what the links add. */
@@ -100,6 +116,10 @@ export class Driver {
         this.#links.delete(output.linkId)
         return end?.close()
       }
+      case 'sign':
+        return this.#sign(output.linkId, output.bytes)
+      case 'verify':
+        return this.#verify(output)
       case 'signaling-send':
         return this.#session?.send(output.to, output.data)
       case 'signaling-contacts':
@@ -109,7 +129,7 @@ export class Driver {
         this.#session = undefined
         return undefined
       case 'rebirth':
-        return this.#beReborn()
+        return this.#beReborn(output.fresh)
       case 'event':
         return this.#options.onEvent(output.event)
     }
@@ -123,7 +143,10 @@ export class Driver {
     try {
       const end = this.#options.transport.open(initiator, {
         onSignal: (data) => this.feed({ type: 'link-signal', linkId, data }),
-        onOpen: () => this.feed({ type: 'link-opened', linkId }),
+        onOpen: () => {
+          const fingerprints = this.#links.get(linkId)?.fingerprints
+          this.feed({ type: 'link-opened', linkId, fingerprints })
+        },
         onMessage: (bytes) => {
           this.traffic.messagesReceived++
           this.traffic.bytesReceived += bytes.length
@@ -135,6 +158,22 @@ export class Driver {
     } catch (error) {
       closed(error instanceof Error ? error.message : String(error))
     }
+  }
+
+  #sign(linkId: LinkId, bytes: Uint8Array): void {
+    this.#options.sign(bytes).then(
+      (signature) => this.feed({ type: 'signed', linkId, signature }),
+      (error: unknown) => {
+        this.#links.get(linkId)?.close()
+        this.#links.delete(linkId)
+        this.feed({ type: 'link-closed', linkId, reason: `this process could not sign: ${String(error)}` })
+      },
+    )
+  }
+
+  #verify({ linkId, publicKey, authority, bytes, signature }: Extract<Output, { type: 'verify' }>): void {
+    const tell = (ok: boolean) => this.feed({ type: 'verified', linkId, ok })
+    this.#options.keys.verify(publicKey, authority, bytes, signature).then(tell, () => tell(false))
   }
 
   #send(linkId: LinkId, bytes: Uint8Array): void {
@@ -160,25 +199,25 @@ export class Driver {
     })
   }
 
-  #beReborn(): void {
+  #beReborn(fresh: boolean): void {
     this.#session?.close()
     this.#session = undefined
-    this.#options.nextLife().then(
-      (nodeId) => {
+    this.#options.nextLife(fresh).then(
+      (life) => {
         if (this.#stopped) return
-        this.feed({ type: 'reborn', nodeId })
+        this.feed({ type: 'reborn', ...life })
         this.#openSignaling()
       },
       (error: unknown) => {
         if (this.#stopped) return
-        const reason = `the next generation could not be kept, trying again: ${String(error)}`
+        const reason = `the next life could not be kept, trying again: ${String(error)}`
         this.#options.onEvent({
           type: 'storage',
           at: this.#options.clock.now().wall,
           what: 'identity',
           reason,
         })
-        this.#cancelRetry = this.#options.clock.timer(NEXT_LIFE_RETRY_MS, () => this.#beReborn())
+        this.#cancelRetry = this.#options.clock.timer(NEXT_LIFE_RETRY_MS, () => this.#beReborn(fresh))
       },
     )
   }

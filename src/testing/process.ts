@@ -1,5 +1,6 @@
 /** One page load in the simulator: a node, its clocks, and the execution of what it asks for. */
 import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
+import { isStandInSignature, standInPublicKey, standInSignature } from '../adapters/memory/stand-in-keys.ts'
 import { createNodeId } from '../core/identity/node-id.ts'
 import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import type { Random } from '../core/time.ts'
@@ -12,6 +13,8 @@ import type { Target, Timeline } from './timeline.ts'
 
 /** 2026-01-01T00:00:00Z: the wall clock of a process without skew when the run begins. */
 export const WALL_AT_START = Date.UTC(2026, 0, 1)
+/** How long a key takes to sign or to verify. */
+const KEY_MS = 1
 /** A node that wants to be woken more often than this in one virtual second spins. */
 const MAX_WAKES_PER_SECOND = 2_000
 
@@ -33,8 +36,8 @@ export interface ProcessSeed {
   readonly node: SimulatedNode
   readonly wallSkewMs: number
   readonly random: Random
-  /** Commits and returns the authority's next generation. */
-  readonly nextGeneration: () => number
+  /** Commits and returns the next life of the same authority, or with `fresh` the first one of another. */
+  readonly claim: (fresh: boolean) => { readonly authority: Authority; readonly generation: number }
 }
 
 /** The world around a process. */
@@ -48,7 +51,6 @@ export interface World {
 export class SimulatedProcess implements LinkHost, SignalingHost, Target {
   readonly slot: number
   readonly load: number
-  readonly authority: Authority
   readonly node: SimulatedNode
   readonly ends = new Map<LinkId, LinkEnd>()
   readonly bornAt: number
@@ -59,7 +61,8 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
   rebirths = 0
   readonly #world: World
   readonly #random: Random
-  readonly #nextGeneration: () => number
+  readonly #claim: ProcessSeed['claim']
+  #authority: Authority
   readonly #held: (() => void)[] = []
   #alive = true
   #frozen = false
@@ -70,17 +73,21 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
   constructor(seed: ProcessSeed, world: World) {
     this.slot = seed.slot
     this.load = seed.load
-    this.authority = seed.authority
+    this.#authority = seed.authority
     this.node = seed.node
     this.wallSkewMs = seed.wallSkewMs
     this.bornAt = world.timeline.now
     this.#world = world
     this.#random = seed.random
-    this.#nextGeneration = seed.nextGeneration
+    this.#claim = seed.claim
   }
 
   get alive(): boolean {
     return this.#alive
+  }
+
+  get authority(): Authority {
+    return this.#authority
   }
 
   get nodeId(): NodeId {
@@ -186,16 +193,38 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
         signaling.goodbye(this)
         return
       case 'rebirth':
-        this.#rebirth()
+        this.#rebirth(output.fresh)
+        return
+      case 'sign': {
+        const { linkId, bytes } = output
+        const signature = standInSignature(standInPublicKey(this.#authority), bytes)
+        this.#later(KEY_MS, { type: 'signed', linkId, signature })
+        return
+      }
+      case 'verify': {
+        const { linkId, publicKey, authority, bytes, signature } = output
+        const ok = isStandInSignature(publicKey, authority, bytes, signature)
+        this.#later(KEY_MS, { type: 'verified', linkId, ok })
+      }
     }
   }
 
-  #rebirth(): void {
+  #later(ms: number, input: Input): void {
+    this.#world.timeline.after(ms, () => {
+      const tell = () => this.input(input)
+      if (this.#alive && !this.hold(tell)) tell()
+    })
+  }
+
+  /** With `fresh` it becomes somebody else, as a tab does whose identity another one has. */
+  #rebirth(fresh: boolean): void {
     this.rebirths++
     this.#world.timeline.after(between(this.#random, 1, 20), () => {
       const commit = () => {
-        const nodeId = createNodeId(this.authority, this.#nextGeneration(), this.#random)
-        this.input({ type: 'reborn', nodeId })
+        const { authority, generation } = this.#claim(fresh)
+        this.#authority = authority
+        const nodeId = createNodeId(authority, generation, this.#random)
+        this.input({ type: 'reborn', nodeId, publicKey: standInPublicKey(authority) })
         if (this.#alive) this.#world.signaling.join(this, nodeId)
       }
       if (this.#alive && !this.hold(commit)) commit()

@@ -49,6 +49,7 @@ export interface ShownMember {
 export interface NodeSeed {
   readonly cluster: string
   readonly nodeId: NodeId
+  readonly publicKey: Uint8Array
   readonly authority: Authority
   readonly process: ProcessId
   readonly browser: string

@@ -3,6 +3,7 @@
  * Same options, same trace, byte for byte.
  */
 import type { ClusterEvent, Input } from '../core/events.ts'
+import { standInPublicKey } from '../adapters/memory/stand-in-keys.ts'
 import { createNodeId, randomAuthority, randomName, randomProcessId } from '../core/identity/node-id.ts'
 import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../core/tuning.ts'
@@ -180,6 +181,7 @@ class Simulation implements ProcessObserver, Room {
     const node = create({
       cluster: 'simulated',
       nodeId,
+      publicKey: standInPublicKey(identity.authority),
       authority: identity.authority,
       process: randomProcessId(random),
       browser: identity.browser,
@@ -192,13 +194,13 @@ class Simulation implements ProcessObserver, Room {
       contacts: identity.contacts,
       memory: identity.memory,
     })
-    const nextGeneration = () => ++identity.generation
+    const claim = (fresh: boolean) => {
+      if (fresh) Object.assign(identity, { authority: randomAuthority(random), generation: 0 })
+      return { authority: identity.authority, generation: ++identity.generation }
+    }
     const wallSkewMs = between(random, -HOUR_MS, HOUR_MS)
     const authority = identity.authority
-    const process = new SimulatedProcess(
-      { slot, load, authority, node, wallSkewMs, random, nextGeneration },
-      this,
-    )
+    const process = new SimulatedProcess({ slot, load, authority, node, wallSkewMs, random, claim }, this)
     this.#present.set(slot, process)
     this.note(process, `starts as ${nodeId}`)
     process.start()
@@ -336,7 +338,7 @@ class Simulation implements ProcessObserver, Room {
 
 /** What a tab keeps through reloads. */
 interface Identity {
-  readonly authority: Authority
+  authority: Authority
   readonly browser: string
   readonly meta: string
   generation: number

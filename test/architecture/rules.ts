@@ -43,11 +43,13 @@ const RULES: readonly Rule[] = [
   { files: /^src\/api\.ts$/, mayAsTypes: /^src\/(?!testing\/)/ },
   { files: /^src\/driver\//, may: /^src\/(?:driver\/|core\/|(?:ports|errors|options)\.ts)/ },
   adapter('browser'),
-  adapter('indexeddb', /^idb-keyval$/),
+  // keeps the keys that the other makes
+  adapter('indexeddb', /^idb-keyval$/, String.raw`adapters/webcrypto/key-pair\.ts$|`),
   // plays the signaling server too, within the same limits
   adapter('memory', undefined, String.raw`adapters/signaling/protocol\.ts$|`),
   adapter('node', /^(?:node:.*|ws)$/),
   adapter('signaling'),
+  adapter('webcrypto'),
   adapter('webrtc', /^simple-peer(?:\/|$)/),
   {
     // the command line runs in Node only, so nothing that ships may lead to it

@@ -1,4 +1,5 @@
 /** How a join ends: each way out, in the words of its error. */
+import { standInPublicKey, standInSignature } from '../../src/adapters/memory/stand-in-keys.ts'
 import { describe, expect, it } from 'vitest'
 import { joinCluster } from '../../src/cluster.ts'
 import { ClusterError } from '../../src/errors.ts'
@@ -70,23 +71,27 @@ describe('a join', () => {
     expect(world.clock.pending, 'no timer is left').toBe(0)
   })
 
-  it('fails with authority-conflict if another life of its generation is there', async () => {
+  it('fails with authority-conflict if its authority is taken and the platform gives no other', async () => {
     const world = createWorld()
+    const publicKey = standInPublicKey('a'.repeat(20))
     const identity: IdentityStore = {
       claim: () =>
         Promise.resolve({
           authority: 'a'.repeat(20),
+          publicKey,
           generation: 7,
           browser: 'b'.repeat(16),
+          sign: (bytes) => Promise.resolve(standInSignature(publicKey, bytes)),
           nextGeneration: () => Promise.resolve(8),
           release: () => {},
+          abandon: () => {},
         }),
     }
     const first = await world.tab({ identity }).join()
     const second = world.tab({ identity }).open()
     const error = await world.settled(second.ready.catch((reason: unknown) => reason))
     expect(error).toMatchObject({ code: 'authority-conflict' })
-    expect(String(error)).toContain(first.self.nodeId)
+    expect(String(error)).toContain(first.self.authority)
     expect(first.members.get(), 'the first goes on alone').toEqual([first.self])
     expect(first.events.recent().map(({ type }) => type)).toContain('authority-conflict')
   })

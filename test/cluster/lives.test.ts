@@ -4,7 +4,7 @@ import type { Cluster, ClusterEvent } from '../../src/api.ts'
 import { createMemoryIdentityStore, createMemorySnapshotStore } from '../../src/adapters/memory/stores.ts'
 import type { Identity, IdentityStore, Snapshot, SnapshotStore } from '../../src/ports.ts'
 import { seededRandom } from '../../src/testing/random.ts'
-import { codeOf, createWorld, upCount, type World } from './support.ts'
+import { createWorld, upCount, type World } from './support.ts'
 
 /** Removal after a second instead of a minute, so that a partition ends lives. */
 const tuning = { removeAfterMs: 1_000 }
@@ -43,6 +43,7 @@ function fragileIdentity(): { store: IdentityStore; fault: IdentityFault } {
       const identity = await memory.claim(cluster)
       const fragile: Identity = {
         authority: identity.authority,
+        publicKey: identity.publicKey,
         generation: identity.generation,
         browser: identity.browser,
         get lost() {
@@ -53,7 +54,9 @@ function fragileIdentity(): { store: IdentityStore; fault: IdentityFault } {
           if (fault.losesNext !== undefined) fault.lost = fault.losesNext
           return identity.nextGeneration()
         },
+        sign: (bytes) => identity.sign(bytes),
         release: () => identity.release(),
+        abandon: () => identity.abandon(),
       }
       return fragile
     },
@@ -143,7 +146,7 @@ describe('a removed life', () => {
 })
 
 describe('a superseded life', () => {
-  it('ends, and does not fight the newer one', async () => {
+  it('goes on as somebody else, and does not fight the newer one', async () => {
     const world = createWorld()
     const random = seededRandom(1, 'authority')
     const memory = createMemoryIdentityStore({ random })
@@ -157,14 +160,21 @@ describe('a superseded life', () => {
     }
     const other = await world.tab().join()
     const old = await world.tab({ identity }).join()
+    const { nodeId: before, authority } = old.self
     const newer = await world.tab({ identity }).join()
-    expect(newer.self).toMatchObject({ authority: old.self.authority, generation: 2 })
-    await world.until('the old one has left', () => old.status.get() === 'left')
-    await world.until('two are up', () => [other, newer].every((cluster) => upCount(cluster) === 2))
-    expect(await codeOf(() => old.setMeta(1))).toBe('left')
-    await world.settled(old.leave())
-    await world.clock.advanceAsync(5_000)
-    expect(newer.status.get()).toBe('up')
+    expect(newer.self).toMatchObject({ authority, generation: 2 })
+    const { nodeId } = newer.self
+    const all = [other, newer, old]
+    await world.until('three are up', () => all.every((cluster) => upCount(cluster) === 3))
+    expect(old.self.authority).not.toBe(newer.self.authority)
+    const conflicts = old.events.recent().filter(({ type }) => type === 'authority-conflict')
+    expect(conflicts).toMatchObject([{ kept: nodeId, refused: before }])
+    const rebirths = () =>
+      all.map(({ events }) => events.recent().filter(({ type }) => type === 'reborn').length)
+    expect(rebirths()).toEqual([0, 0, 1])
+    await world.clock.advanceAsync(60_000)
+    expect(newer.self).toMatchObject({ nodeId, status: 'up' })
+    expect(rebirths(), 'nobody is reborn again').toEqual([0, 0, 1])
   })
 })
 

@@ -1,6 +1,7 @@
 /** Whole clusters in this process: the real `joinCluster` on a network in memory and a clock driven by hand. */
 import type { Cluster, OpeningCluster } from '../../src/api.ts'
 import { createMemoryNetwork, type MemoryNetwork } from '../../src/adapters/memory/network.ts'
+import { createStandInKeys } from '../../src/adapters/memory/stand-in-keys.ts'
 import { createMemoryIdentityStore } from '../../src/adapters/memory/stores.ts'
 import { openCluster } from '../../src/cluster.ts'
 import type { ClusterOptions } from '../../src/options.ts'
@@ -72,6 +73,7 @@ export function createWorld(seed = 1): World {
       transport,
       signaling: network.signaling(),
       identity: createMemoryIdentityStore({ random }),
+      keys: createStandInKeys(),
       lifecycle: page,
       ...ports,
     }

@@ -1,7 +1,7 @@
 /**
  * Keeps who a tab is. Its sessionStorage names the authority, a Web Lock makes sure that no other tab uses it, and
- * IndexedDB counts its generations. A duplicated tab starts with a copy of the sessionStorage, fails to get the
- * lock, and becomes somebody else.
+ * IndexedDB holds the key it is derived from and counts its generations. A duplicated tab starts with a copy of the
+ * sessionStorage, fails to get the lock, and becomes somebody else.
  */
 import { delMany, getMany, keys, update } from 'idb-keyval'
 import {
@@ -13,6 +13,8 @@ import {
   type Authority,
 } from '../../core/identity/node-id.ts'
 import type { Identity, IdentityStore, Random } from '../../ports.ts'
+import { createKeyPair, isKeyPair, isKeyPairOf, signWith, subtleCrypto } from '../webcrypto/key-pair.ts'
+import type { KeyPair } from '../webcrypto/key-pair.ts'
 import { hold, webLocks, type Release } from './hold.ts'
 import { PREFIX, domStorage, isRecordKey, messageOf, withDatabase, type RecordKey } from './storage.ts'
 
@@ -31,47 +33,62 @@ const KEEP_MS = 90 * 24 * 3_600_000
 const KEEP_COUNT = 1_024
 
 interface IdentityRecord {
+  readonly keys: KeyPair
   readonly generation: number
   /** Wall clock of the last claim, ms since 1970. */
   readonly at: number
 }
 
 /**
- * Identities kept in this browser. Where the platform lacks something, a claim still succeeds with an authority for
- * this load only, and `lost` says why. `claim` never rejects.
+ * Identities kept in this browser. Where the platform lacks something, a claim still succeeds with a key in memory, and
+ * so an authority for this load only; without SubtleCrypto it has no key at all. `lost` says so. `claim` never rejects.
  */
 export function createIdentityStore(options: IdentityOptions): IdentityStore {
   const { random } = options
   return {
     async claim(cluster) {
       const browser = await browserId(random)
-      if (options.persist === false) return forThisLoad(browser, random)
+      const subtle = subtleCrypto()
+      const origin: Origin = { subtle, browser, random }
+      if (!subtle) return withoutKey(origin, 'SubtleCrypto is not available (it needs https or localhost)')
+      if (options.persist === false) return forThisLoad(origin)
       const session = domStorage('sessionStorage')
-      if (!session) return forThisLoad(browser, random, 'sessionStorage is not available')
+      if (!session) return forThisLoad(origin, 'sessionStorage is not available')
       const locks = webLocks()
-      if (!locks) {
-        return forThisLoad(browser, random, 'Web Locks are not available (they need https or localhost)')
-      }
+      if (!locks) return forThisLoad(origin, 'Web Locks are not available (they need https or localhost)')
       try {
-        const tab = new Tab(cluster, session, locks)
-        return await claimKept(tab, browser, random)
+        return await claimKept(new Tab(cluster, session, locks, subtle), browser)
       } catch (error) {
-        return forThisLoad(browser, random, messageOf(error))
+        return forThisLoad(origin, messageOf(error))
       }
     },
   }
 }
 
+/** What identities are made from. */
+interface Origin {
+  readonly subtle: SubtleCrypto | undefined
+  readonly browser: string
+  readonly random: Random
+}
+
+interface Committed {
+  readonly keys: KeyPair
+  readonly generation: number
+}
+
 /** What one tab keeps for one cluster. */
 class Tab {
+  readonly subtle: SubtleCrypto
   readonly #cluster: string
   readonly #session: Storage
   readonly #locks: LockManager
 
-  constructor(cluster: string, session: Storage, locks: LockManager) {
+  constructor(cluster: string, session: Storage, locks: LockManager, subtle: SubtleCrypto) {
     this.#cluster = cluster
     this.#session = session
     this.#locks = locks
+    this.subtle = subtle
   }
 
   get authority(): Authority | undefined {
@@ -92,25 +109,32 @@ class Tab {
   }
 
   /**
-   * Commits the next generation. `undefined` for a known authority whose count is gone or spoilt: nobody can tell
-   * which generations it has used.
+   * Commits the next generation, the first one with `created`. `undefined` for a known authority whose record is gone
+   * or spoilt: it has no key any more, and nobody can tell which generations it has used.
    */
-  async commit(authority: Authority, known: boolean): Promise<number | undefined> {
+  async commit(authority: Authority, created?: KeyPair): Promise<Committed | undefined> {
     const key: RecordKey = ['identity', this.#cluster, authority]
-    let generation: number | undefined
+    let committed: Committed | undefined
     await withDatabase((store) =>
       update<unknown>(
         key,
         (old) => {
-          const used = isIdentityRecord(old) ? old.generation : known ? MAX_GENERATION : 0
-          if (used < MAX_GENERATION) generation = used + 1
-          // `at: 0` is collected with the next claim
-          return { generation: generation ?? MAX_GENERATION, at: generation === undefined ? 0 : Date.now() }
+          const known = isIdentityRecord(old) ? old : undefined
+          const keys = known?.keys ?? created
+          const used = known?.generation ?? 0
+          if (!keys || used >= MAX_GENERATION) {
+            committed = undefined
+            // `at: 0` is collected with the next claim
+            return { generation: MAX_GENERATION, at: 0 }
+          }
+          committed = { keys, generation: used + 1 }
+          return { ...committed, at: Date.now() } satisfies IdentityRecord
         },
         store,
       ),
     )
-    return generation
+    const isWhole = committed !== undefined && (await isKeyPairOf(this.subtle, authority, committed.keys))
+    return isWhole ? committed : undefined
   }
 
   get #sessionKey(): string {
@@ -118,58 +142,62 @@ class Tab {
   }
 }
 
-async function claimKept(tab: Tab, browser: string, random: Random): Promise<Identity> {
+async function claimKept(tab: Tab, browser: string): Promise<Identity> {
   const known = tab.authority
-  const identity =
-    (known !== undefined && (await claimAuthority(tab, known, true, browser))) ||
-    (await claimAuthority(tab, randomAuthority(random), false, browser))
+  let identity = known === undefined ? undefined : await claimAuthority(tab, known, browser)
+  if (!identity) {
+    const keys = await createKeyPair(tab.subtle)
+    identity = await claimAuthority(tab, keys.authority, browser, keys)
+  }
   if (!identity) throw new Error('the Web Lock of a new identity could not be had')
   // a courtesy to the disk, not a part of the claim
   collectIdentities(identity.authority).catch(() => undefined)
   return identity
 }
 
-/** `undefined` where the authority is another tab's, or its generations are no longer known. */
+/** `undefined` where the authority is another tab's, or its key or its generations are no longer known. */
 async function claimAuthority(
   tab: Tab,
   authority: Authority,
-  known: boolean,
   browser: string,
+  created?: KeyPair,
 ): Promise<Identity | undefined> {
   const release = await tab.hold(authority)
   if (!release) return undefined
   try {
-    const generation = await tab.commit(authority, known)
-    if (generation === undefined) {
+    const committed = await tab.commit(authority, created)
+    if (committed === undefined) {
       release()
       return undefined
     }
     tab.remember(authority)
-    return kept(tab, authority, generation, browser, release)
+    return kept(tab, committed, browser, release)
   } catch (error) {
     release()
     throw error
   }
 }
 
-function kept(
-  tab: Tab,
-  authority: Authority,
-  generation: number,
-  browser: string,
-  release: Release,
-): Identity {
+function kept(tab: Tab, { keys, generation }: Committed, browser: string, release: Release): Identity {
+  const { authority, publicKey } = keys
   let newest = generation
   const identity: { -readonly [K in keyof Identity]: Identity[K] } = {
     authority,
+    publicKey,
     generation,
     browser,
+    sign: (bytes) => signWith(tab.subtle, keys, bytes),
     release,
+    abandon() {
+      tab.forget(authority)
+      release()
+    },
     async nextGeneration() {
       if (identity.lost !== undefined) return ++newest
       try {
-        const next = await tab.commit(authority, true)
+        const next = (await tab.commit(authority))?.generation
         if (next === undefined || next <= newest) throw new Error('its record in IndexedDB is gone')
+        if (next > newest + 1) return undefined
         newest = next
       } catch (error) {
         // what cannot be committed must not be found again by the next load
@@ -183,21 +211,52 @@ function kept(
   return identity
 }
 
-/** An authority that nothing else can ever meet again. */
-function forThisLoad(browser: string, random: Random, reason?: string): Identity {
+/** An authority that nothing else can ever meet again: its key is in memory only. */
+async function forThisLoad(origin: Origin, reason?: string): Promise<Identity> {
+  try {
+    const subtle = origin.subtle!
+    const keys = await createKeyPair(subtle)
+    const sign = (bytes: Uint8Array) => signWith(subtle, keys, bytes)
+    return inMemory(origin, keys.authority, keys.publicKey, sign, reason && whyLost(reason))
+  } catch (error) {
+    return withoutKey(origin, `no key could be made (${messageOf(error)})`)
+  }
+}
+
+function withoutKey(origin: Origin, reason: string): Identity {
+  const sign = () => Promise.reject(new Error('this process has no key'))
+  const authority = randomAuthority(origin.random)
+  return inMemory(origin, authority, new Uint8Array(0), sign, whyUnproven(reason))
+}
+
+function inMemory(
+  { browser }: Origin,
+  authority: Authority,
+  publicKey: Uint8Array,
+  sign: Identity['sign'],
+  lost?: string,
+): Identity {
   let generation = 1
   const identity: Identity = {
-    authority: randomAuthority(random),
+    authority,
+    publicKey,
     generation,
     browser,
+    sign,
     nextGeneration: () => Promise.resolve(++generation),
     release: () => undefined,
+    abandon: () => undefined,
   }
-  return reason === undefined ? identity : { ...identity, lost: whyLost(reason) }
+  return lost === undefined ? identity : { ...identity, lost }
 }
 
 function whyLost(reason: string): string {
   return `This tab will be somebody new after a reload: ${reason}.`
+}
+
+function whyUnproven(reason: string): string {
+  const loss = 'This tab cannot prove who it is and will be somebody new after a reload'
+  return `${loss}: ${reason}. It can link only to tabs that cannot either.`
 }
 
 /** A random name of this browser profile, kept in localStorage; of this load alone where there is none. */
@@ -259,8 +318,9 @@ function seenAt(record: unknown): number {
 
 function isIdentityRecord(value: unknown): value is IdentityRecord {
   if (typeof value !== 'object' || value === null) return false
-  const { generation, at } = value as Partial<Record<keyof IdentityRecord, unknown>>
+  const { keys, generation, at } = value as Partial<Record<keyof IdentityRecord, unknown>>
   return (
+    isKeyPair(keys) &&
     Number.isSafeInteger(generation) &&
     (generation as number) >= 1 &&
     (generation as number) <= MAX_GENERATION &&

@@ -39,17 +39,18 @@ export async function signWith(
   return new Uint8Array(await subtle.sign(signature, privateKey, bytes.slice()))
 }
 
-/** Whether what storage gave back is a key pair of this authority. */
+/** Whether a key pair that storage gave back is this authority's. */
 export async function isKeyPairOf(
   subtle: SubtleCrypto,
   authority: Authority,
-  value: unknown,
+  keys: KeyPair,
 ): Promise<boolean> {
-  if (!isKeyPair(value) || !algorithmOf(value.publicKey)) return false
-  return value.authority === authority && (await authorityOf(subtle, value.publicKey)) === authority
+  if (keys.authority !== authority || !algorithmOf(keys.publicKey)) return false
+  return (await authorityOf(subtle, keys.publicKey)) === authority
 }
 
-function isKeyPair(value: unknown): value is KeyPair {
+/** Whether what storage gave back looks like a key pair. */
+export function isKeyPair(value: unknown): value is KeyPair {
   if (typeof value !== 'object' || value === null) return false
   const { authority, publicKey, privateKey } = value as Partial<Record<keyof KeyPair, unknown>>
   return (

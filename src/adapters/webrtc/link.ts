@@ -1,5 +1,6 @@
 import { ClusterError } from '../../errors.ts'
-import { MAX_LINK_MESSAGE, type LinkEnd, type LinkHandlers } from '../../ports.ts'
+import { MAX_LINK_MESSAGE, type Fingerprints, type LinkEnd, type LinkHandlers } from '../../ports.ts'
+import { fingerprintsOf } from './fingerprints.ts'
 import { MAX_CANDIDATES, formatSignal, parseSignal, type PeerSignal } from './signal.ts'
 import type { Peer, PeerClass, PeerError } from './simple-peer.ts'
 
@@ -33,6 +34,7 @@ export class WebRtcLink implements LinkEnd {
   readonly #context: LinkContext
   #state: 'opening' | 'open' | 'closed' = 'opening'
   #peer: Peer | undefined
+  #fingerprints: Fingerprints | undefined
   #early: PeerSignal[] = []
   #described = false
   #candidates = 0
@@ -86,9 +88,14 @@ export class WebRtcLink implements LinkEnd {
     return this.#peer ? this.#peer.bufferSize + this.#peer.writableLength : 0
   }
 
+  get fingerprints(): Fingerprints | undefined {
+    return this.#fingerprints
+  }
+
   #start(peerClass: PeerClass): void {
     if (this.#state === 'closed') return
     let connection: RTCPeerConnection | undefined
+    const open = () => this.#opened(connection)
     const make = (config: RTCConfiguration): RTCPeerConnection => {
       connection = new RTCPeerConnection(config)
       this.#context.onConstructed(connection)
@@ -112,8 +119,12 @@ export class WebRtcLink implements LinkEnd {
     this.#peer = peer
     if (this.#initiator) offerAtOnce(peer)
     peer.on('signal', (data) => this.#tell(data))
-    peer.on('connect', () => this.#opened())
-    peer.on('data', (bytes) => this.#received(bytes))
+    peer.on('connect', open)
+    peer.on('data', (bytes) => {
+      // simple-peer reads statistics before it says `connect`; the other end may have been faster
+      open()
+      this.#received(bytes)
+    })
     peer.on('error', (error) => this.#end(reasonOf(error)))
     peer.on('close', () => {
       if (connection) this.#context.onReleased(connection)
@@ -146,16 +157,15 @@ export class WebRtcLink implements LinkEnd {
     if (text !== undefined) this.#handlers.onSignal(text)
   }
 
-  #opened(): void {
+  #opened(connection: RTCPeerConnection | undefined): void {
     if (this.#state !== 'opening') return
     this.#state = 'open'
+    this.#fingerprints = connection && fingerprintsOf(connection)
     this.#handlers.onOpen()
   }
 
   #received(bytes: Uint8Array): void {
     if (this.#state === 'closed') return
-    // simple-peer reads statistics before it says `connect`; the other end may have been faster
-    this.#opened()
     if (bytes.length > MAX_LINK_MESSAGE) {
       this.#end(`the other end sent ${bytes.length} bytes in one message; ${MAX_LINK_MESSAGE} are allowed`)
       return

@@ -1,79 +1,127 @@
 /**
  * The mutual hello on a new link. Each side says who it is, which wire versions it speaks, its own record and hashes
- * of what it knows; each answers with `accept` or with a `refuse` that names the reason. A link counts once both
- * accepted. Nothing but these frames is read before.
+ * of what it knows; proves it with its key (see `proof.ts`); and answers the other's proof with `accept`, or with a
+ * `refuse` that names the reason. A link counts once both accepted. Nothing but these frames is read before, and
+ * nothing that the other side said is used before its proof is good.
+ *
+ * A member that has a key demands a proof from everybody. One that has none, since its page has no secure context,
+ * neither gives nor demands one and links only to members that have none either.
  */
-import type { LinkId, RefusalCode } from '../events.ts'
-import type { NodeId } from '../identity/node-id.ts'
+import type { Fingerprints, LinkId, RefusalCode } from '../events.ts'
+import type { Authority, NodeId } from '../identity/node-id.ts'
 import { compareLives, parseNodeId } from '../identity/node-id.ts'
 import { ALL_BUCKETS, digestOf, rangeOf } from '../membership/digest.ts'
 import type { Memory } from './memory.ts'
 import type { MembershipTable } from '../membership/table.ts'
+import type { Random } from '../time.ts'
 import type { Limits } from '../tuning.ts'
 import type { DigestEntry, Frame } from '../wire/frames.ts'
 import { WIRE_MAX, WIRE_MIN } from '../wire/frames.ts'
 import type { Greeting } from './gossip.ts'
 import { SMALL_TABLE } from './gossip.ts'
+import { createNonce, proofBytes } from './proof.ts'
 
 export type HelloFrame = Extract<Frame, { kind: 'hello' }>
-export type HandshakeFrame = Extract<Frame, { kind: 'hello' | 'accept' | 'refuse' }>
+export type HandshakeFrame = Extract<Frame, { kind: 'hello' | 'proof' | 'accept' | 'refuse' }>
 
 /** What a frame led to. */
 export type HandshakeStep =
-  /** Their hello is good: answer with `accept`, tell them what they lack. */
+  /** Their hello is good so far: sign this, and send it as `proof`. */
+  | { readonly type: 'sign'; readonly bytes: Uint8Array }
+  /** Their proof came: have it checked. */
   | {
-      readonly type: 'introduced'
-      readonly hello: HelloFrame
-      readonly greeted: Greeting
-      readonly done: boolean
+      readonly type: 'verify'
+      readonly publicKey: Uint8Array
+      readonly authority: Authority
+      readonly bytes: Uint8Array
+      readonly signature: Uint8Array
     }
-  | { readonly type: 'accepted'; readonly done: boolean }
-  /** Their hello is refused: answer with `refuse`, close. `kept` is the life that stays, in a conflict. */
+  /** They are who they say: answer with `accept`. */
+  | { readonly type: 'introduced'; readonly hello: HelloFrame }
+  | { readonly type: 'accepted' }
+  /** They are a life of the own authority that this one, which has not joined yet, leaves the field to. */
+  | { readonly type: 'yield'; readonly reason: string; readonly kept: NodeId }
+  /** They are refused: answer with `refuse`, close. `kept` is the life that stays, in a conflict. */
   | { readonly type: 'refuse'; readonly code: RefusalCode; readonly reason: string; readonly kept?: NodeId }
-  | { readonly type: 'refused'; readonly code: RefusalCode; readonly reason: string }
+  | {
+      readonly type: 'refused'
+      readonly code: RefusalCode
+      readonly reason: string
+      readonly kept: NodeId | undefined
+    }
   | { readonly type: 'malformed'; readonly reason: string }
+
+/** What both sides said, once both have accepted. */
+export interface Acquaintance {
+  readonly hello: HelloFrame
+  readonly greeted: Greeting
+}
 
 interface Progress {
   readonly nodeId: NodeId
   readonly greeted: Greeting
+  readonly nonce: Uint8Array
+  readonly fingerprints: Fingerprints | undefined
+  hello: HelloFrame | undefined
+  /** Their proof came; it is being checked, or was. */
+  proven: boolean
   introduced: boolean
   accepted: boolean
 }
 
 export interface HandshakeOptions {
   readonly cluster: string
+  /** Empty for a member without a key. */
+  readonly publicKey: Uint8Array
   readonly table: MembershipTable
   readonly limits: Limits
   readonly memory: Memory
+  readonly random: Random
 }
 
 export class Handshakes {
   readonly #cluster: string
+  readonly #publicKey: Uint8Array
   readonly #table: MembershipTable
   readonly #limits: Limits
   readonly #memory: Memory
+  readonly #random: Random
   readonly #links = new Map<LinkId, Progress>()
 
-  constructor({ cluster, table, limits, memory }: HandshakeOptions) {
+  constructor({ cluster, publicKey, table, limits, memory, random }: HandshakeOptions) {
     this.#cluster = cluster
+    this.#publicKey = publicKey
     this.#table = table
     this.#limits = limits
     this.#memory = memory
+    this.#random = random
   }
 
   /** The channel to `nodeId` is open. Returns the hello to send. */
-  begin(linkId: LinkId, nodeId: NodeId): HelloFrame {
+  begin(linkId: LinkId, nodeId: NodeId, fingerprints: Fingerprints | undefined): HelloFrame {
     const table = this.#table
     const digest: DigestEntry[] | undefined =
       table.size <= SMALL_TABLE ? digestOf(table, ALL_BUCKETS) : undefined
     const greeted = { saidAll: digest !== undefined, revision: table.log.revision }
-    this.#links.set(linkId, { nodeId, greeted, introduced: false, accepted: false })
+    const nonce = createNonce(this.#random)
+    this.#links.set(linkId, {
+      nodeId,
+      greeted,
+      nonce,
+      fingerprints,
+      hello: undefined,
+      proven: false,
+      introduced: false,
+      accepted: false,
+    })
     return {
       kind: 'hello',
       minVersion: WIRE_MIN,
       maxVersion: WIRE_MAX,
       cluster: this.#cluster,
       nodeId: table.own,
+      nonce,
+      publicKey: this.#publicKey,
       own: rangeOf(table.get(table.own)!, 0),
       buckets: table.hash.buckets,
       digest,
@@ -82,8 +130,14 @@ export class Handshakes {
   }
 
   isDone(linkId: LinkId): boolean {
+    return this.acquaintance(linkId) !== undefined
+  }
+
+  /** `undefined` until both have accepted. Each of the two knows it before the other's first frame of gossip. */
+  acquaintance(linkId: LinkId): Acquaintance | undefined {
     const progress = this.#links.get(linkId)
-    return progress !== undefined && progress.introduced && progress.accepted
+    if (!progress?.hello || !progress.introduced || !progress.accepted) return undefined
+    return { hello: progress.hello, greeted: progress.greeted }
   }
 
   end(linkId: LinkId): void {
@@ -96,21 +150,33 @@ export class Handshakes {
     switch (frame.kind) {
       case 'hello':
         return this.#onHello(progress, frame)
+      case 'proof':
+        return this.#onProof(progress, frame.signature)
       case 'accept':
         if (progress.accepted) return { type: 'malformed', reason: 'accept came twice' }
         if (frame.version < WIRE_MIN || frame.version > WIRE_MAX) {
           return { type: 'malformed', reason: `wire version ${frame.version} was accepted but never offered` }
         }
         progress.accepted = true
-        return { type: 'accepted', done: progress.introduced }
+        return { type: 'accepted' }
       case 'refuse':
-        return { type: 'refused', code: frame.code, reason: frame.reason }
+        return { type: 'refused', code: frame.code, reason: frame.reason, kept: frame.kept }
     }
   }
 
+  /** The check of their proof is done. `undefined` where the link has ended meanwhile. */
+  verified(linkId: LinkId, ok: boolean): HandshakeStep | undefined {
+    const progress = this.#links.get(linkId)
+    if (!progress?.hello || !progress.proven || progress.introduced) return undefined
+    if (ok) return this.#introduce(progress, progress.hello)
+    const { authority } = parseNodeId(progress.nodeId)!
+    const reason = `the proof that this is ${authority} is wrong, or somebody sits between the two ends`
+    return { type: 'refuse', code: 'unproven', reason }
+  }
+
   #onHello(progress: Progress, hello: HelloFrame): HandshakeStep {
-    if (progress.introduced) return { type: 'malformed', reason: 'hello came twice' }
-    if (hello.nodeId !== progress.nodeId) {
+    if (progress.hello) return { type: 'malformed', reason: 'hello came twice' }
+    if (hello.nodeId !== progress.nodeId || hello.nodeId === this.#table.own) {
       return { type: 'malformed', reason: `${hello.nodeId} answered on a link to ${progress.nodeId}` }
     }
     if (hello.cluster !== this.#cluster) {
@@ -124,35 +190,72 @@ export class Handshakes {
       const reason = `no wire version is shared: ${here} here, ${there} there; reload the older page`
       return { type: 'refuse', code: 'schema-mismatch', reason }
     }
-    return this.#judge(hello.nodeId) ?? this.#introduce(progress, hello)
+    const [hasKey, theyHaveKey] = [this.#publicKey.length > 0, hello.publicKey.length > 0]
+    if (hasKey !== theyHaveKey) {
+      const without = hasKey ? hello.nodeId : this.#table.own
+      const reason = `${without} has no key to prove who it is; its page must be served over https or from localhost`
+      return { type: 'refuse', code: 'unproven', reason }
+    }
+    progress.hello = hello
+    if (!hasKey) return this.#introduce(progress, hello)
+    return { type: 'sign', bytes: this.#bytes(progress, hello, 'own') }
+  }
+
+  #onProof(progress: Progress, signature: Uint8Array): HandshakeStep {
+    const { hello } = progress
+    if (!hello) return { type: 'malformed', reason: 'proof before the hello' }
+    if (progress.proven || progress.introduced)
+      return { type: 'malformed', reason: 'proof was not asked for' }
+    progress.proven = true
+    const { publicKey, nodeId } = hello
+    const { authority } = parseNodeId(nodeId)!
+    return {
+      type: 'verify',
+      publicKey,
+      authority,
+      bytes: this.#bytes(progress, hello, 'other'),
+      signature,
+    }
+  }
+
+  #bytes({ nonce, fingerprints }: Progress, hello: HelloFrame, signer: 'own' | 'other'): Uint8Array {
+    const own = { nodeId: this.#table.own, nonce, publicKey: this.#publicKey }
+    return proofBytes({ cluster: this.#cluster, own, other: hello, fingerprints }, signer)
   }
 
   #introduce(progress: Progress, hello: HelloFrame): HandshakeStep {
+    const refusal = this.#judge(hello.nodeId)
+    if (refusal) return refusal
     progress.introduced = true
-    return { type: 'introduced', hello, greeted: progress.greeted, done: progress.accepted }
+    return { type: 'introduced', hello }
   }
 
-  /** Whether this life may be in the cluster, as far as this member knows. */
+  /**
+   * Whether this life may be in the cluster, as far as this member knows. Beside another life of its authority it may
+   * if its generation is higher; of equal ones the newcomer is refused.
+   */
   #judge(nodeId: NodeId): HandshakeStep | undefined {
     const parts = parseNodeId(nodeId)!
     const known = this.#table.get(nodeId)
+    const current = this.#table.currentLife(parts.authority)
+    if (current !== undefined && current !== nodeId) {
+      const { generation } = parseNodeId(current)!
+      if (parts.generation < generation) {
+        const reason = `a newer life of ${parts.authority} is here: ${current}`
+        return { type: 'refuse', code: 'authority-conflict', reason, kept: current }
+      }
+      if (parts.generation === generation) {
+        const reason = `another life of ${parts.authority} with the same generation is here: `
+        const isNewcomer = current === this.#table.own && this.#table.get(current)!.self?.status === 'joining'
+        if (isNewcomer) return { type: 'yield', reason: reason + nodeId, kept: nodeId }
+        return { type: 'refuse', code: 'authority-conflict', reason: reason + current, kept: current }
+      }
+    }
     if (known?.status === 'removed' || !this.#table.admissible(parts)) {
       return {
         type: 'refuse',
         code: 'removed',
         reason: 'this life was removed; go on as the next generation',
-      }
-    }
-    const current = this.#table.currentLife(parts.authority)
-    if (current !== undefined && current !== nodeId) {
-      const kept = this.#table.get(current)!
-      if (parts.generation === kept.parts.generation || nodeId === this.#table.own) {
-        const reason = `another life of ${parts.authority} with the same generation is here: ${current}`
-        return { type: 'refuse', code: 'authority-conflict', reason, kept: current }
-      }
-      if (compareLives(parts, kept.parts) < 0) {
-        const reason = `a newer life of ${parts.authority} is here: ${current}`
-        return { type: 'refuse', code: 'removed', reason }
       }
     }
     const newest = this.#table.newestLife(parts.authority)

@@ -8,7 +8,7 @@ import type { Accusation, SelfRegister } from '../membership/record.ts'
 import { MAX_OBSERVERS, REMOVED } from '../membership/record.ts'
 import { isStateKey, MAX_KEY_BYTES } from '../membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from './frames.ts'
-import { WIRE_MAX, WIRE_MIN } from './frames.ts'
+import { NONCE_BYTES, WIRE_MAX, WIRE_MIN } from './frames.ts'
 import type { FrameKind } from './kinds.ts'
 import { RANKS, REFUSALS, STATUSES, VISIBILITIES } from './kinds.ts'
 import type { Reader } from './reader.ts'
@@ -22,22 +22,33 @@ export const WireLimits = {
   entries: 4096,
   stateEntries: 256,
   publishedBytes: 1024,
+  /** Room for kinds of key to come: Ed25519 takes 44 bytes, P-256 91. */
+  publicKeyBytes: 128,
+  signatureBytes: 128,
   version: 255,
   /** Counters and incarnations: far beyond any use, and adding to them stays exact. */
   counter: 2 ** 48,
 } as const
 
+const NO_BYTES = new Uint8Array(0)
 const NO_BUCKETS = new Uint32Array(BUCKETS)
 
 export function readBody(r: Reader, kind: FrameKind): Frame | undefined {
   switch (kind) {
     case 'hello':
       return readHello(r)
+    case 'proof':
+      return { kind, signature: r.blob('signature', WireLimits.signatureBytes) }
     case 'accept':
       return { kind, version: r.varint('accepted version', WireLimits.version) }
     case 'refuse': {
       const code = pick(r, REFUSALS, 'refusal code')
-      return code && { kind, code, reason: r.text('refusal reason', WireLimits.reasonBytes) }
+      if (code === undefined) return undefined
+      const reason = r.text('refusal reason', WireLimits.reasonBytes)
+      const kept = r.text('kept nodeId', 64)
+      if (kept === '') return { kind, code, reason }
+      if (!isNodeId(kept)) r.fail('kept nodeId is malformed')
+      return { kind, code, reason, kept }
     }
     case 'buckets':
       return { kind, buckets: readBuckets(r) }
@@ -86,8 +97,10 @@ function readHello(r: Reader): Frame {
   const head = { kind: 'hello', minVersion, maxVersion, cluster, nodeId } as const
   if (maxVersion < WIRE_MIN || minVersion > WIRE_MAX) {
     r.section(r.remaining)
-    return { ...head, buckets: NO_BUCKETS }
+    return { ...head, nonce: NO_BYTES, publicKey: NO_BYTES, buckets: NO_BUCKETS }
   }
+  const nonce = r.bytes('hello nonce', NONCE_BYTES)
+  const publicKey = r.blob('public key', WireLimits.publicKeyBytes)
   const own = readRange(r)
   if (!r.problem && (own.nodeId !== nodeId || own.from !== 0 || !own.self)) {
     r.fail('hello does not carry the whole record of its sender')
@@ -97,7 +110,7 @@ function readHello(r: Reader): Frame {
   if (flags > 3) r.fail(`hello flags ${flags} are unknown`)
   const digest = flags & 1 ? readDigest(r) : undefined
   const remembered = flags & 2 ? readBuckets(r) : undefined
-  return { ...head, own, buckets, digest, remembered }
+  return { ...head, nonce, publicKey, own, buckets, digest, remembered }
 }
 
 function readBuckets(r: Reader): Uint32Array {

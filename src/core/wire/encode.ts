@@ -15,6 +15,7 @@ export function writeBody(w: Writer, frame: Frame): void {
     case 'hello':
       w.varint(frame.minVersion).varint(frame.maxVersion).text(frame.cluster).text(frame.nodeId)
       if (frame.maxVersion < WIRE_MIN || frame.minVersion > WIRE_MAX || !frame.own) return
+      w.raw(frame.nonce).blob(frame.publicKey)
       writeRange(w, frame.own)
       for (const hash of frame.buckets) w.word(hash)
       w.byte((frame.digest ? HAS_DIGEST : 0) | (frame.remembered ? HAS_MEMORY : 0))
@@ -24,11 +25,16 @@ export function writeBody(w: Writer, frame: Frame): void {
     case 'recall':
       w.word(frame.confirmed.low).word(frame.confirmed.high)
       return
+    case 'proof':
+      w.blob(frame.signature)
+      return
     case 'accept':
       w.varint(frame.version)
       return
     case 'refuse':
-      w.byte(REFUSALS.indexOf(frame.code)).text(frame.reason)
+      w.byte(REFUSALS.indexOf(frame.code))
+        .text(frame.reason)
+        .text(frame.kept ?? '')
       return
     case 'buckets':
       for (const hash of frame.buckets) w.word(hash)

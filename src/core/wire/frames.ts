@@ -7,6 +7,9 @@ import type { Accusation, AccusationRank, SelfRegister } from '../membership/rec
 export const WIRE_MIN = 1
 export const WIRE_MAX = 1
 
+/** Bytes of the nonce in a hello. */
+export const NONCE_BYTES = 16
+
 /** One value an origin publishes under one key; no value is a tombstone. */
 export interface StateEntry {
   readonly key: string
@@ -65,6 +68,10 @@ export type Frame =
       readonly maxVersion: number
       readonly cluster: string
       readonly nodeId: NodeId
+      /** Made for this link: the other side signs it. */
+      readonly nonce: Uint8Array
+      /** What the sender's authority is derived from; empty for a member that cannot prove who it is. */
+      readonly publicKey: Uint8Array
       /** The sender's own record, whole. Absent where no version is shared. */
       readonly own?: OriginRange | undefined
       readonly buckets: Uint32Array
@@ -75,8 +82,16 @@ export type Frame =
     }
   /** Answers `remembered`: in these buckets it is exactly what the sender of this holds. The others follow as deltas. */
   | { readonly kind: 'recall'; readonly confirmed: BucketMask }
+  /** Answers a hello: signs what `gossip/proof.ts` says, with the key that the sender's own hello has shown. */
+  | { readonly kind: 'proof'; readonly signature: Uint8Array }
   | { readonly kind: 'accept'; readonly version: number }
-  | { readonly kind: 'refuse'; readonly code: RefusalCode; readonly reason: string }
+  /** `kept` is the life that stays, with `authority-conflict`. */
+  | {
+      readonly kind: 'refuse'
+      readonly code: RefusalCode
+      readonly reason: string
+      readonly kept?: NodeId | undefined
+    }
   /** Hashes of all buckets; asks for the digest of those that differ. */
   | { readonly kind: 'buckets'; readonly buckets: Uint32Array }
   | { readonly kind: 'digest'; readonly mask: BucketMask; readonly entries: readonly DigestEntry[] }

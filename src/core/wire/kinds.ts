@@ -20,6 +20,7 @@ export const KIND_OF: Readonly<Record<FrameKind, number>> = {
   probe: 12,
   probed: 13,
   recall: 14,
+  proof: 15,
 }
 
 export const STATUSES: readonly SelfStatus[] = ['joining', 'up', 'leaving']
@@ -31,6 +32,7 @@ export const REFUSALS: readonly RefusalCode[] = [
   'authority-conflict',
   'removed',
   'table-full',
+  'unproven',
 ]
 
 const NAMES: readonly (FrameKind | undefined)[] = Object.entries(KIND_OF).reduce<(FrameKind | undefined)[]>(

@@ -77,9 +77,16 @@ export class Reader {
       this.fail(`${what} is cut short`)
       return new Uint8Array(0)
     }
-    const blob = this.#bytes.slice(this.#at, this.#at + length)
-    this.#at += length
-    return blob
+    return this.#take(length)
+  }
+
+  /** Exactly that many bytes. */
+  bytes(what: string, length: number): Uint8Array {
+    if (length > this.remaining) {
+      this.fail(`${what} is cut short`)
+      return new Uint8Array(0)
+    }
+    return this.#take(length)
   }
 
   text(what: string, maxBytes: number): string {
@@ -106,6 +113,12 @@ export class Reader {
     const start = this.#at
     this.#at += Math.min(length, this.remaining)
     return new Reader(this.#bytes, start, this.#at)
+  }
+
+  #take(length: number): Uint8Array {
+    const start = this.#at
+    this.#at += length
+    return this.#bytes.slice(start, this.#at)
   }
 
   /** One code point, or -1 where the bytes are no shortest-form UTF-8. */

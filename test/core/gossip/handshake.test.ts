@@ -1,5 +1,6 @@
 /** The mutual hello: who is let in, who is refused and why, and what a refused one does. */
 import { beforeEach, describe, expect, it } from 'vitest'
+import { parseNodeId } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { REMOVED } from '../../../src/core/membership/record.ts'
 import { DEFAULT_LIMITS } from '../../../src/core/tuning.ts'
@@ -29,11 +30,10 @@ const events = {
 
 describe('a handshake', () => {
   it('is done when both sides have accepted, in either order', () => {
-    puppet.dial(core.nodeId)
+    puppet.introduce(core.nodeId)
     expect(core.links()).toEqual([])
-    puppet.say(puppet.hello())
     room.run(5)
-    expect(puppet.received.slice(0, 2).map(({ kind }) => kind)).toEqual(['hello', 'accept'])
+    expect(puppet.received.map(({ kind }) => kind)).toEqual(['hello', 'proof', 'accept'])
     expect(core.links()).toEqual([])
     expect(core.table.status(puppet.nodeId)).toBe('up')
     puppet.say({ kind: 'accept', version: 1 })
@@ -149,10 +149,9 @@ describe('a refusal', () => {
     const [kept, refused] = [puppet.nodeId, nodeIdOf(900, 1, 1)]
     puppet = new Puppet(room, refused)
     room.join(puppet)
-    puppet.dial(core.nodeId)
-    puppet.say(puppet.hello())
+    puppet.introduce(core.nodeId)
     room.run(5)
-    expect(puppet.heard('refuse')).toMatchObject([{ code: 'authority-conflict' }])
+    expect(puppet.heard('refuse')).toMatchObject([{ code: 'authority-conflict', kept }])
     expect(room.events(core, 'authority-conflict')).toMatchObject([
       { authority: authorityOf(900), kept, refused },
     ])
@@ -165,16 +164,16 @@ describe('a refusal', () => {
     const older = new Puppet(room, nodeIdOf(700, 1))
     for (const life of [newer, older]) room.join(life)
     newer.enter(core.nodeId)
-    older.dial(core.nodeId)
-    older.say(older.hello())
+    older.introduce(core.nodeId)
     room.run(5)
     const reasons = () => older.heard('refuse').map(({ code, reason }) => `${code}: ${reason}`)
-    expect(reasons()).toEqual([`removed: a newer life of ${authorityOf(700)} is here: ${newer.nodeId}`])
+    expect(reasons()).toEqual([
+      `authority-conflict: a newer life of ${authorityOf(700)} is here: ${newer.nodeId}`,
+    ])
     newer.say({ kind: 'goodbye', reason: '' })
     room.run(5)
     expect(core.table.status(newer.nodeId)).toBe('removed')
-    older.dial(core.nodeId)
-    older.say(older.hello())
+    older.introduce(core.nodeId)
     room.run(5)
     expect(reasons()).toEqual([`removed: a newer life of ${authorityOf(700)} was here: ${newer.nodeId}`])
     expect(core.table.status(older.nodeId)).toBeUndefined()
@@ -186,8 +185,7 @@ describe('a refusal', () => {
     room.run(5)
     for (const remembered of ['tombstone', 'generation']) {
       if (remembered === 'generation') core.table.collect(Infinity)
-      puppet.dial(core.nodeId)
-      puppet.say(puppet.hello())
+      puppet.introduce(core.nodeId)
       room.run(5)
       expect(puppet.heard('refuse')).toMatchObject([
         { code: 'removed', reason: 'this life was removed; go on as the next generation' },
@@ -199,8 +197,7 @@ describe('a refusal', () => {
     core = coreOf(2, { limits: { ...DEFAULT_LIMITS, members: 1 } })
     room.join(core)
     room.run(5)
-    puppet.dial(core.nodeId)
-    puppet.say(puppet.hello())
+    puppet.introduce(core.nodeId)
     expectRefusal('table-full', /the table is full \(1 records\)/)
   })
 
@@ -244,15 +241,21 @@ describe('lives', () => {
     }
   })
 
-  it('that are superseded by a newer one leave, and are not reborn', () => {
+  it('that are superseded by a newer one go on as somebody else, and stay that', () => {
     const newer = coreOf(1, { nodeId: nodeIdOf(1, 2) })
     room.contacts = (asker) => (asker === newer.nodeId ? [core.nodeId] : [])
     const old = core.nodeId
     room.join(newer)
-    room.until(() => core.status === 'left', 'the old life leaves')
-    expect(room.lives(core)).toEqual([old])
+    room.until(() => agree([core, newer]), 'both are members')
     expect(room.events(core, 'superseded')).toMatchObject([{ old, by: newer.nodeId }])
-    expect(core.gossipState).not.toBe('confirmed')
+    expect(room.events(core, 'authority-conflict')).toMatchObject([
+      { authority: authorityOf(1), kept: newer.nodeId, refused: old },
+    ])
+    room.run(120_000)
+    expect(agree([core, newer])).toBe(true)
+    expect(room.lives(newer)).toHaveLength(1)
+    expect(room.lives(core)).toEqual([old, core.nodeId])
+    expect(parseNodeId(core.nodeId)!.authority).not.toBe(authorityOf(1))
   })
 
   it('learn of their end from a digest in a hello as well, in whatever order the handshake comes', () => {
@@ -265,6 +268,9 @@ describe('lives', () => {
         digest: [{ nodeId: old, counter: 1, accusation: { rank, incarnation, observers: 0 } }],
       }),
     )
+    room.run(5)
+    expect(room.lives(core), 'nothing is believed before the proof').toEqual([old])
+    puppet.prove()
     room.run(5)
     expect(room.lives(core)).toHaveLength(2)
     expect(core.nodeId).not.toBe(old)

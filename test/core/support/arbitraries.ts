@@ -11,6 +11,7 @@ import type {
 import { MAX_OBSERVERS, REMOVED } from '../../../src/core/membership/record.ts'
 import { isStateKey } from '../../../src/core/membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from '../../../src/core/wire/frames.ts'
+import { NONCE_BYTES } from '../../../src/core/wire/frames.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
 import { REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
 import { utf8Length } from '../../../src/core/utf8.ts'
@@ -144,32 +145,58 @@ const sharedHello = fc
     cluster: anyText(WireLimits.clusterBytes),
     own: anyRange.filter(({ from, self }) => from === 0 && self !== undefined),
     buckets: anyBuckets,
+    nonce: fc.uint8Array({ minLength: NONCE_BYTES, maxLength: NONCE_BYTES }),
+    publicKey: fc.uint8Array({ maxLength: WireLimits.publicKeyBytes }),
     digest: fc.option(anyDigest, { nil: undefined }),
+    remembered: fc.option(anyBuckets, { nil: undefined }),
   })
-  .map(({ minVersion, maxVersion, cluster, own, buckets, digest }): Frame => {
-    const { nodeId } = own
-    return digest
-      ? { kind: 'hello', minVersion, maxVersion, cluster, nodeId, own, buckets, digest }
-      : { kind: 'hello', minVersion, maxVersion, cluster, nodeId, own, buckets }
-  })
+  .map((hello): Frame => Object.assign(hello, { kind: 'hello' as const, nodeId: hello.own.nodeId }))
 
 const foreignHello = fc
   .record({ minVersion: fc.integer({ min: 2, max: 9 }), cluster: anyText(50), nodeId: anyNodeId })
   .map(({ minVersion, cluster, nodeId }): Frame => {
+    const [nonce, publicKey] = [new Uint8Array(0), new Uint8Array(0)]
     const buckets = new Uint32Array(64)
-    return { kind: 'hello', minVersion, maxVersion: minVersion + 2, cluster, nodeId, buckets }
+    return {
+      kind: 'hello',
+      minVersion,
+      maxVersion: minVersion + 2,
+      cluster,
+      nodeId,
+      nonce,
+      publicKey,
+      buckets,
+    }
   })
 
 /** One arbitrary for each kind of frame. */
 export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } = {
   hello: fc.oneof(sharedHello, foreignHello),
+  proof: fc
+    .uint8Array({ maxLength: WireLimits.signatureBytes })
+    .map((signature) => ({ kind: 'proof', signature })),
   accept: fc.nat(255).map((version) => ({ kind: 'accept', version })),
-  refuse: fc.record({
-    kind: fc.constant('refuse'),
-    code: fc.constantFrom(...REFUSALS),
-    reason: anyText(WireLimits.reasonBytes),
-  }),
+  refuse: fc
+    .record({
+      code: fc.constantFrom(...REFUSALS),
+      reason: anyText(WireLimits.reasonBytes),
+      kept: fc.option(anyNodeId, { nil: undefined }),
+    })
+    .map(({ code, reason, kept }) =>
+      kept ? { kind: 'refuse', code, reason, kept } : { kind: 'refuse', code, reason },
+    ),
   buckets: anyBuckets.map((buckets) => ({ kind: 'buckets', buckets })),
+  recall: fc.record({
+    kind: fc.constant('recall'),
+    confirmed: fc.record({ low: anyWord, high: anyWord }),
+  }),
+  probe: fc.record({ kind: fc.constant('probe'), subject: anyNodeId, token: fc.maxSafeNat() }),
+  probed: fc.record({
+    kind: fc.constant('probed'),
+    subject: anyNodeId,
+    token: fc.maxSafeNat(),
+    alive: fc.boolean(),
+  }),
   digest: fc.record({
     kind: fc.constant('digest'),
     mask: fc.record({ low: anyWord, high: anyWord }),

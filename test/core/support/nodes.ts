@@ -3,7 +3,8 @@ import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../../../src/core/tuning.ts'
 import type { NodeOptions } from '../../../src/core/node.ts'
 import { NodeCore } from '../../../src/core/node.ts'
 import { seededRandom } from '../../../src/testing/random.ts'
-import { nodeIdOf, processOf } from './names.ts'
+import { standInPublicKey } from '../../../src/adapters/memory/stand-in-keys.ts'
+import { authorityOf, nodeIdOf, processOf } from './names.ts'
 import { Room } from './room.ts'
 
 export type CoreOptions = Partial<NodeOptions>
@@ -13,6 +14,7 @@ export function coreOf(index: number, options: CoreOptions = {}): NodeCore {
   return new NodeCore({
     cluster: 'test',
     nodeId: nodeIdOf(index),
+    publicKey: standInPublicKey(authorityOf(index)),
     process: processOf(index),
     browser: 'browser',
     meta: '',

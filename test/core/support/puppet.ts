@@ -1,10 +1,15 @@
 /** A member played by a test: has real links to real cores and says on them whatever the test wants. */
 import type { Input, LinkId, Output } from '../../../src/core/events.ts'
+import { standInPublicKey, standInSignature } from '../../../src/adapters/memory/stand-in-keys.ts'
+import type { Encounter } from '../../../src/core/gossip/proof.ts'
+import { proofBytes } from '../../../src/core/gossip/proof.ts'
 import type { NodeId } from '../../../src/core/identity/node-id.ts'
+import { parseNodeId } from '../../../src/core/identity/node-id.ts'
 import { decodeSignal, encodeSignal } from '../../../src/core/overlay/signal-envelope.ts'
 import { BUCKETS } from '../../../src/core/membership/content-hash.ts'
 import { decodeMessage, encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
 import type { Frame, OriginRange } from '../../../src/core/wire/frames.ts'
+import { NONCE_BYTES } from '../../../src/core/wire/frames.ts'
 import { nodeIdOf, wholeOf } from './names.ts'
 import type { Participant, Room } from './room.ts'
 import { base32 } from './names.ts'
@@ -22,6 +27,8 @@ export class Puppet implements Participant {
   keepsFrames = true
   readonly #room: Room
   #linkId: LinkId = 0
+  /** Its newest hello. */
+  #said: Hello | undefined
   #session = ''
   #sequence = 0
   #target: NodeId = ''
@@ -46,25 +53,54 @@ export class Puppet implements Participant {
 
   /** Dials `target` and has the handshake done. */
   enter(target: NodeId, hello: Partial<Hello> = {}): void {
-    this.dial(target)
-    this.say(this.hello(hello), { kind: 'accept', version: 1 })
+    this.introduce(target, hello)
+    this.say({ kind: 'accept', version: 1 })
     this.#room.until(
       () => this.heard('accept').length > 0 || this.ended !== undefined,
       'the puppet is let in',
     )
   }
 
+  /** Dials `target`, says hello and proves who it is. */
+  introduce(target: NodeId, hello: Partial<Hello> = {}): void {
+    this.dial(target)
+    this.say(this.hello(hello))
+    this.#room.until(
+      () => this.heard('hello').length > 0 || this.ended !== undefined,
+      'the puppet hears a hello',
+    )
+    this.prove()
+  }
+
+  /** Says the right proof, or one for another link. */
+  prove(patch: Partial<Encounter> = {}): void {
+    const [hello] = this.heard('hello')
+    if (!hello || !this.#said) return
+    const fingerprints = this.#room.fingerprints(this.nodeId, hello.nodeId)
+    const encounter = { cluster: 'test', own: this.#said, other: hello, fingerprints, ...patch }
+    const signature = standInSignature(this.publicKey, proofBytes(encounter, 'own'))
+    this.say({ kind: 'proof', signature })
+  }
+
+  get publicKey(): Uint8Array {
+    return standInPublicKey(parseNodeId(this.nodeId)!.authority)
+  }
+
   hello(patch: Partial<Hello> = {}): Hello {
-    return {
+    const hello: Hello = {
       kind: 'hello',
       minVersion: 1,
       maxVersion: 1,
       cluster: 'test',
       nodeId: this.nodeId,
+      nonce: Uint8Array.from({ length: NONCE_BYTES }, () => this.#linkId % 256),
+      publicKey: this.publicKey,
       own: this.own(),
       buckets: new Uint32Array(BUCKETS),
       ...patch,
     }
+    this.#said = hello
+    return hello
   }
 
   own(): OriginRange {

@@ -2,9 +2,14 @@
  * A room of participants without a network: carries what they put out to whom it is for, in virtual time, and knows
  * what a transport and a signaling server promise. Faults are what a test says they are, nothing is random here.
  */
-import type { ClusterEvent, Input, LinkId, Output } from '../../../src/core/events.ts'
+import type { ClusterEvent, Fingerprints, Input, LinkId, Output } from '../../../src/core/events.ts'
 import type { NodeId } from '../../../src/core/identity/node-id.ts'
-import { createNodeId, parseNodeId } from '../../../src/core/identity/node-id.ts'
+import {
+  isStandInSignature,
+  standInPublicKey,
+  standInSignature,
+} from '../../../src/adapters/memory/stand-in-keys.ts'
+import { createNodeId, parseNodeId, randomAuthority } from '../../../src/core/identity/node-id.ts'
 import type { Now } from '../../../src/core/time.ts'
 import { decodeMessage, MAX_MESSAGE } from '../../../src/core/wire/codec.ts'
 import type { Frame } from '../../../src/core/wire/frames.ts'
@@ -70,6 +75,11 @@ export class Room {
   signals: (from: NodeId, to: NodeId, data: string) => boolean = () => true
   /** Whom the signaling server names to `asker`; all others by default. */
   contacts: (asker: NodeId, others: readonly NodeId[]) => readonly NodeId[] = (_, others) => others
+  /** What a member knows of the channel to another. */
+  fingerprints: (own: NodeId, other: NodeId) => Fingerprints | undefined = (own, other) => ({
+    local: `print of ${own}`,
+    remote: `print of ${other}`,
+  })
   /** Whether two members can have a link. */
   connects: (from: NodeId, to: NodeId) => boolean = () => true
   readonly #seats = new Map<Participant, Seat>()
@@ -246,12 +256,24 @@ export class Room {
       case 'signaling-goodbye':
         seat.signaling = false
         return
+      case 'sign': {
+        const { authority } = parseNodeId(seat.participant.nodeId)!
+        const { linkId, bytes } = output
+        const signature = standInSignature(standInPublicKey(authority), bytes)
+        return this.#later(0, () => this.#feed(seat, { type: 'signed', linkId, signature }))
+      }
+      case 'verify': {
+        const { linkId, publicKey, authority, bytes, signature } = output
+        const ok = isStandInSignature(publicKey, authority, bytes, signature)
+        return this.#later(0, () => this.#feed(seat, { type: 'verified', linkId, ok }))
+      }
       case 'rebirth': {
-        const { authority, generation } = parseNodeId(seat.lives.at(-1)!)!
-        const nodeId = createNodeId(authority, generation + 1, random)
+        const last = parseNodeId(seat.lives.at(-1)!)!
+        const authority = output.fresh ? randomAuthority(random) : last.authority
+        const nodeId = createNodeId(authority, output.fresh ? 1 : last.generation + 1, random)
         seat.lives.push(nodeId)
         return this.#later(DELAY, () => {
-          this.#feed(seat, { type: 'reborn', nodeId })
+          this.#feed(seat, { type: 'reborn', nodeId, publicKey: standInPublicKey(authority) })
           this.#feed(seat, { type: 'signaling-up', contacts: this.#contactsFor(seat) })
         })
       }
@@ -278,7 +300,10 @@ export class Room {
     for (const side of [end, answerer]) {
       side.open = true
       this.#later(DELAY, () => {
-        if (!side.closed) this.#feed(side.owner, { type: 'link-opened', linkId: side.linkId })
+        if (side.closed) return
+        const { owner, linkId, peer } = side
+        const fingerprints = this.fingerprints(owner.participant.nodeId, peer!.owner.participant.nodeId)
+        this.#feed(owner, { type: 'link-opened', linkId, fingerprints })
       })
     }
   }
