@@ -39,7 +39,7 @@ export type HandshakeStep =
   /** They are who they say: answer with `accept`. */
   | { readonly type: 'introduced'; readonly hello: HelloFrame }
   | { readonly type: 'accepted' }
-  /** They are a life of the own authority that this one, which has not joined yet, leaves the field to. */
+  /** They are another life of the own authority, to which this one leaves the field. */
   | { readonly type: 'yield'; readonly reason: string; readonly kept: NodeId }
   /** They are refused: answer with `refuse`, close. `kept` is the life that stays, in a conflict. */
   | { readonly type: 'refuse'; readonly code: RefusalCode; readonly reason: string; readonly kept?: NodeId }
@@ -224,7 +224,7 @@ export class Handshakes {
   }
 
   #introduce(progress: Progress, hello: HelloFrame): HandshakeStep {
-    const refusal = this.#judge(hello.nodeId)
+    const refusal = this.#judge(hello)
     if (refusal) return refusal
     progress.introduced = true
     return { type: 'introduced', hello }
@@ -234,7 +234,8 @@ export class Handshakes {
    * Whether this life may be in the cluster, as far as this member knows. Beside another life of its authority it may
    * if its generation is higher; of equal ones the newcomer is refused.
    */
-  #judge(nodeId: NodeId): HandshakeStep | undefined {
+  #judge(hello: HelloFrame): HandshakeStep | undefined {
+    const { nodeId } = hello
     const parts = parseNodeId(nodeId)!
     const known = this.#table.get(nodeId)
     const current = this.#table.currentLife(parts.authority)
@@ -246,8 +247,9 @@ export class Handshakes {
       }
       if (parts.generation === generation) {
         const reason = `another life of ${parts.authority} with the same generation is here: `
-        const isNewcomer = current === this.#table.own && this.#table.get(current)!.self?.status === 'joining'
-        if (isNewcomer) return { type: 'yield', reason: reason + nodeId, kept: nodeId }
+        if (current === this.#table.own && this.#yieldsTo(hello)) {
+          return { type: 'yield', reason: reason + nodeId, kept: nodeId }
+        }
         return { type: 'refuse', code: 'authority-conflict', reason: reason + current, kept: current }
       }
     }
@@ -271,5 +273,16 @@ export class Handshakes {
       }
     }
     return undefined
+  }
+
+  /**
+   * Of two lives with one generation that meet, the newcomer gives way, else the one that every table would give up.
+   * Both ends decide the same without hearing each other's refusal.
+   */
+  #yieldsTo({ nodeId, own }: HelloFrame): boolean {
+    const isNewcomer = this.#table.get(this.#table.own)!.self?.status === 'joining'
+    const areThey = own?.self?.status === 'joining'
+    if (isNewcomer !== areThey) return isNewcomer
+    return compareLives(parseNodeId(nodeId)!, parseNodeId(this.#table.own)!) > 0
   }
 }
