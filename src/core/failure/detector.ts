@@ -50,6 +50,10 @@ interface Watch {
   /** Asked about by signaling since then; `Infinity` if not. */
   askedSignalingAt: number
   goneBySignaling: boolean
+  /** The incarnation that was accused from here; a higher one refutes. */
+  accused: number
+  /** Others are known to reach it: it is not accused from here until then. */
+  vouchedUntil: number
 }
 
 /** A question of another member: is this one there? */
@@ -71,6 +75,8 @@ const LATE_MS = 1_500
 const SIGNALING_PATIENCE_MS = 2_000
 /** A link whose member lives, but not for us, is given up after this long. */
 const USELESS_MS = 8_000
+/** Whoever refuted an accusation from here is left to those who heard it for this long. */
+const VOUCHED_MS = 10_000
 /** A member is shown an accusation at most this often. */
 const CHALLENGE_MS = 500
 
@@ -134,6 +140,10 @@ export class Detector {
     if (known && known.linkId !== undefined && known.linkId !== linkId) return
     const status = this.#options.table.status(nodeId)
     if (status !== 'up' && status !== 'joining') {
+      this.#watches.delete(nodeId)
+      return
+    }
+    if (known && now < known.vouchedUntil) {
       this.#watches.delete(nodeId)
       return
     }
@@ -203,16 +213,9 @@ export class Detector {
   onProbed(subject: NodeId, token: number, alive: boolean, now: number): void {
     const watch = this.#watches.get(subject)
     if (!watch || !alive || watch.phase !== 'asked' || token !== watch.token) return
-    watch.askedSignalingAt = Infinity
-    if (watch.linkId === undefined) {
-      this.#watches.delete(subject)
-      return
-    }
     // It lives; our way to it is what failed.
     this.health.bad()
-    watch.phase = 'calm'
-    watch.due = now + this.#options.tuning.probeIntervalMs
-    if (now - watch.evidenceAt > USELESS_MS) this.#options.onUseless(watch.linkId, now)
+    this.#vouch(watch, now)
   }
 
   notice(change: TableChange, now: number): void {
@@ -224,6 +227,13 @@ export class Detector {
       this.#watches.delete(nodeId)
       if (watch?.linkId !== undefined) this.#byLink.delete(watch.linkId)
       return
+    }
+    // A refutation came by some other way: it lives, and it is others that reach it.
+    const incarnation = this.#options.table.get(nodeId)?.self?.incarnation ?? 0
+    if (watch && incarnation > watch.accused) {
+      watch.accused = Infinity
+      watch.vouchedUntil = now + VOUCHED_MS
+      if (watch.phase === 'asked' || watch.phase === 'silent') this.#vouch(watch, now)
     }
     // Whoever is suspected by others is looked at by all its neighbours, now.
     if (watch && watch.phase === 'calm' && this.suspicions.has(nodeId)) this.#ping(watch, now)
@@ -242,8 +252,10 @@ export class Detector {
           this.#askOthers(watch, now)
           break
         case 'asked':
-        case 'silent':
           this.#concludeSilence(watch, now)
+          break
+        case 'silent':
+          this.#askOthers(watch, now)
           break
       }
     }
@@ -309,7 +321,9 @@ export class Detector {
   #accuse(watch: Watch, now: number): void {
     const { table } = this.#options
     const status = table.status(watch.nodeId)
-    if (now < this.#graceUntil || (status !== 'up' && status !== 'joining')) return
+    if (now < this.#graceUntil || now < watch.vouchedUntil) return
+    if (status !== 'up' && status !== 'joining') return
+    watch.accused = table.get(watch.nodeId)!.self!.incarnation
     if (!this.isCutOff) {
       table.accuse(watch.nodeId, 'suspect', 'no answer')
       return
@@ -321,6 +335,18 @@ export class Detector {
       watch.askedSignalingAt = now
       this.#options.askBySignaling(watch.nodeId)
     }
+  }
+
+  /** Others reach it. */
+  #vouch(watch: Watch, now: number): void {
+    watch.askedSignalingAt = Infinity
+    if (watch.linkId === undefined) {
+      this.#watches.delete(watch.nodeId)
+      return
+    }
+    watch.phase = 'calm'
+    watch.due = now + this.#options.tuning.probeIntervalMs
+    if (now - watch.evidenceAt > USELESS_MS) this.#options.onUseless(watch.linkId, now)
   }
 
   /** The signaling server says that the member is gone, or the member did not answer through it. */
@@ -407,4 +433,6 @@ const newWatch = (nodeId: NodeId, now: number): Watch => ({
   challengedAt: -Infinity,
   askedSignalingAt: Infinity,
   goneBySignaling: false,
+  accused: Infinity,
+  vouchedUntil: 0,
 })

@@ -61,6 +61,7 @@ const REPAIR_PATIENCE_MS = 5_000
  * next flush; each further one for the same view waits twice as long, since it only passes on what others answered.
  */
 const EAGER_STATUS_MS = 25
+const MAX_EAGER_MS = 400
 /** Where tables never come to rest, a mismatch this many status periods long is looked into all the same. */
 const NOISY_PERIODS = 8
 
@@ -232,7 +233,8 @@ export class Gossip {
     }
     if (this.convergence.notice(now, this.#publishedByNeighbours())) {
       this.#dirty = true
-      this.#eagerGap = EAGER_STATUS_MS
+      // While one change chases the next, nobody can confirm anything: the gap grows on.
+      if (now - this.#lastEager > 2 * this.#eagerGap) this.#eagerGap = EAGER_STATUS_MS
       this.#hasNews(now)
     }
     if (!this.#dirty) return
@@ -481,7 +483,7 @@ export class Gossip {
   #tellNews(now: number): void {
     this.#eagerAt = undefined
     this.#lastEager = now
-    this.#eagerGap = Math.min(this.#eagerGap * 2, this.#tuning.statusIntervalMs)
+    this.#eagerGap = Math.min(this.#eagerGap * 2, MAX_EAGER_MS)
     const lacking: Neighbour[] = []
     for (const neighbour of this.#neighbours.values())
       if (this.#lacksStatus(neighbour)) lacking.push(neighbour)

@@ -5,7 +5,7 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Mesh } from './mesh.ts'
 
 /** Links are published this long after they changed, so that a crowd of them is published once. */
-const GATHER_MS = 2_000
+const GATHER_MS = 3_000
 
 export class LinkPublication {
   readonly #table: MembershipTable
