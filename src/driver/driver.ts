@@ -167,7 +167,8 @@ export class Driver {
       (nodeId) => {
         if (this.#stopped) return
         this.feed({ type: 'reborn', nodeId })
-        this.#openSignaling()
+        // A core that was left meanwhile stays what it was.
+        if (this.#options.core.nodeId === nodeId) this.#openSignaling()
       },
       (error: unknown) => {
         if (this.#stopped) return
