@@ -262,7 +262,11 @@ describe('stop()', () => {
 
   it('from within a turn lets nothing of that turn follow', () => {
     const rig = createRig({ onTurn: () => rig.driver.stop() })
-    rig.core.answer = () => [{ type: 'event', event }]
+    rig.core.answer = () => {
+      // waits for the end of this turn, which is the last one
+      rig.driver.feed({ type: 'start' })
+      return [{ type: 'event', event }]
+    }
     rig.core.deadline = 5
     rig.driver.feed(tick)
     rig.driver.feed(tick)
