@@ -56,7 +56,11 @@ const hello: Frame = {
   buckets,
   digest: [
     { nodeId: LOW, counter: 5 },
-    { nodeId: HIGH, counter: 300, accusation: { incarnation: 2, rank: 'unreachable', observers: 0x89abcdef } },
+    {
+      nodeId: HIGH,
+      counter: 300,
+      accusation: { incarnation: 2, rank: 'unreachable', observers: 0x89abcdef },
+    },
   ],
 }
 
@@ -64,7 +68,14 @@ const hello: Frame = {
 export const SAMPLES: Readonly<Record<string, Envelope>> = {
   hello: { frame: hello },
   'hello-of-versions-7-to-9': {
-    frame: { kind: 'hello', minVersion: 7, maxVersion: 9, cluster: 'café', nodeId: LOW, buckets: new Uint32Array(64) },
+    frame: {
+      kind: 'hello',
+      minVersion: 7,
+      maxVersion: 9,
+      cluster: 'café',
+      nodeId: LOW,
+      buckets: new Uint32Array(64),
+    },
   },
   accept: { frame: { kind: 'accept', version: 1 } },
   refuse: { frame: { kind: 'refuse', code: 'authority-conflict', reason: 'another life is here' } },
