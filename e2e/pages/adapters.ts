@@ -4,6 +4,8 @@ import { createLifecycle } from '../../src/adapters/browser/lifecycle.ts'
 import { createRandom } from '../../src/adapters/browser/random.ts'
 import { createIdentityStore } from '../../src/adapters/indexeddb/identity.ts'
 import { createSnapshotStore } from '../../src/adapters/indexeddb/snapshot.ts'
+import { createKeyPair, signWith } from '../../src/adapters/webcrypto/key-pair.ts'
+import { createWebCryptoKeys } from '../../src/adapters/webcrypto/keys.ts'
 import { createWebRtcTransport, loadWebRtc } from '../../src/adapters/webrtc/transport.ts'
 import type { LinkEnd } from '../../src/ports.ts'
 import { openPair } from '../../src/testing/contract-pair.ts'
@@ -12,13 +14,16 @@ import { linkTransportContract } from '../../src/testing/contract.ts'
 const adapters = {
   createBrowserClock,
   createIdentityStore,
+  createKeyPair,
   createLifecycle,
   createRandom,
   createSnapshotStore,
+  createWebCryptoKeys,
   createWebRtcTransport,
   linkTransportContract,
   loadWebRtc,
   openPair,
+  signWith,
 }
 
 /** A link that the spec opened in this tab. */

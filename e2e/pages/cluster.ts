@@ -12,6 +12,8 @@ export interface Tab {
   readonly grainmesh: typeof grainmesh
   /** The membership that `open` began last. */
   cluster: Cluster
+  /** Further memberships, or further handles on one, that the spec keeps here. */
+  handles: Cluster[]
   /** Every list of members that this cluster has shown, oldest first. */
   lists: SeenList[]
   /** How the last join ended; absent while it goes on. */
@@ -32,6 +34,7 @@ declare global {
 
 const tab: Omit<Tab, 'cluster'> & { cluster?: Cluster } = {
   grainmesh,
+  handles: [],
   lists: [],
   startedAt: performance.now(),
   options: (more) => ({ signaling: `ws://${location.host}/`, ...more }),

@@ -5,6 +5,7 @@
 export interface Instruments {
   readonly connections: RTCPeerConnection[]
   readonly channels: RTCDataChannel[]
+  readonly sockets: WebSocket[]
   /** Sockets are sent to a port that answers nobody while this is set. */
   noSockets: boolean
   /** What is held now. */
@@ -40,6 +41,7 @@ export function instrument(): void {
   const instruments: Instruments = {
     connections,
     channels,
+    sockets,
     noSockets: false,
     held: () => ({
       connections: connections.filter(({ signalingState }) => signalingState !== 'closed').length,

@@ -179,9 +179,9 @@ export class Membership {
     if (!this.isOver) {
       this.#leaving = true
       this.#join.fail(new ClusterError('aborted', 'The cluster was left before the join was done.'))
-      // A life that said goodbye as the page was hidden has nothing more to wait for.
+      // A hidden page has said goodbye already, and does not come back to this cluster.
       this.#suspended = false
-      if (this.#driver && this.#core?.status !== 'left') this.#feed({ type: 'leave' })
+      if (this.#driver) this.#feed({ type: 'leave' })
       else this.#end()
     }
     return this.over

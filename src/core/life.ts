@@ -346,10 +346,9 @@ export class Life {
       this.#outbox.event({ type: 'member-status', nodeId, authority, from: before, to: after, reason })
     }
     if (change.meta && before !== undefined) this.#outbox.event({ type: 'member-meta', nodeId })
-    if (change.visibility) {
-      const { visibility } = this.table.get(nodeId)!.self!
-      this.#outbox.event({ type: 'member-visibility', nodeId, visibility })
-    }
+    // Within the same turn it may have been removed, and then says nothing of itself any more.
+    const self = change.visibility ? this.table.get(nodeId)?.self : undefined
+    if (self) this.#outbox.event({ type: 'member-visibility', nodeId, visibility: self.visibility })
     for (const key of change.keys)
       if (isUserStateKey(key)) this.#outbox.event({ type: 'peer-state', nodeId, key })
     if (after === 'removed' && nodeId === this.table.own) this.#endLife(reason, now, change.supersededBy)

@@ -206,7 +206,8 @@ export class Driver {
       (life) => {
         if (this.#stopped) return
         this.feed({ type: 'reborn', ...life })
-        this.#openSignaling()
+        // A core that was left meanwhile stays what it was.
+        if (this.#options.core.nodeId === life.nodeId) this.#openSignaling()
       },
       (error: unknown) => {
         if (this.#stopped) return

@@ -3,7 +3,7 @@ import { standInPublicKey, standInSignature } from '../../src/adapters/memory/st
 import { describe, expect, it } from 'vitest'
 import { joinCluster } from '../../src/cluster.ts'
 import { ClusterError } from '../../src/errors.ts'
-import type { IdentityStore, Signaling } from '../../src/ports.ts'
+import type { Identity, IdentityStore, Signaling } from '../../src/ports.ts'
 import { codeOf, createWorld, ROOM, upCount } from './support.ts'
 import { createRefusingMember } from './refusing-member.ts'
 
@@ -192,6 +192,25 @@ describe('leaving', () => {
     expect(await world.settled(codeOf(cluster.ready))).toBe('aborted')
     await world.settled(left)
     expect(cluster.status.get()).toBe('left')
+    expect([world.network.sessions, world.clock.pending]).toEqual([0, 0])
+  })
+
+  it('while the identity is still being claimed gives that back, too', async () => {
+    const world = createWorld()
+    let claimed: (identity: Identity) => void = () => undefined
+    let released = 0
+    const identity: IdentityStore = { claim: () => new Promise((resolve) => (claimed = resolve)) }
+    const cluster = world.tab({ identity }).open()
+    await world.clock.advanceAsync(100)
+    await world.settled(cluster.leave())
+    claimed({
+      authority: 'a'.repeat(20),
+      generation: 1,
+      browser: 'b'.repeat(16),
+      nextGeneration: () => Promise.resolve(2),
+      release: () => void released++,
+    })
+    await world.until('it is released', () => released === 1)
     expect([world.network.sessions, world.clock.pending]).toEqual([0, 0])
   })
 

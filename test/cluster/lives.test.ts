@@ -193,6 +193,7 @@ describe('a page in the back/forward cache', () => {
     await world.until('it is back', () => upCount(two!) === 2 && upCount(one!) === 2)
     expect(one!.self).toMatchObject({ authority: before.authority, generation: 2, meta: 'kept too' })
     await world.until('its values are there', () => two!.peerState('y').get().size === 1)
+    expect(world.clock.pending, 'one timer for each driver').toBe(2)
     expect([...two!.peerState('x').get()]).toEqual([[one!.self.nodeId, 'kept']])
     expect([...two!.peerState('y').get()]).toEqual([[one!.self.nodeId, 'said while hidden']])
   })
@@ -280,6 +281,19 @@ describe('snapshots', () => {
     await world.settled(cluster.leave())
     await world.clock.advanceAsync(2_000)
     expect(saved.length, 'nor after leaving').toBe(count)
+  })
+
+  it('are written also while changes do not end', async () => {
+    const world = createWorld()
+    const { store, saved } = record()
+    const cluster = world.tab({ snapshot: store }).open()
+    await world.settled(cluster.ready)
+    for (let i = 0; i < 30; i++) {
+      cluster.setMeta(i)
+      await world.clock.advanceAsync(100)
+    }
+    expect(saved.length).toBeGreaterThanOrEqual(4)
+    expect(saved.length).toBeLessThanOrEqual(6)
   })
 
   it('belong to the newest life after a return from the back/forward cache', async () => {

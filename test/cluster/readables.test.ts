@@ -187,6 +187,22 @@ describe('members', () => {
     ).toEqual([two!.self.nodeId, three!.self.nodeId].sort())
   })
 
+  it('are linked to nobody who is removed, without a word from them', async () => {
+    const world = createWorld()
+    const { clusters } = await world.room(3)
+    const [one, two, three] = clusters
+    const seen = () => one!.members.get().find(({ nodeId }) => nodeId === two!.self.nodeId)
+    await world.until('links are published', () => seen()?.linkedTo.length === 2)
+    const gone = three!.self.nodeId
+    const linked: (boolean | undefined)[] = []
+    one!.on('member-status', ({ nodeId, to }) => {
+      if (nodeId === gone && to === 'removed') linked.push(seen()?.linkedTo.includes(gone))
+    })
+    await world.settled(three!.leave())
+    await world.until('it is removed', () => linked.length > 0)
+    expect(linked).toEqual([false])
+  })
+
   it('become unreachable where their link is lost, and are up again where it is back', async () => {
     const world = createWorld()
     const { tabs, clusters } = await world.room(2)

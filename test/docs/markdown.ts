@@ -53,7 +53,7 @@ export function codeSpansOf({ text }: Document): string[] {
 /** Rows of the table whose first heading cell is `heading`, as cells without backticks. */
 export function tableOf({ file, text }: Document, heading: string): string[][] {
   const lines = text.split('\n')
-  const start = lines.findIndex((line, i) => cells(line)[0] === heading && /^\| -/.test(lines[i + 1] ?? ''))
+  const start = lines.findIndex((line, i) => cells(line)[0] === heading && lines[i + 1]?.startsWith('| -'))
   if (start < 0) throw new Error(`${file} has no table that begins with "${heading}"`)
   const rows = lines.slice(start + 2)
   const end = rows.findIndex((line) => !line.startsWith('|'))

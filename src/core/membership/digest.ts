@@ -120,7 +120,7 @@ export interface Difference {
   readonly ranges: readonly OriginRange[]
   /** What this table lacks. */
   readonly missing: readonly MissingRange[]
-  /** Lives that the other knows to be over and this table holds as alive. */
+  /** Lives that the other knows to be over, or holds a forged record of, and this table holds as alive. */
   readonly ended: readonly NodeId[]
 }
 
@@ -146,7 +146,8 @@ export function compareDigest(
       else ranges.push(removedRange(entry.nodeId))
     } else if (record.status === 'removed') {
       if (!over) ranges.push(removedRange(entry.nodeId))
-    } else if (over) {
+    } else if (over || (entry.nodeId === table.own && entry.counter > record.counter)) {
+      // A version of the own record that was never written is forged: the life is as good as over there.
       ended.push(entry.nodeId)
     } else {
       compareEntry(record, entry, ranges, missing)

@@ -190,7 +190,7 @@ export class MembershipTable {
 
   /** Joins what a neighbour says of one origin. `via` is the link that brought it. */
   apply(range: OriginRange, via: LinkId, now: number, reason: string): ApplyResult {
-    if (range.nodeId === this.own) return range.accusation ? { accused: range.accusation } : NOTHING
+    if (range.nodeId === this.own) return this.#heardOfOwn(range)
     const parts = parseNodeId(range.nodeId)
     if (!parts || !this.admissible(parts)) return NOTHING
     const known = this.#records.get(range.nodeId)
@@ -225,6 +225,15 @@ export class MembershipTable {
       this.log.alsoFrom(range.nodeId, via)
     }
     return gap ? { missingFrom: range.from !== 0 && counter < range.floor ? 0 : counter } : NOTHING
+  }
+
+  /**
+   * Whoever knows a version of the own record that was never written has a forged one, and takes no true one over any
+   * more: this life is as good as removed there.
+   */
+  #heardOfOwn({ to, accusation }: OriginRange): ApplyResult {
+    if (to > this.#records.get(this.own)!.counter) return { accused: REMOVED }
+    return accusation ? { accused: accusation } : NOTHING
   }
 
   /** This member's own accusation of another. Returns whether anything changed. */

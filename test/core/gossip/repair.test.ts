@@ -228,7 +228,7 @@ describe('answers', () => {
     room.run(5)
     expect(puppet.heard('delta').flatMap(({ ranges }) => ranges)).toHaveLength(table())
     puppet.received = []
-    puppet.say(...times(200, { kind: 'buckets', buckets: new Uint32Array(64) }))
+    puppet.say(...times<Frame>(200, { kind: 'buckets', buckets: new Uint32Array(64) }))
     room.run(5)
     const listed = puppet.heard('digest').flatMap(({ entries }) => entries)
     expect(listed).toHaveLength(table())

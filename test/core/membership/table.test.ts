@@ -100,10 +100,16 @@ describe('ranges', () => {
   it('of the own record are never taken over, and only tell of accusations', () => {
     const own = table.get(OWN)!
     const before = { ...own }
-    expect(apply(wholeOf(OWN, { counter: 9, meta: '"forged"', incarnation: 4 }))).toEqual({})
+    expect(apply(wholeOf(OWN, { meta: '"forged"', incarnation: 4 }))).toEqual({})
     expect(apply({ ...wholeOf(OWN), accusation: unreachable(0, 3) })).toEqual({ accused: unreachable(0, 3) })
     expect(apply(removedRange(OWN))).toMatchObject({ accused: { rank: 'removed' } })
     expect({ ...own }).toEqual(before)
+  })
+
+  it('of the own record that were never written tell that this life is lost', () => {
+    const before = { ...table.get(OWN)! }
+    expect(apply(wholeOf(OWN, { counter: 2 }))).toMatchObject({ accused: { rank: 'removed' } })
+    expect({ ...table.get(OWN)! }).toEqual(before)
   })
 })
 

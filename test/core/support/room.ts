@@ -40,8 +40,6 @@ interface End {
   peer: End | undefined
   open: boolean
   closed: boolean
-  /** Its owner closed it. */
-  dismissed: boolean
 }
 
 interface Seat {
@@ -80,6 +78,9 @@ export class Room {
     local: `print of ${own}`,
     remote: `print of ${other}`,
   })
+  /** Keeps what participants tell their users; a test may count instead. */
+  onEvent: (participant: Participant, event: ClusterEvent) => void = (participant, event) =>
+    void this.#seat(participant).events.push(event)
   /** Whether two members can have a link. */
   connects: (from: NodeId, to: NodeId) => boolean = () => true
   readonly #seats = new Map<Participant, Seat>()
@@ -226,7 +227,6 @@ export class Room {
           peer: undefined,
           open: false,
           closed: false,
-          dismissed: false,
         }
         seat.ends.set(linkId, end)
         if (!initiator) return
@@ -241,9 +241,7 @@ export class Room {
       case 'link-close': {
         const end = seat.ends.get(output.linkId)
         if (!end || end.closed) return
-        end.dismissed = true
-        end.closed = true
-        end.open = false
+        this.#forget(end)
         return this.#closePeer(end, 'closed by the other end')
       }
       case 'signaling-send':
@@ -278,7 +276,7 @@ export class Room {
         })
       }
       case 'event':
-        seat.events.push(output.event)
+        this.onEvent(seat.participant, output.event)
     }
   }
 
@@ -297,6 +295,7 @@ export class Room {
     const answerer = this.#answers.get(end)
     if (!answerer || answerer.closed || end.open) return
     end.peer = answerer
+    this.#offers.delete(data.replace('answer to ', ''))
     for (const side of [end, answerer]) {
       side.open = true
       this.#later(DELAY, () => {
@@ -310,8 +309,7 @@ export class Room {
 
   #send(seat: Seat, linkId: LinkId, bytes: Uint8Array): void {
     const end = seat.ends.get(linkId)
-    if (!end) throw new Error(`${seat.participant.nodeId} sends on a link that it never opened`)
-    if (end.dismissed) throw new Error(`${seat.participant.nodeId} sends on a link that it closed`)
+    if (!end) throw new Error(`${seat.participant.nodeId} sends on a link that it closed or never opened`)
     if (bytes.length > MAX_MESSAGE) throw new Error(`a message of ${bytes.length} bytes was sent`)
     if (end.closed || !end.peer) return
     const to = end.peer
@@ -339,9 +337,15 @@ export class Room {
 
   #lose(end: End, reason: string): void {
     if (end.closed) return
+    this.#forget(end)
+    this.#feed(end.owner, { type: 'link-closed', linkId: end.linkId, reason })
+  }
+
+  #forget(end: End): void {
     end.closed = true
     end.open = false
-    this.#feed(end.owner, { type: 'link-closed', linkId: end.linkId, reason })
+    end.owner.ends.delete(end.linkId)
+    this.#answers.delete(end)
   }
 
   #signal(seat: Seat, to: NodeId, data: string): void {

@@ -1,0 +1,310 @@
+/** The order of life: joining, up, isolated, leaving; accusation and refutation; removal and what allows it. */
+import { describe, expect, it } from 'vitest'
+import type { NodeCore } from '../../../src/core/node.ts'
+import { DEFAULT_TUNING } from '../../../src/core/tuning.ts'
+import { WireLimits } from '../../../src/core/wire/decode.ts'
+import { nodeIdOf, wholeOf } from '../support/names.ts'
+import { agree, cluster, coreOf, isLinked } from '../support/nodes.ts'
+import { Puppet } from '../support/puppet.ts'
+import { Room } from '../support/room.ts'
+
+const { removeAfterMs, tombstoneMs, leaveTimeoutMs } = DEFAULT_TUNING
+
+const three = (): { room: Room; cores: [NodeCore, NodeCore, NodeCore] } => {
+  const { room, cores } = cluster(3)
+  return { room, cores: cores as [NodeCore, NodeCore, NodeCore] }
+}
+
+const statuses = (room: Room, core: NodeCore, of: string): string[] =>
+  room
+    .events(core, 'member-status')
+    .filter(({ nodeId }) => nodeId === of)
+    .map(({ to }) => to)
+
+/** Parts the room in two: no signaling and no frames across. */
+function part(room: Room, left: readonly NodeCore[], right: readonly NodeCore[]): void {
+  const sideOf = (nodeId: string): boolean => left.some((core) => core.nodeId === nodeId)
+  room.signals = (from, to) => sideOf(from) === sideOf(to)
+  room.connects = (from, to) => sideOf(from) === sideOf(to)
+  room.contacts = (asker, others) => others.filter((other) => sideOf(other) === sideOf(asker))
+  for (const a of left) for (const b of right) room.cut(a, b)
+}
+
+function heal(room: Room): void {
+  room.signals = () => true
+  room.connects = () => true
+  room.contacts = (_, others) => others
+}
+
+describe('joining', () => {
+  it('alone, a member is up as soon as signaling knows of nobody', () => {
+    const room = new Room()
+    const core = coreOf(1)
+    room.join(core)
+    expect(core.status).toBe('joining')
+    room.run(1)
+    expect(core.status).toBe('up')
+    expect(room.events(core, 'status')).toMatchObject([{ to: 'up', reason: 'alone in the room' }])
+    expect(core.gossipState).toBe('confirmed')
+  })
+
+  it('a member that was given contacts waits until they are all gone', () => {
+    const room = new Room()
+    const core = coreOf(1)
+    const gone = nodeIdOf(50)
+    let asked = 0
+    room.contacts = () => (asked++ === 0 ? [gone] : [])
+    room.join(core)
+    room.run(900)
+    expect(core.status).toBe('joining')
+    room.until(() => core.status === 'up', 'the contacts are gone', 2_000)
+    expect(asked).toBe(2)
+  })
+
+  it('a member whose contact does not answer goes on asking for others', () => {
+    const room = new Room()
+    const [core, silent] = [coreOf(1), nodeIdOf(50)]
+    room.signals = () => false
+    room.contacts = () => [silent]
+    room.join(core)
+    room.run(60_000)
+    expect(core.status).toBe('joining')
+    room.contacts = () => []
+    room.signals = () => true
+    room.until(() => core.status === 'up', 'alone after all', 60_000)
+  })
+
+  it('a member is up when the first contact has accepted it', () => {
+    const { room, cores } = cluster(2)
+    const last = cores[1]!
+    const { reason } = room.events(last, 'status')[0]!
+    expect(reason).toBe(`accepted by ${cores[0]!.nodeId}`)
+  })
+
+  it('members of an earlier life are tried beside the contacts', () => {
+    const room = new Room()
+    const [a, b] = [coreOf(1), coreOf(2, { contacts: [nodeIdOf(1)] })]
+    room.contacts = () => []
+    room.join(a)
+    room.run(10)
+    room.join(b)
+    room.until(() => agree([a, b]), 'b finds a by itself')
+  })
+})
+
+describe('leaving', () => {
+  it('is leaving, then removed, everywhere, at once', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    const began = room.now
+    room.feed(c, { type: 'leave' })
+    expect(c.status).toBe('leaving')
+    room.until(() => c.status === 'left', 'c has left', leaveTimeoutMs)
+    room.until(() => agree([a, b]), 'the others agree')
+    expect(room.now - began).toBeLessThan(50)
+    for (const core of [a, b]) {
+      expect(statuses(room, core, c.nodeId).slice(-2)).toEqual(['leaving', 'removed'])
+      expect(room.events(core, 'member-status').at(-1)).toMatchObject({ reason: 'left' })
+      expect(core.links()).toHaveLength(1)
+    }
+    expect(room.openLinks(a, c)).toEqual([])
+    expect(room.events(c, 'status').map(({ to }) => to)).toEqual(['up', 'leaving', 'left'])
+    expect(c.nextDeadline()).toBeUndefined()
+    expect(c.gossipState).not.toBe('confirmed')
+  })
+
+  it('does not wait longer than its time for a goodbye that nobody answers', () => {
+    const { room, cores } = three()
+    room.passes = (from) => from === cores[0].nodeId
+    room.feed(cores[0], { type: 'leave' })
+    const began = room.now
+    room.passes = () => false
+    room.until(() => cores[0].status === 'left', 'it has left')
+    expect(room.now - began).toBeLessThanOrEqual(leaveTimeoutMs + 1)
+  })
+
+  it('removes who was leaving even if its goodbye was lost with the link', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    room.passes = (from, _, frames) => from !== c.nodeId || !frames.some(({ kind }) => kind === 'goodbye')
+    room.feed(c, { type: 'leave' })
+    room.until(() => agree([a, b]), 'the others agree', leaveTimeoutMs + 100)
+  })
+
+  it('alone, or while joining, is done at once', () => {
+    const room = new Room()
+    const core = coreOf(1)
+    room.join(core)
+    room.feed(core, { type: 'leave' })
+    expect(core.status).toBe('left')
+    room.feed(core, { type: 'leave' })
+    expect(room.events(core, 'status').map(({ to }) => to)).toEqual(['leaving', 'left'])
+  })
+})
+
+describe('a lost link', () => {
+  it('accuses its member, who refutes by the next incarnation and is linked again', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    expect(room.cut(a, b)).toBe(true)
+    expect(a.table.status(b.nodeId)).toBe('unreachable')
+    room.until(() => agree(cores) && isLinked(a, b), 'refuted and linked', 3_000)
+    expect(statuses(room, c, b.nodeId).slice(-2)).toEqual(['unreachable', 'up'])
+    expect(c.table.get(a.nodeId)!.self!.incarnation).toBeGreaterThan(0)
+    expect(c.table.get(b.nodeId)!.self!.incarnation).toBeGreaterThan(0)
+    expect(room.events(a, 'link-closed')).toMatchObject([{ nodeId: b.nodeId, reason: 'cut' }])
+  })
+
+  it('to everybody is isolation, until one is linked again', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    room.connects = (from, to) => from !== a.nodeId && to !== a.nodeId
+    for (const other of [b, c]) room.cut(a, other)
+    expect(a.status).toBe('isolated')
+    expect([b.status, c.status]).toEqual(['up', 'up'])
+    heal(room)
+    room.until(() => a.status === 'up' && agree(cores), 'back again', 30_000)
+    expect(room.events(a, 'status').map(({ to }) => to)).toEqual(['up', 'isolated', 'up'])
+  })
+})
+
+describe('removal', () => {
+  it('comes after its time, by those who still see most', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    room.kill(c)
+    room.run(removeAfterMs - 500)
+    expect([a, b].map((core) => core.table.status(c.nodeId))).toEqual(['unreachable', 'unreachable'])
+    room.run(1_000)
+    expect([a, b].map((core) => core.table.status(c.nodeId))).toEqual(['removed', 'removed'])
+  })
+
+  it('is not for a minority: after the partition it is told of its end and reborn', () => {
+    const { room, cores } = cluster(5)
+    const [minority, majority] = [cores.slice(0, 2), cores.slice(2)]
+    const before = minority.map((core) => core.nodeId)
+    part(room, minority, majority)
+    room.run(2 * removeAfterMs)
+    for (const core of majority) for (const id of before) expect(core.table.status(id)).toBe('removed')
+    for (const core of minority) {
+      for (const { nodeId } of majority) expect(core.table.status(nodeId)).toBe('unreachable')
+    }
+    heal(room)
+    room.until(() => agree(cores), 'all agree', 120_000)
+    expect(minority.map((core) => room.lives(core).length)).toEqual([2, 2])
+    expect(majority.map((core) => room.lives(core).length)).toEqual([1, 1, 1])
+  })
+
+  it('of two exact halves is for the one with the lowest nodeId', () => {
+    const { room, cores } = cluster(4)
+    const [low, high] = [cores.slice(0, 2), cores.slice(2)]
+    part(room, low, high)
+    room.run(2 * removeAfterMs)
+    for (const core of high)
+      for (const { nodeId } of low) expect(core.table.status(nodeId)).toBe('unreachable')
+    for (const core of low) for (const { nodeId } of high) expect(core.table.status(nodeId)).toBe('removed')
+  })
+
+  it('of the last other member needs the lower nodeId or the signaling server’s word', () => {
+    for (const [lost, kept, word] of [
+      [0, 1, false],
+      [1, 0, false],
+      [0, 1, true],
+    ] as const) {
+      const { room, cores } = cluster(2)
+      const { nodeId } = cores[lost]!
+      const survivor = cores[kept]!
+      // Without word from signaling, what is sent to the dead just vanishes.
+      room.signals = (_, to) => word || to !== nodeId
+      room.contacts = () => (word ? [] : [nodeId])
+      room.kill(cores[lost]!)
+      room.run(2 * removeAfterMs)
+      expect(survivor.table.status(nodeId)).toBe(word || kept === 0 ? 'removed' : 'unreachable')
+      expect(survivor.status).toBe(word || kept === 0 ? 'up' : 'isolated')
+    }
+  })
+
+  it('does not come for who is back in time', () => {
+    const { room, cores } = cluster(4)
+    part(room, cores.slice(0, 1), cores.slice(1))
+    room.run(removeAfterMs / 2)
+    heal(room)
+    room.until(() => agree(cores), 'healed', 60_000)
+    room.run(2 * removeAfterMs)
+    expect(agree(cores)).toBe(true)
+    expect(cores.flatMap((core) => room.lives(core))).toHaveLength(4)
+  })
+
+  it('leaves a tombstone of limited age; the life stays refused after it', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    const { nodeId } = c
+    room.feed(c, { type: 'leave' })
+    room.until(() => agree([a, b]), 'c has left')
+    room.run(tombstoneMs - 60_000)
+    expect(a.table.get(nodeId)).toBeDefined()
+    room.run(120_000)
+    expect([a, b].map((core) => core.table.get(nodeId))).toEqual([undefined, undefined])
+    expect(agree([a, b])).toBe(true)
+    const ghost = new Puppet(room, nodeId)
+    room.join(ghost)
+    ghost.dial(a.nodeId)
+    ghost.say(ghost.hello())
+    room.run(10)
+    expect(ghost.heard('refuse')).toMatchObject([{ code: 'removed' }])
+  })
+})
+
+describe('accusations against the core itself', () => {
+  function accused(incarnation: number): { room: Room; core: NodeCore; puppet: Puppet; before: string } {
+    const { room, cores } = cluster(2)
+    const core = cores[0]!
+    const before = core.nodeId
+    const puppet = new Puppet(room)
+    room.join(puppet)
+    puppet.enter(core.nodeId)
+    const { counter } = core.table.get(before)!
+    const accusation = { incarnation, rank: 'unreachable', observers: [puppet.nodeId] } as const
+    const range = { nodeId: before, from: counter, to: counter, floor: 0, entries: [], accusation }
+    puppet.say({ kind: 'delta', ranges: [range] })
+    room.run(20)
+    return { room, core, puppet, before }
+  }
+
+  it('are refuted by the next incarnation', () => {
+    const { core, before } = accused(0)
+    expect(core.nodeId).toBe(before)
+    expect(core.table.get(before)!.self!.incarnation).toBe(1)
+  })
+
+  it('of incarnations it never had are refuted as well', () => {
+    const { room, core, before } = accused(WireLimits.counter - 1)
+    expect(core.nodeId).toBe(before)
+    expect(core.table.get(before)!.self!.incarnation).toBe(WireLimits.counter)
+    expect(
+      room.frames('delta').some(({ frame }) => frame.ranges.some((r) => r.self?.incarnation === 2 ** 48)),
+    ).toBe(true)
+  })
+
+  it('at the highest incarnation cannot be refuted: the process goes on as another life', () => {
+    const { room, core, before } = accused(WireLimits.counter)
+    room.until(() => core.nodeId !== before, 'reborn')
+    room.until(() => core.status === 'up', 'up again')
+    expect(room.events(core, 'reborn')).toMatchObject([{ reason: 'accused at the highest incarnation' }])
+    expect(room.events(core, 'frame-rejected')).toEqual([])
+  })
+})
+
+describe('a member that is not linked', () => {
+  it('is a member all the same', () => {
+    const { room, cores } = three()
+    const puppet = new Puppet(room)
+    room.join(puppet)
+    puppet.enter(cores[0].nodeId)
+    const far = nodeIdOf(800)
+    room.signals = (_, to) => to !== far
+    puppet.say({ kind: 'delta', ranges: [wholeOf(far)] })
+    room.run(1_000)
+    for (const core of cores) expect(core.table.status(far)).toBe('up')
+  })
+})

@@ -1,0 +1,338 @@
+/** The driver with a core that says what the test wants, on ports that note what is asked of them. */
+import { describe, expect, it } from 'vitest'
+import type { ClusterEvent, Input, Output } from '../../src/core/events.ts'
+import type { NodeCore } from '../../src/core/node.ts'
+import { Driver, type DriverOptions } from '../../src/driver/driver.ts'
+import type { LinkHandlers, SignalingHandlers } from '../../src/ports.ts'
+import { FakeClock } from '../../src/testing/fake-clock.ts'
+
+const event: ClusterEvent = { type: 'signaling', at: 0, state: 'up', reason: 'connected' }
+
+/** Everything a driver does goes into one list. */
+function createRig(more: Partial<DriverOptions> = {}) {
+  const clock = new FakeClock()
+  const done: string[] = []
+  const links: LinkHandlers[] = []
+  const sessions: SignalingHandlers[] = []
+  const refused: string[] = []
+  const core = {
+    nodeId: 'life-1',
+    deadline: undefined as number | undefined,
+    inputs: [] as Input[],
+    /** What the core answers to an input. */
+    answer: (_input: Input): Output[] => [],
+    nextDeadline: () => core.deadline,
+    handle(input: Input): Output[] {
+      core.inputs.push(input)
+      done.push(`> ${input.type}`)
+      if (input.type === 'reborn') core.nodeId = input.nodeId
+      return core.answer(input)
+    },
+  }
+  const options: DriverOptions = {
+    core: core as unknown as NodeCore,
+    room: 'room',
+    clock,
+    transport: {
+      open(initiator, handlers) {
+        const link = links.push(handlers)
+        done.push(`open ${link} ${initiator}`)
+        return {
+          signal: (data) => void done.push(`signal ${link} ${data}`),
+          send: (bytes) => void done.push(`send ${link} ${bytes.length}`),
+          close: () => void done.push(`close ${link}`),
+          bufferedBytes: 0,
+        }
+      },
+    },
+    signaling: {
+      open(room, nodeId, handlers) {
+        const session = sessions.push(handlers)
+        done.push(`session ${session} ${room} ${nodeId}`)
+        return {
+          send: (to, data) => void done.push(`tell ${to} ${data}`),
+          askContacts: () => void done.push('ask'),
+          goodbye: () => void done.push(`goodbye ${session}`),
+          close: () => void done.push(`end session ${session}`),
+        }
+      },
+    },
+    nextLife: () => Promise.resolve('life-2'),
+    onEvent: (told) => void done.push(`event ${told.type}`),
+    onTurn: () => void done.push('turn'),
+    onRefused: (reason) => void refused.push(reason),
+    ...more,
+  }
+  const driver = new Driver(options)
+  return { driver, clock, done, links, sessions, refused, core }
+}
+
+const tick: Input = { type: 'tick' }
+const open = (linkId: number): Output => ({ type: 'link-open', linkId, nodeId: 'other', initiator: true })
+const send = (linkId: number, length: number): Output => ({
+  type: 'link-send',
+  linkId,
+  bytes: new Uint8Array(length),
+})
+const answerTo =
+  (type: Input['type'], ...outputs: Output[]) =>
+  (input: Input): Output[] =>
+    input.type === type ? outputs : []
+
+/** Lets promises go on. */
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 5; i++) await undefined
+}
+
+describe('a driver', () => {
+  it('starts the core, then opens signaling under its nodeId', () => {
+    const { driver, done } = createRig()
+    driver.start()
+    expect(done).toEqual(['> start', 'turn', 'session 1 room life-1'])
+  })
+
+  it('executes outputs in order, each on its port', () => {
+    const { driver, done, core } = createRig()
+    driver.start()
+    done.length = 0
+    core.answer = answerTo(
+      'tick',
+      open(1),
+      { type: 'signaling-send', to: 'other', data: 'offer' },
+      { type: 'event', event },
+      { type: 'link-signal', linkId: 1, data: 'answer' },
+      send(1, 3),
+      { type: 'signaling-contacts' },
+      { type: 'link-close', linkId: 1, reason: 'over' },
+      send(1, 4),
+      { type: 'signaling-goodbye' },
+      { type: 'signaling-send', to: 'other', data: 'late' },
+    )
+    driver.feed(tick)
+    expect(done).toEqual([
+      '> tick',
+      'open 1 true',
+      'tell other offer',
+      'event signaling',
+      'signal 1 answer',
+      'send 1 3',
+      'ask',
+      'close 1',
+      'goodbye 1',
+      'turn',
+    ])
+  })
+
+  it('feeds the core whatever the ports report', () => {
+    const { driver, links, sessions, core } = createRig()
+    core.answer = answerTo('start', open(7))
+    driver.start()
+    sessions[0]!.onUp(['c'])
+    sessions[0]!.onContacts(['d'])
+    sessions[0]!.onMessage('other', 'text')
+    sessions[0]!.onGone('other')
+    sessions[0]!.onDown('lost')
+    links[0]!.onSignal('offer')
+    links[0]!.onOpen()
+    links[0]!.onMessage(new Uint8Array(2))
+    links[0]!.onClose('gone')
+    expect(core.inputs).toEqual([
+      { type: 'start' },
+      { type: 'signaling-up', contacts: ['c'] },
+      { type: 'signaling-contacts', contacts: ['d'] },
+      { type: 'signaling-message', from: 'other', data: 'text' },
+      { type: 'signaling-gone', nodeId: 'other' },
+      { type: 'signaling-down', reason: 'lost' },
+      { type: 'link-signal', linkId: 7, data: 'offer' },
+      { type: 'link-opened', linkId: 7 },
+      { type: 'link-message', linkId: 7, bytes: new Uint8Array(2) },
+      { type: 'link-closed', linkId: 7, reason: 'gone' },
+    ])
+  })
+
+  it('lets what is reported during a turn wait for its end', () => {
+    const rig = createRig({
+      onEvent: () => {
+        rig.done.push('event')
+        rig.driver.feed({ type: 'signaling-down', reason: 'within' })
+      },
+    })
+    const { driver, done, core } = rig
+    core.answer = answerTo('tick', { type: 'event', event }, open(1), send(1, 1))
+    driver.feed(tick)
+    expect(done).toEqual(['> tick', 'event', 'open 1 true', 'send 1 1', 'turn', '> signaling-down', 'turn'])
+  })
+
+  it('says that a link is closed which the transport refuses to open', () => {
+    const { driver, core, done } = createRig({
+      transport: {
+        open() {
+          throw new Error('too many connections')
+        },
+      },
+    })
+    core.answer = answerTo('tick', open(3), send(3, 1))
+    driver.feed(tick)
+    expect(core.inputs.at(-1)).toEqual({ type: 'link-closed', linkId: 3, reason: 'too many connections' })
+    expect(done).toEqual(['> tick', 'turn', '> link-closed', 'turn'])
+  })
+
+  it('goes on after a turn in which a listener of its owner threw', () => {
+    let fails = true
+    const { driver, done } = createRig({
+      onTurn: () => {
+        if (fails) throw new Error('owner')
+      },
+    })
+    expect(() => driver.feed(tick)).toThrow('owner')
+    fails = false
+    driver.feed(tick)
+    expect(done).toEqual(['> tick', '> tick'])
+  })
+
+  it('counts what links carry', () => {
+    const { driver, links, core } = createRig()
+    core.answer = answerTo('start', open(1), send(1, 5), send(2, 9))
+    driver.start()
+    links[0]!.onMessage(new Uint8Array(7))
+    expect(driver.traffic).toEqual({ messagesSent: 1, bytesSent: 5, messagesReceived: 1, bytesReceived: 7 })
+  })
+
+  it('tells its owner and the core of a refusal', () => {
+    const { driver, sessions, refused, core } = createRig()
+    driver.start()
+    sessions[0]!.onRefused('room full')
+    expect(refused).toEqual(['room full'])
+    expect(core.inputs.at(-1)).toEqual({ type: 'signaling-down', reason: 'room full' })
+  })
+})
+
+describe('its timer', () => {
+  it('is one, for the next deadline, and moves only to an earlier one', () => {
+    const { driver, clock, core } = createRig()
+    const ticks = () => core.inputs.filter(({ type }) => type === 'tick').length
+    core.deadline = 100
+    driver.feed({ type: 'start' })
+    expect([clock.pending, clock.nextDeadline]).toEqual([1, 100])
+    core.deadline = 200
+    driver.feed({ type: 'start' })
+    expect([clock.pending, clock.nextDeadline], 'a later one waits').toEqual([1, 100])
+    core.deadline = 50
+    driver.feed({ type: 'start' })
+    expect([clock.pending, clock.nextDeadline]).toEqual([1, 50])
+    core.deadline = 120
+    clock.advance(50)
+    expect([ticks(), clock.pending, clock.nextDeadline]).toEqual([1, 1, 120])
+    core.deadline = undefined
+    driver.feed({ type: 'start' })
+    expect(clock.pending).toBe(0)
+    clock.advance(1_000)
+    expect(ticks()).toBe(1)
+  })
+
+  it('fires at once for a deadline in the past', () => {
+    const { driver, clock, core } = createRig()
+    clock.advance(1_000)
+    core.deadline = 10
+    driver.feed({ type: 'start' })
+    core.deadline = undefined
+    clock.advance(0)
+    expect(core.inputs.map(({ type }) => type)).toEqual(['start', 'tick'])
+  })
+})
+
+describe('stop()', () => {
+  it('ends links, session and timer, and silences everything', () => {
+    const { driver, clock, done, links, sessions, core } = createRig()
+    core.deadline = 100
+    core.answer = answerTo('start', open(1), open(2))
+    driver.start()
+    done.length = 0
+    driver.stop()
+    expect(done).toEqual(['close 1', 'close 2', 'end session 1'])
+    expect(clock.pending).toBe(0)
+    driver.stop()
+    links[0]!.onMessage(new Uint8Array(1))
+    links[1]!.onClose('late')
+    sessions[0]!.onUp([])
+    driver.feed(tick)
+    clock.advance(1_000)
+    expect(done).toHaveLength(3)
+  })
+
+  it('from within a turn lets nothing of that turn follow', () => {
+    const rig = createRig({ onTurn: () => rig.driver.stop() })
+    rig.core.answer = () => {
+      // waits for the end of this turn, which is the last one
+      rig.driver.feed({ type: 'start' })
+      return [{ type: 'event', event }]
+    }
+    rig.core.deadline = 5
+    rig.driver.feed(tick)
+    rig.driver.feed(tick)
+    expect(rig.done).toEqual(['> tick', 'event signaling'])
+    expect(rig.clock.pending).toBe(0)
+  })
+})
+
+describe('a rebirth', () => {
+  const rebirth: Output = { type: 'rebirth', reason: 'removed by the others' }
+
+  it('ends the session, commits the next life, and opens a session for it', async () => {
+    const { driver, done, core } = createRig()
+    driver.start()
+    core.answer = answerTo('tick', rebirth)
+    done.length = 0
+    driver.feed(tick)
+    await settle()
+    expect(done).toEqual(['> tick', 'end session 1', 'turn', '> reborn', 'turn', 'session 2 room life-2'])
+  })
+
+  it('is tried again a second after storage failed, and the failure is told', async () => {
+    let failures = 2
+    const rig = createRig({
+      nextLife: () => (failures-- > 0 ? Promise.reject(new Error('disk full')) : Promise.resolve('life-2')),
+      onEvent: (told) => void rig.done.push(told.type === 'storage' ? `${told.what}: ${told.reason}` : ''),
+    })
+    const { driver, done, core, clock } = rig
+    core.answer = answerTo('tick', rebirth)
+    driver.feed(tick)
+    await clock.advanceAsync(999)
+    const told = 'identity: the next generation could not be kept, trying again: Error: disk full'
+    expect(done).toEqual(['> tick', 'turn', told])
+    await clock.advanceAsync(2_000)
+    expect(done).toEqual(['> tick', 'turn', told, told, '> reborn', 'turn', 'session 1 room life-2'])
+  })
+
+  it('does not happen to a stopped driver, whatever storage says, and leaves no timer', async () => {
+    for (const life of [() => Promise.resolve('life-2'), () => Promise.reject(new Error('disk full'))]) {
+      const { driver, done, core, clock } = createRig({ nextLife: life })
+      core.answer = answerTo('tick', rebirth)
+      driver.feed(tick)
+      driver.stop()
+      await clock.advanceAsync(5_000)
+      expect(done).toEqual(['> tick', 'turn'])
+    }
+    const { driver, done, core, clock } = createRig({
+      nextLife: () => Promise.reject(new Error('disk full')),
+    })
+    core.answer = answerTo('tick', rebirth)
+    driver.feed(tick)
+    await clock.advanceAsync(10)
+    expect(clock.pending).toBe(1)
+    driver.stop()
+    expect(clock.pending).toBe(0)
+    await clock.advanceAsync(5_000)
+    expect(done).toEqual(['> tick', 'turn', 'event storage'])
+  })
+
+  it('that the core did not wait for opens no session', async () => {
+    const { driver, done, core } = createRig()
+    core.answer = answerTo('tick', rebirth)
+    driver.feed(tick)
+    // it was left meanwhile
+    core.handle = () => []
+    await settle()
+    expect(done).toEqual(['> tick', 'turn', 'turn'])
+  })
+})
