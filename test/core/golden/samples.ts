@@ -46,12 +46,20 @@ const removed: OriginRange = { ...accused, from: 0, to: 0, accusation: REMOVED }
 
 const route: RouteHeader = { origin: LOW, destination: HIGH, ttl: 32 }
 
-const hello: Frame = {
+/** Has the form of an Ed25519 key: the head of its SPKI, and 32 bytes. */
+const publicKey = Uint8Array.of(
+  ...[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00],
+  ...new Uint8Array(32).fill(0x77),
+)
+
+const hello: Extract<Frame, { kind: 'hello' }> = {
   kind: 'hello',
   minVersion: 1,
   maxVersion: 1,
   cluster: 'café',
   nodeId: LOW,
+  nonce: Uint8Array.from({ length: 16 }, (_, i) => 0xa0 + i),
+  publicKey,
   own: whole,
   buckets,
   digest: [
@@ -62,11 +70,20 @@ const hello: Frame = {
       accusation: { incarnation: 2, rank: 'unreachable', observers: 0x89abcdef },
     },
   ],
+  remembered: undefined,
 }
 
+const remembered = new Uint32Array(64)
+remembered[1] = 0x0badcafe
+
+/** An envelope as it is written: its size is known once it is. */
+export type Sample = Omit<Envelope, 'size'>
+
 /** By the name of its file. */
-export const SAMPLES: Readonly<Record<string, Envelope>> = {
+export const SAMPLES: Readonly<Record<string, Sample>> = {
   hello: { frame: hello },
+  'hello-with-memory': { frame: { ...hello, digest: undefined, remembered } },
+  'hello-without-key': { frame: { ...hello, publicKey: new Uint8Array(0), digest: undefined } },
   'hello-of-versions-7-to-9': {
     frame: {
       kind: 'hello',
@@ -74,11 +91,18 @@ export const SAMPLES: Readonly<Record<string, Envelope>> = {
       maxVersion: 9,
       cluster: 'café',
       nodeId: LOW,
+      nonce: new Uint8Array(0),
+      publicKey: new Uint8Array(0),
       buckets: new Uint32Array(64),
     },
   },
   accept: { frame: { kind: 'accept', version: 1 } },
-  refuse: { frame: { kind: 'refuse', code: 'authority-conflict', reason: 'another life is here' } },
+  proof: { frame: { kind: 'proof', signature: new Uint8Array(64).fill(0x55) } },
+  refuse: { frame: { kind: 'refuse', code: 'unproven', reason: 'the proof is wrong' } },
+  'refuse-for-another-life': {
+    frame: { kind: 'refuse', code: 'authority-conflict', reason: 'another life is here', kept: HIGH },
+  },
+  recall: { frame: { kind: 'recall', confirmed: { low: 0xfffffffd, high: 0x7fffffff } } },
   buckets: { frame: { kind: 'buckets', buckets } },
   digest: {
     frame: { kind: 'digest', mask: { low: 1, high: 0x80000000 }, entries: [{ nodeId: HIGH, counter: 300 }] },
@@ -97,5 +121,8 @@ export const SAMPLES: Readonly<Record<string, Envelope>> = {
   ping: { frame: { kind: 'ping', token: 300 } },
   'ping-routed': { route, frame: { kind: 'ping', token: Number.MAX_SAFE_INTEGER } },
   ack: { frame: { kind: 'ack', token: 300 } },
+  probe: { frame: { kind: 'probe', subject: HIGH, token: 300 } },
+  'probed-alive': { frame: { kind: 'probed', subject: HIGH, token: 300, alive: true } },
+  'probed-silent': { frame: { kind: 'probed', subject: HIGH, token: 300, alive: false } },
   goodbye: { frame: { kind: 'goodbye', reason: 'left' } },
 }

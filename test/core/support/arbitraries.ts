@@ -183,7 +183,9 @@ export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } 
       kept: fc.option(anyNodeId, { nil: undefined }),
     })
     .map(({ code, reason, kept }) =>
-      kept ? { kind: 'refuse', code, reason, kept } : { kind: 'refuse', code, reason },
+      kept && code === 'authority-conflict'
+        ? { kind: 'refuse', code, reason, kept }
+        : { kind: 'refuse', code, reason },
     ),
   buckets: anyBuckets.map((buckets) => ({ kind: 'buckets', buckets })),
   recall: fc.record({

@@ -12,6 +12,7 @@ import {
 } from '../../../src/core/wire/codec.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
 import type { Frame, OriginRange } from '../../../src/core/wire/frames.ts'
+import { NONCE_BYTES } from '../../../src/core/wire/frames.ts'
 import { REMOVED } from '../../../src/core/membership/record.ts'
 import { Reader } from '../../../src/core/wire/reader.ts'
 import { Writer } from '../../../src/core/wire/writer.ts'
@@ -51,8 +52,9 @@ describe('every kind of frame', () => {
     const anyRoute = fc.record({ origin: anyNodeId, destination: anyNodeId, ttl: fc.nat(MAX_TTL) })
     fc.assert(
       fc.property(anyFrame, anyRoute, (frame, route) => {
-        const result = decodeMessage(encodeMessage([encodeFrame(frame, route)]))
-        expect(result).toEqual({ ok: true, envelopes: [{ route, frame }] })
+        const bytes = encodeFrame(frame, route)
+        const result = decodeMessage(encodeMessage([bytes]))
+        expect(result).toEqual({ ok: true, envelopes: [{ route, frame, size: bytes.length }] })
       }),
       runs(200),
     )
@@ -87,7 +89,7 @@ describe('every kind of frame', () => {
   it('has a number of its own', () => {
     expect(new Set(Object.values(KIND_OF)).size).toBe(KINDS.length)
     for (const kind of KINDS) expect(kindName(KIND_OF[kind])).toBe(kind)
-    for (const number of [0, 12, 255]) expect(kindName(number)).toBeUndefined()
+    for (const number of [0, 16, 255]) expect(kindName(number)).toBeUndefined()
   })
 })
 
@@ -125,29 +127,22 @@ describe('a message', () => {
   })
 
   it('is read whatever its version in hello and refuse, so that versions can refuse each other', () => {
-    for (const frame of [
-      { kind: 'refuse', code: 'schema-mismatch', reason: 'why' },
-      {
-        kind: 'hello',
-        minVersion: 8,
-        maxVersion: 9,
-        cluster: 'c',
-        nodeId: nodeIdOf(1),
-        buckets: new Uint32Array(64),
-      },
-    ] satisfies Frame[]) {
-      const bytes = encodeFrame(frame)
-      bytes[0] = 9
-      expect(decoded(encodeMessage([bytes]))).toEqual([frame])
-    }
-    const future = encodeFrame({
+    const later: Frame = {
       kind: 'hello',
       minVersion: 8,
       maxVersion: 9,
       cluster: 'c',
       nodeId: nodeIdOf(1),
+      nonce: new Uint8Array(0),
+      publicKey: new Uint8Array(0),
       buckets: new Uint32Array(64),
-    })
+    }
+    for (const frame of [{ kind: 'refuse', code: 'schema-mismatch', reason: 'why' } as const, later]) {
+      const bytes = encodeFrame(frame)
+      bytes[0] = 9
+      expect(decoded(encodeMessage([bytes]))).toEqual([frame])
+    }
+    const future = encodeFrame(later)
     // What a later version writes behind the head is none of our business.
     expect(decoded(encodeMessage([Uint8Array.of(...future, 1, 2, 3)]))).toMatchObject([{ maxVersion: 9 }])
   })
@@ -206,6 +201,8 @@ describe('limits and rules', () => {
       minVersion: 1,
       maxVersion: 1,
       nodeId: nodeIdOf(1),
+      nonce: new Uint8Array(NONCE_BYTES),
+      publicKey: new Uint8Array(0),
       buckets: new Uint32Array(64),
     } as const
     const own = wholeOf(nodeIdOf(1))
@@ -215,6 +212,18 @@ describe('limits and rules', () => {
     const notOwn = 'hello does not carry the whole record of its sender'
     expect(wrongWithFrame({ ...hello, cluster: '', own: wholeOf(nodeIdOf(2)) })).toBe(notOwn)
     expect(wrongWithFrame({ ...hello, cluster: '', own: { ...own, self: undefined, to: 0 } })).toBe(notOwn)
+    const keyed = { ...hello, cluster: '', own, publicKey: new Uint8Array(129) }
+    expect(wrongWithFrame(keyed)).toBe('length of public key is 129, over its limit of 128')
+    expect(wrongWithFrame({ kind: 'proof', signature: new Uint8Array(129) })).toBe(
+      'length of signature is 129, over its limit of 128',
+    )
+    expect(wrongWithFrame({ kind: 'refuse', code: 'removed', reason: '', kept: 'x' })).toBe(
+      'kept nodeId is malformed',
+    )
+    expect(wrongWithFrame({ kind: 'probe', subject: 'x', token: 1 })).toBe('probed nodeId is malformed')
+    expect(wrongWithFrame({ kind: 'probed', subject: 'x', token: 1, alive: true })).toBe(
+      'probed nodeId is malformed',
+    )
     expect(
       wrongWithFrame({ kind: 'digest', mask: { low: 0, high: 0 }, entries: [{ nodeId: 'x', counter: 0 }] }),
     ).toBe('digest nodeId is malformed')
@@ -290,8 +299,24 @@ describe('limits and rules', () => {
     expect(changed(flags, 4)).toBe('delta flags 4 are unknown')
     expect(changed(flags + 3, 3)).toBe('status is unknown')
     const refuse = encodeFrame({ kind: 'refuse', code: 'removed', reason: '' })
-    refuse[3] = 5
+    refuse[3] = 6
     expect(wrongWith(encodeMessage([refuse]))).toBe('refusal code is unknown')
+    const probed = encodeFrame({ kind: 'probed', subject: nodeIdOf(1), token: 1, alive: true })
+    probed[probed.length - 1] = 2
+    expect(wrongWith(encodeMessage([probed]))).toBe('probe result is unknown')
+    const hello = encodeFrame({
+      kind: 'hello',
+      minVersion: 1,
+      maxVersion: 1,
+      cluster: '',
+      nodeId: nodeIdOf(1),
+      nonce: new Uint8Array(NONCE_BYTES),
+      publicKey: new Uint8Array(0),
+      own: wholeOf(nodeIdOf(1)),
+      buckets: new Uint32Array(64),
+    })
+    hello[hello.length - 1] = 4
+    expect(wrongWith(encodeMessage([hello]))).toBe('hello flags 4 are unknown')
   })
 })
 

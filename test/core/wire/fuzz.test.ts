@@ -5,6 +5,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, it } from 'vitest'
+import type { Decoded } from '../../../src/core/wire/codec.ts'
 import { decodeMessage, encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { DEFAULT_LIMITS } from '../../../src/core/tuning.ts'
@@ -34,6 +35,10 @@ function heapBytes(): number {
 
 const seeds = Object.values(SAMPLES).map(({ frame, route }) => encodeMessage([encodeFrame(frame, route)]))
 
+/** A hostile writer may take more bytes for a number than it needs. */
+const withoutSizes = (result: Decoded): unknown =>
+  result.ok ? result.envelopes.map(({ frame, route }) => ({ frame, route })) : result
+
 it(`the decoder takes whatever comes (FUZZ_SEED=${SEED})`, () => {
   const source = messageSource(seededRandom(SEED, 'decoder'), seeds)
   const reasons = new Map<string, number>()
@@ -47,7 +52,7 @@ it(`the decoder takes whatever comes (FUZZ_SEED=${SEED})`, () => {
       if (good % 50 > 0) continue
       // What was let in means the same when it is written anew.
       const again = encodeMessage(result.envelopes.map(({ frame, route }) => encodeFrame(frame, route)))
-      expect(decodeMessage(again)).toEqual(result)
+      expect(withoutSizes(decodeMessage(again))).toEqual(withoutSizes(result))
     } else {
       expect(result.reason).not.toBe('')
       const reason = result.reason.replaceAll(/\d+/g, 'n')
@@ -79,7 +84,6 @@ it(`a running member takes whatever comes (FUZZ_SEED=${SEED})`, () => {
 
   function newAttacker(life: number): Puppet {
     const puppet = new Puppet(room, nodeIdOf(0, life + 1))
-    puppet.keepsFrames = false
     room.join(puppet)
     return puppet
   }
@@ -102,8 +106,9 @@ it(`a running member takes whatever comes (FUZZ_SEED=${SEED})`, () => {
         for (const core of cores) core.table.collect(Infinity)
         attacker = newAttacker(++lives)
       }
-      attacker.dial(target.nodeId)
-      attacker.say(attacker.hello(), { kind: 'accept', version: 1 })
+      attacker.keepsFrames = true
+      attacker.enter(target.nodeId)
+      attacker.keepsFrames = false
       room.run(3)
       expect(isLinked(target, attacker)).toBe(true)
     }
