@@ -67,8 +67,9 @@ export class OwnLives {
     return this.#identity!.sign(bytes)
   }
 
-  /** Gives the identity back, also one that is only on its way. */
+  /** Gives the identity back, also one that is only on its way. Idempotent. */
   release(): void {
+    if (this.#released) return
     this.#released = true
     this.#identity?.release()
   }

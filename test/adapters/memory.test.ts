@@ -155,11 +155,11 @@ describe('stores in memory', () => {
   it('keep snapshots as copies, one for each cluster and authority', async () => {
     const store = createMemorySnapshotStore()
     const snapshot: Snapshot = {
-      version: 1,
+      version: 2,
       cluster: 'x',
       authority: 'a',
       generation: 1,
-      members: [],
+      table: new Uint8Array([1, 2, 3]),
       at: 1,
     }
     await store.save(snapshot)

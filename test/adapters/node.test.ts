@@ -21,7 +21,8 @@ it('an identity is for this process only, and says so', async () => {
 it('no snapshot is kept, and the reason is given once', async () => {
   const store = createSnapshotStore()
   await expect(store.load('x', 'a')).rejects.toThrow(/IndexedDB failed: it is not available/)
-  const snapshot = { version: 1 as const, cluster: 'x', authority: 'a', generation: 1, members: [], at: 1 }
+  const table = new Uint8Array(0)
+  const snapshot = { version: 2 as const, cluster: 'x', authority: 'a', generation: 1, table, at: 1 }
   await expect(store.save(snapshot)).rejects.toThrow(/No snapshot is kept/)
   await expect(store.save(snapshot)).resolves.toBe(undefined)
 })

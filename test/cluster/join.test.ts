@@ -207,8 +207,11 @@ describe('leaving', () => {
       authority: 'a'.repeat(20),
       generation: 1,
       browser: 'b'.repeat(16),
+      publicKey: new Uint8Array(0),
+      sign: () => Promise.resolve(new Uint8Array(0)),
       nextGeneration: () => Promise.resolve(2),
       release: () => void released++,
+      abandon: () => void released++,
     })
     await world.until('it is released', () => released === 1)
     expect([world.network.sessions, world.clock.pending]).toEqual([0, 0])

@@ -60,15 +60,15 @@ export function createMemoryIdentityStore(options: MemoryIdentityOptions): Ident
 
 /** Snapshots kept in memory, as copies. */
 export function createMemorySnapshotStore(): SnapshotStore {
-  const texts = new Map<string, string>()
+  const snapshots = new Map<string, Snapshot>()
   const key = (cluster: string, authority: Authority) => JSON.stringify([cluster, authority])
   return {
     load(cluster, authority) {
-      const text = texts.get(key(cluster, authority))
-      return Promise.resolve(text === undefined ? undefined : (JSON.parse(text) as Snapshot))
+      const snapshot = snapshots.get(key(cluster, authority))
+      return Promise.resolve(snapshot && structuredClone(snapshot))
     },
     save(snapshot) {
-      texts.set(key(snapshot.cluster, snapshot.authority), JSON.stringify(snapshot))
+      snapshots.set(key(snapshot.cluster, snapshot.authority), structuredClone(snapshot))
       return Promise.resolve()
     },
   }
