@@ -46,6 +46,10 @@ export interface Traffic {
   bytesReceived: number
 }
 
+/** Whoever is removed again within this time, in ms, is being removed by somebody who is wrong or hostile. */
+const REBIRTH_CALM_MS = 10_000
+const REBIRTH_MIN_MS = 500
+const REBIRTH_MAX_MS = 30_000
 /** A next life that could not be committed is asked for again after this long, in ms. */
 const NEXT_LIFE_RETRY_MS = 1_000
 
@@ -57,6 +61,8 @@ export class Driver {
   #session: SignalingSession | undefined
   #running = false
   #stopped = false
+  #lastRebirth = -Infinity
+  #rebirthPause = 0
   #timer: { readonly due: number; readonly cancel: CancelTimer } | undefined
   /** The pause before the next life is asked for again. */
   #cancelRetry: CancelTimer | undefined
@@ -129,7 +135,7 @@ export class Driver {
         this.#session = undefined
         return undefined
       case 'rebirth':
-        return this.#beReborn(output.fresh)
+        return this.#rebirth(output.fresh)
       case 'event':
         return this.#options.onEvent(output.event)
     }
@@ -181,7 +187,18 @@ export class Driver {
     if (!end) return
     this.traffic.messagesSent++
     this.traffic.bytesSent += bytes.length
-    end.send(bytes)
+    try {
+      end.send(bytes)
+    } catch (error) {
+      // What cannot be sent is lost, and a link that has lost something is no link any more.
+      this.#links.delete(linkId)
+      end.close()
+      this.feed({
+        type: 'link-closed',
+        linkId,
+        reason: error instanceof Error ? error.message : String(error),
+      })
+    }
   }
 
   #openSignaling(): void {
@@ -199,9 +216,21 @@ export class Driver {
     })
   }
 
-  #beReborn(fresh: boolean): void {
+  /** A first rebirth is immediate; those that follow hard on it wait longer and longer. */
+  #rebirth(fresh: boolean): void {
     this.#session?.close()
     this.#session = undefined
+    const { mono } = this.#options.clock.now()
+    const isCalm = mono - this.#lastRebirth > REBIRTH_CALM_MS
+    this.#rebirthPause = isCalm
+      ? 0
+      : Math.min(REBIRTH_MAX_MS, Math.max(REBIRTH_MIN_MS, this.#rebirthPause * 2))
+    this.#lastRebirth = mono + this.#rebirthPause
+    if (isCalm) this.#beReborn(fresh)
+    else this.#cancelRetry = this.#options.clock.timer(this.#rebirthPause, () => this.#beReborn(fresh))
+  }
+
+  #beReborn(fresh: boolean): void {
     this.#options.nextLife(fresh).then(
       (life) => {
         if (this.#stopped) return
@@ -211,7 +240,7 @@ export class Driver {
       },
       (error: unknown) => {
         if (this.#stopped) return
-        const reason = `the next life could not be kept, trying again: ${String(error)}`
+        const reason = `the next generation could not be kept, trying again: ${String(error)}`
         this.#options.onEvent({
           type: 'storage',
           at: this.#options.clock.now().wall,

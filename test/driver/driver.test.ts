@@ -57,7 +57,9 @@ function createRig(more: Partial<DriverOptions> = {}) {
         }
       },
     },
-    nextLife: () => Promise.resolve('life-2'),
+    keys: { verify: () => Promise.resolve(true) },
+    sign: () => Promise.resolve(new Uint8Array(0)),
+    nextLife: () => Promise.resolve(nextLife),
     onEvent: (told) => void done.push(`event ${told.type}`),
     onTurn: () => void done.push('turn'),
     onRefused: (reason) => void refused.push(reason),
@@ -67,6 +69,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
   return { driver, clock, done, links, sessions, refused, core }
 }
 
+const nextLife = { nodeId: 'life-2', publicKey: new Uint8Array(0) }
 const tick: Input = { type: 'tick' }
 const open = (linkId: number): Output => ({ type: 'link-open', linkId, nodeId: 'other', initiator: true })
 const send = (linkId: number, length: number): Output => ({
@@ -85,10 +88,10 @@ const settle = async (): Promise<void> => {
 }
 
 describe('a driver', () => {
-  it('starts the core, then opens signaling under its nodeId', () => {
+  it('opens signaling under the nodeId of the core, then starts it', () => {
     const { driver, done } = createRig()
     driver.start()
-    expect(done).toEqual(['> start', 'turn', 'session 1 room life-1'])
+    expect(done).toEqual(['session 1 room life-1', '> start', 'turn'])
   })
 
   it('executes outputs in order, each on its port', () => {
@@ -275,8 +278,28 @@ describe('stop()', () => {
   })
 })
 
+describe('a link that cannot send', () => {
+  it('is closed, and nothing else of the turn is lost', () => {
+    const rig = createRig({
+      transport: {
+        open: () => ({
+          signal: () => undefined,
+          send: () => {
+            throw new Error('too large')
+          },
+          close: () => void rig.done.push('close'),
+          bufferedBytes: 0,
+        }),
+      },
+    })
+    rig.core.answer = answerTo('tick', open(1), send(1, 3), { type: 'event', event })
+    rig.driver.feed(tick)
+    expect(rig.done).toEqual(['> tick', 'close', 'event signaling', 'turn', '> link-closed', 'turn'])
+  })
+})
+
 describe('a rebirth', () => {
-  const rebirth: Output = { type: 'rebirth', reason: 'removed by the others' }
+  const rebirth: Output = { type: 'rebirth', reason: 'removed by the others', fresh: false }
 
   it('ends the session, commits the next life, and opens a session for it', async () => {
     const { driver, done, core } = createRig()
@@ -288,10 +311,21 @@ describe('a rebirth', () => {
     expect(done).toEqual(['> tick', 'end session 1', 'turn', '> reborn', 'turn', 'session 2 room life-2'])
   })
 
+  it('that follows hard on another waits longer and longer', async () => {
+    const { driver, done, core, clock } = createRig()
+    driver.start()
+    core.answer = (input) => (input.type === 'reborn' || input.type === 'tick' ? [rebirth] : [])
+    driver.feed(tick)
+    await clock.advanceAsync(20_000)
+    const lives = done.filter((what) => what === '> reborn').length
+    expect(lives).toBeGreaterThanOrEqual(4)
+    expect(lives, 'half a second, one, two, four, eight').toBeLessThanOrEqual(6)
+  })
+
   it('is tried again a second after storage failed, and the failure is told', async () => {
     let failures = 2
     const rig = createRig({
-      nextLife: () => (failures-- > 0 ? Promise.reject(new Error('disk full')) : Promise.resolve('life-2')),
+      nextLife: () => (failures-- > 0 ? Promise.reject(new Error('disk full')) : Promise.resolve(nextLife)),
       onEvent: (told) => void rig.done.push(told.type === 'storage' ? `${told.what}: ${told.reason}` : ''),
     })
     const { driver, done, core, clock } = rig
@@ -305,7 +339,7 @@ describe('a rebirth', () => {
   })
 
   it('does not happen to a stopped driver, whatever storage says, and leaves no timer', async () => {
-    for (const life of [() => Promise.resolve('life-2'), () => Promise.reject(new Error('disk full'))]) {
+    for (const life of [() => Promise.resolve(nextLife), () => Promise.reject(new Error('disk full'))]) {
       const { driver, done, core, clock } = createRig({ nextLife: life })
       core.answer = answerTo('tick', rebirth)
       driver.feed(tick)
