@@ -6,7 +6,7 @@ export type ClusterErrorCode =
   | 'signaling-unreachable'
   /** The signaling server or every contact refused this process; the message carries their reason. */
   | 'refused'
-  /** Another life of the same authority is in the cluster and this one is not newer. */
+  /** Another life of this authority is in the cluster, and the platform's identity store gives no other authority. */
   | 'authority-conflict'
   /** No wire version is shared with the cluster: reload the page, or deploy matching versions. */
   | 'schema-mismatch'

@@ -227,7 +227,11 @@ export class Life {
     if (this.#over !== undefined || this.#status === 'left') return this.gossip.end()
     this.#removal.settle()
     if (this.#status !== 'leaving') this.#mesh.settle(now)
-    else if (this.#mesh.establishedCount === 0) return this.#finishLeaving(now)
+    else if (this.#mesh.establishedCount === 0) {
+      this.#finishLeaving(now)
+      // What was confirmed was another view than that of a member that leaves.
+      return this.gossip.end()
+    }
     this.#publication.settle(now)
     this.#watchIsolation()
     this.gossip.settle(now)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { ClusterEvent, Input, Output } from '../../src/core/events.ts'
 import type { NodeCore } from '../../src/core/node.ts'
 import { Driver, type DriverOptions } from '../../src/driver/driver.ts'
-import type { LinkHandlers, SignalingHandlers } from '../../src/ports.ts'
+import type { LinkEnd, LinkHandlers, SignalingHandlers } from '../../src/ports.ts'
 import { FakeClock } from '../../src/testing/fake-clock.ts'
 
 const event: ClusterEvent = { type: 'signaling', at: 0, state: 'up', reason: 'connected' }
@@ -295,6 +295,76 @@ describe('a link that cannot send', () => {
     rig.core.answer = answerTo('tick', open(1), send(1, 3), { type: 'event', event })
     rig.driver.feed(tick)
     expect(rig.done).toEqual(['> tick', 'close', 'event signaling', 'turn', '> link-closed', 'turn'])
+  })
+})
+
+describe('keys', () => {
+  const sign: Output = { type: 'sign', linkId: 1, bytes: new Uint8Array([1, 2]) }
+  const verify: Output = {
+    type: 'verify',
+    linkId: 1,
+    publicKey: new Uint8Array([3]),
+    authority: 'name',
+    bytes: new Uint8Array([4]),
+    signature: new Uint8Array([5]),
+  }
+  const answers = (core: { inputs: Input[] }) =>
+    core.inputs.filter(({ type }) => type === 'signed' || type === 'verified' || type === 'link-closed')
+
+  it('sign and verify what the core asks for, and the core is told', async () => {
+    const asked: unknown[] = []
+    const { driver, core } = createRig({
+      sign: (bytes) => Promise.resolve(bytes.toReversed()),
+      keys: {
+        verify(...all) {
+          asked.push(all)
+          return Promise.resolve(true)
+        },
+      },
+    })
+    core.answer = answerTo('tick', sign, verify)
+    driver.feed(tick)
+    await settle()
+    expect(asked).toEqual([[verify.publicKey, 'name', verify.bytes, verify.signature]])
+    expect(answers(core)).toEqual([
+      { type: 'signed', linkId: 1, signature: new Uint8Array([2, 1]) },
+      { type: 'verified', linkId: 1, ok: true },
+    ])
+  })
+
+  it('that fail end the link, or count as a wrong proof', async () => {
+    const failure = () => Promise.reject(new Error('no key'))
+    const { driver, core, done } = createRig({ sign: failure, keys: { verify: failure } })
+    core.answer = answerTo('tick', open(1), sign, verify)
+    driver.feed(tick)
+    await settle()
+    expect(done).toContain('close 1')
+    expect(answers(core)).toEqual([
+      { type: 'link-closed', linkId: 1, reason: 'this process could not sign: Error: no key' },
+      { type: 'verified', linkId: 1, ok: false },
+    ])
+  })
+
+  it('are told what names the two ends of the channel', () => {
+    const fingerprints = { local: 'mine', remote: 'theirs' }
+    const nothing = () => undefined
+    const end: LinkEnd = { signal: nothing, send: nothing, close: nothing, bufferedBytes: 0, fingerprints }
+    const opened: LinkHandlers[] = []
+    const transport = { open: (_: boolean, handlers: LinkHandlers) => (opened.push(handlers), end) }
+    const { driver, core } = createRig({ transport })
+    core.answer = answerTo('tick', open(1))
+    driver.feed(tick)
+    opened[0]!.onOpen()
+    expect(core.inputs.at(-1)).toEqual({ type: 'link-opened', linkId: 1, fingerprints })
+  })
+
+  it('tell a stopped driver nothing', async () => {
+    const { driver, core } = createRig()
+    core.answer = answerTo('tick', sign, verify)
+    driver.feed(tick)
+    driver.stop()
+    await settle()
+    expect(answers(core)).toEqual([])
   })
 })
 

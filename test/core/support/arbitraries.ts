@@ -183,9 +183,7 @@ export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } 
       kept: fc.option(anyNodeId, { nil: undefined }),
     })
     .map(({ code, reason, kept }) =>
-      kept && code === 'authority-conflict'
-        ? { kind: 'refuse', code, reason, kept }
-        : { kind: 'refuse', code, reason },
+      kept ? { kind: 'refuse', code, reason, kept } : { kind: 'refuse', code, reason },
     ),
   buckets: anyBuckets.map((buckets) => ({ kind: 'buckets', buckets })),
   recall: fc.record({
