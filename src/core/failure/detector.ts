@@ -153,6 +153,13 @@ export class Detector {
     if (watch.phase === 'calm' || watch.phase === 'pinged') this.#askOthers(watch, now)
   }
 
+  /** A link has ended and a newer one to the same member takes its place: what comes of that one, counts. */
+  replaced(linkId: LinkId): void {
+    const watch = this.#byLink.get(linkId)
+    this.#byLink.delete(linkId)
+    if (watch?.linkId === linkId) this.#watches.delete(watch.nodeId)
+  }
+
   /** A hint that this member may be gone: verified at once. */
   hint(nodeId: NodeId, bySignaling: boolean, now: number): void {
     const watch = this.#watches.get(nodeId)
@@ -378,6 +385,8 @@ export class Detector {
     if (!errands) return
     this.#errands.delete(subject)
     for (const { asker, token } of errands) {
+      // Whoever asked may be gone by now.
+      if (!this.#byLink.has(asker)) continue
       this.#options.outbox.frame(asker, { kind: 'probed', subject, token, alive })
     }
   }

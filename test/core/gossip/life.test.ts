@@ -10,6 +10,9 @@ import { Room } from '../support/room.ts'
 
 const { removeAfterMs, tombstoneMs, leaveTimeoutMs } = DEFAULT_TUNING
 
+/** A member that is silent is `unreachable` by then, also where its observers were slow themselves. */
+const FOUND_OUT_MS = 10_000
+
 const three = (): { room: Room; cores: [NodeCore, NodeCore, NodeCore] } => {
   const { room, cores } = cluster(3)
   return { room, cores: cores as [NodeCore, NodeCore, NodeCore] }
@@ -55,9 +58,9 @@ describe('joining', () => {
     let asked = 0
     room.contacts = () => (asked++ === 0 ? [gone] : [])
     room.join(core)
-    room.run(900)
+    room.run(200)
     expect(core.status).toBe('joining')
-    room.until(() => core.status === 'up', 'the contacts are gone', 2_000)
+    room.until(() => core.status === 'up', 'the contacts are gone', 500)
     expect(asked).toBe(2)
   })
 
@@ -83,7 +86,7 @@ describe('joining', () => {
 
   it('members of an earlier life are tried beside the contacts', () => {
     const room = new Room()
-    const [a, b] = [coreOf(1), coreOf(2, { contacts: [nodeIdOf(1)] })]
+    const [a, b] = [coreOf(1), coreOf(2, { remembered: [wholeOf(nodeIdOf(1))] })]
     room.contacts = () => []
     room.join(a)
     room.run(10)
@@ -123,12 +126,30 @@ describe('leaving', () => {
     expect(room.now - began).toBeLessThanOrEqual(leaveTimeoutMs + 1)
   })
 
-  it('removes who was leaving even if its goodbye was lost with the link', () => {
+  it('removes who was leaving as its link ends, even if its goodbye was lost with it', () => {
+    const { room, cores } = cluster(2)
+    const core = cores[0]!
+    const puppet = new Puppet(room)
+    room.join(puppet)
+    puppet.enter(core.nodeId)
+    puppet.say({
+      kind: 'delta',
+      ranges: [wholeOf(puppet.nodeId, { status: 'leaving', counter: 2 })],
+    })
+    room.until(() => core.table.status(puppet.nodeId) === 'leaving', 'leaving')
+    puppet.hangUp()
+    room.run(10)
+    for (const { table } of cores) expect(table.status(puppet.nodeId)).toBe('removed')
+    expect(room.events(core, 'member-status').at(-1)).toMatchObject({ to: 'removed', reason: 'left' })
+  })
+
+  it('of which no word got through is found out by the detector', () => {
     const { room, cores } = three()
     const [a, b, c] = cores
-    room.passes = (from, _, frames) => from !== c.nodeId || !frames.some(({ kind }) => kind === 'goodbye')
+    room.passes = (from) => from !== c.nodeId
     room.feed(c, { type: 'leave' })
-    room.until(() => agree([a, b]), 'the others agree', leaveTimeoutMs + 100)
+    room.until(() => agree([a, b]), 'the others agree', leaveTimeoutMs + FOUND_OUT_MS)
+    expect([a, b].map((core) => core.table.status(c.nodeId))).toEqual(['unreachable', 'unreachable'])
   })
 
   it('alone, or while joining, is done at once', () => {
@@ -143,16 +164,39 @@ describe('leaving', () => {
 })
 
 describe('a lost link', () => {
-  it('accuses its member, who refutes by the next incarnation and is linked again', () => {
+  it('is looked into through others, and accuses nobody whom they reach', () => {
     const { room, cores } = three()
     const [a, b, c] = cores
+    // By then all have published their links, and know whom they can ask.
+    room.run(5_000)
+    const before = cores.map((core) => statuses(room, core, b.nodeId).length)
     expect(room.cut(a, b)).toBe(true)
-    expect(a.table.status(b.nodeId)).toBe('unreachable')
-    room.until(() => agree(cores) && isLinked(a, b), 'refuted and linked', 3_000)
-    expect(statuses(room, c, b.nodeId).slice(-2)).toEqual(['unreachable', 'up'])
-    expect(c.table.get(a.nodeId)!.self!.incarnation).toBeGreaterThan(0)
-    expect(c.table.get(b.nodeId)!.self!.incarnation).toBeGreaterThan(0)
+    expect(a.table.status(b.nodeId)).toBe('up')
+    room.run(5)
+    const asked = room.frames('probe').filter(({ from, to }) => from === a.nodeId && to === c.nodeId)
+    expect(asked.map(({ frame }) => frame.subject)).toEqual([b.nodeId])
+    const [answer] = room.frames('probed').filter(({ to }) => to === a.nodeId)
+    expect(answer!.frame).toEqual({ ...asked[0]!.frame, kind: 'probed', alive: true })
+    room.until(() => agree(cores) && isLinked(a, b), 'linked again', 3_000)
+    room.run(10_000)
+    expect(cores.map((core) => statuses(room, core, b.nodeId).length)).toEqual(before)
+    expect(cores.map(({ table, nodeId }) => table.get(nodeId)!.self!.incarnation)).toEqual([0, 0, 0])
     expect(room.events(a, 'link-closed')).toMatchObject([{ nodeId: b.nodeId, reason: 'cut' }])
+  })
+
+  it('to a member that nobody reaches accuses it; back again, it refutes by the next incarnation', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    part(room, [a, b], [c])
+    expect(a.table.status(c.nodeId)).toBe('up')
+    const isUnreachable = (core: NodeCore): boolean => core.table.status(c.nodeId) === 'unreachable'
+    room.until(() => isUnreachable(a) && isUnreachable(b), 'c is unreachable', FOUND_OUT_MS)
+    heal(room)
+    room.until(() => agree(cores) && isLinked(a, c), 'refuted and linked', 30_000)
+    expect(statuses(room, a, c.nodeId).slice(-2)).toEqual(['unreachable', 'up'])
+    expect(a.table.get(c.nodeId)!.self!.incarnation).toBeGreaterThan(0)
+    expect(a.table.get(c.nodeId)!.accusation).toBeUndefined()
+    expect(cores.flatMap((core) => room.lives(core))).toHaveLength(3)
   })
 
   it('to everybody is isolation, until one is linked again', () => {
@@ -173,6 +217,7 @@ describe('removal', () => {
     const { room, cores } = three()
     const [a, b, c] = cores
     room.kill(c)
+    room.until(() => agree([a, b]), 'c is unreachable', FOUND_OUT_MS)
     room.run(removeAfterMs - 500)
     expect([a, b].map((core) => core.table.status(c.nodeId))).toEqual(['unreachable', 'unreachable'])
     room.run(1_000)
@@ -248,8 +293,7 @@ describe('removal', () => {
     expect(agree([a, b])).toBe(true)
     const ghost = new Puppet(room, nodeId)
     room.join(ghost)
-    ghost.dial(a.nodeId)
-    ghost.say(ghost.hello())
+    ghost.introduce(a.nodeId)
     room.run(10)
     expect(ghost.heard('refuse')).toMatchObject([{ code: 'removed' }])
   })

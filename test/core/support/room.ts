@@ -50,6 +50,8 @@ interface Seat {
   readonly lives: NodeId[]
   signaling: boolean
   wakeAt: number
+  /** Until then nothing reaches it. */
+  sleepsUntil: number
 }
 
 interface Due {
@@ -92,7 +94,15 @@ export class Room {
   /** Seats a participant and connects it to signaling. */
   join(participant: Participant): void {
     const lives = [participant.nodeId]
-    const seat = { participant, ends: new Map(), events: [], lives, signaling: false, wakeAt: Infinity }
+    const seat: Seat = {
+      participant,
+      ends: new Map(),
+      events: [],
+      lives,
+      signaling: false,
+      wakeAt: Infinity,
+      sleepsUntil: 0,
+    }
     this.#seats.set(participant, seat)
     this.#feed(seat, { type: 'start' })
     this.connectSignaling(participant)
@@ -118,6 +128,11 @@ export class Room {
       end.closed = true
       if (noticed) this.#closePeer(end, 'peer lost')
     }
+  }
+
+  /** A process that is stopped for a while, as by a laptop lid: all that happens meanwhile reaches it afterwards. */
+  sleep(participant: Participant, forMs: number): void {
+    this.#seat(participant).sleepsUntil = this.now + forMs
   }
 
   /** Ends the link of two members under them. Returns whether there was one. */
@@ -199,6 +214,9 @@ export class Room {
 
   #feed(seat: Seat, input: Input): void {
     if (!this.#seats.has(seat.participant)) return
+    if (this.now < seat.sleepsUntil) {
+      return this.#later(seat.sleepsUntil - this.now, () => this.#feed(seat, input))
+    }
     const now = { mono: this.now, wall: 1_000_000 + this.now }
     const outputs = seat.participant.handle(input, now)
     for (const output of outputs) this.#execute(seat, output)

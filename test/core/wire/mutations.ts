@@ -20,6 +20,7 @@ export interface MessageSource {
 export function messageSource(random: Random, seeds: readonly Uint8Array[]): MessageSource {
   const small = (): number => below(random, 12)
   const fake = (): string => nodeIdOf(FAKE + below(random, FAKES), 1 + below(random, 3))
+  const anybody = (): string => (random() < 0.5 ? fake() : nodeIdOf(1 + below(random, 3)))
   const counter = (): number => pick(random, [small, small, () => below(random, 2 ** 30), () => 2 ** 48])()
 
   const range = (): OriginRange => {
@@ -69,6 +70,9 @@ export function messageSource(random: Random, seeds: readonly Uint8Array[]): Mes
     }),
     () => ({ kind: 'ping', token: counter() }),
     () => ({ kind: 'ack', token: counter() }),
+    () => ({ kind: 'probe', subject: anybody(), token: counter() }),
+    () => ({ kind: 'probed', subject: anybody(), token: counter(), alive: random() < 0.5 }),
+    () => ({ kind: 'recall', confirmed: { low: word(), high: word() } }),
   ]
   const good = (): Uint8Array =>
     encodeMessage(Array.from({ length: 1 + below(random, 3) }, () => encodeFrame(pick(random, frames)())))
