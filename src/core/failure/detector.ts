@@ -128,6 +128,8 @@ export class Detector {
   watch(linkId: LinkId, nodeId: NodeId, now: number): void {
     const watch = newWatch(nodeId, now)
     watch.linkId = linkId
+    const replaced = this.#watches.get(nodeId)?.linkId
+    if (replaced !== undefined) this.#byLink.delete(replaced)
     this.#watches.set(nodeId, watch)
     this.#byLink.set(linkId, watch)
     this.#ping(watch, now)
@@ -151,13 +153,6 @@ export class Detector {
     watch.linkId = undefined
     this.#watches.set(nodeId, watch)
     if (watch.phase === 'calm' || watch.phase === 'pinged') this.#askOthers(watch, now)
-  }
-
-  /** A link has ended and a newer one to the same member takes its place: what comes of that one, counts. */
-  replaced(linkId: LinkId): void {
-    const watch = this.#byLink.get(linkId)
-    this.#byLink.delete(linkId)
-    if (watch?.linkId === linkId) this.#watches.delete(watch.nodeId)
   }
 
   /** A hint that this member may be gone: verified at once. */

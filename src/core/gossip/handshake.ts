@@ -160,6 +160,7 @@ export class Handshakes {
         progress.accepted = true
         return { type: 'accepted' }
       case 'refuse':
+        if (progress.accepted) return { type: 'malformed', reason: 'refuse came after accept' }
         return { type: 'refused', code: frame.code, reason: frame.reason, kept: frame.kept }
     }
   }

@@ -97,12 +97,16 @@ describe('a handshake', () => {
     expect(core.table.status(nodeIdOf(30))).toBeUndefined()
   })
 
-  it('ends at a fault: hello twice, accept twice, a version never offered, another name', () => {
+  it('ends at a fault: hello or accept twice, refuse after accept, a version never offered, another name', () => {
     const accept = { kind: 'accept', version: 1 } as const
     const other = nodeIdOf(31)
     const faults = [
       [[puppet.hello(), puppet.hello()], 'hello came twice'],
       [[accept, accept], 'accept came twice'],
+      [
+        [accept, { kind: 'refuse', code: 'removed', reason: 'on second thoughts' }],
+        'refuse came after accept',
+      ],
       [[{ ...accept, version: 7 }], 'wire version 7 was accepted but never offered'],
       [
         [puppet.hello({ nodeId: other, own: wholeOf(other) })],
