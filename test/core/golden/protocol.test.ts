@@ -21,7 +21,12 @@ import { MAX_DIGEST_ENTRIES } from '../../../src/core/membership/digest.ts'
 import { MAX_LINKS_BYTES } from '../../../src/core/membership/published-links.ts'
 import { MAX_OBSERVERS } from '../../../src/core/membership/record.ts'
 import { MAX_KEY_BYTES } from '../../../src/core/membership/state-key.ts'
-import { decodeSignal, encodeSignal } from '../../../src/core/overlay/signal-envelope.ts'
+import {
+  decodeSignal,
+  decodeSignOfLife,
+  encodeSignal,
+  encodeSignOfLife,
+} from '../../../src/core/overlay/signal-envelope.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../../../src/core/tuning.ts'
 import {
   decodeMessage,
@@ -32,7 +37,7 @@ import {
   MAX_TTL,
 } from '../../../src/core/wire/codec.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
-import { WIRE_MAX, WIRE_MIN } from '../../../src/core/wire/frames.ts'
+import { NONCE_BYTES, WIRE_MAX, WIRE_MIN } from '../../../src/core/wire/frames.ts'
 import { KIND_OF, RANKS, REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
 import { nodeIdOf, wholeOf } from '../support/names.ts'
 import { fromHex, toHex } from './hex.ts'
@@ -108,6 +113,9 @@ describe('PROTOCOL.md', () => {
       'values of a range': WireLimits.stateEntries,
       'observers of an accusation': MAX_OBSERVERS,
       'bytes of a published bitmap': WireLimits.publishedBytes,
+      'bytes of a nonce': NONCE_BYTES,
+      'bytes of a public key': WireLimits.publicKeyBytes,
+      'bytes of a signature': WireLimits.signatureBytes,
       'wire versions': WireLimits.version,
       'counters, versions and incarnations': WireLimits.counter,
       tokens: Number.MAX_SAFE_INTEGER,
@@ -131,18 +139,24 @@ describe('PROTOCOL.md', () => {
   })
 
   it('names the numbers of its prose as they are', () => {
-    const { statusIntervalMs, pingIntervalMs, gossipDebounceMs, quietPeriods, linkTimeoutMs } = DEFAULT_TUNING
+    const { statusIntervalMs, probeIntervalMs, gossipDebounceMs, quietPeriods, linkTimeoutMs } =
+      DEFAULT_TUNING
+    const { probeTimeoutMs, suspicionMinMs, suspicionMaxMs } = DEFAULT_TUNING
     const { removeAfterMs, tombstoneMs, leaveTimeoutMs, maxDials, redialMaxMs } = DEFAULT_TUNING
     const statements = [
       `stays below ${MAX_FRAME} bytes`,
       `A digest has at most ${MAX_DIGEST_ENTRIES} entries`,
-      `it is there up to ${SMALL_TABLE} records`,
+      `up to ${SMALL_TABLE} records`,
       `tombstones included, ${DEFAULT_LIMITS.members}`,
       `of one value, ${DEFAULT_LIMITS.valueBytes} (never less than ${MAX_LINKS_BYTES}`,
       `keys of one member, ${DEFAULT_LIMITS.peerStateKeys}`,
       `at most ${MAX_LINKS_BYTES / 8}`,
       `to every link every ${statusIntervalMs / 1_000} s`,
-      `every ${pingIntervalMs / 1_000} s`,
+      `no evidence of life for ${probeIntervalMs / 1_000} s`,
+      `no evidence for ${probeIntervalMs / 1_000} s`,
+      `awaited for ${probeTimeoutMs} ms`,
+      `after ${suspicionMaxMs / 1_000} s with one observer`,
+      `${suspicionMinMs / 1_000} s with four`,
       `gathered for ${gossipDebounceMs} ms`,
       `lasts for ${quietPeriods === 2 ? 'two' : quietPeriods} status periods`,
       `${linkTimeoutMs / 1_000} s after it began`,
@@ -156,6 +170,10 @@ describe('PROTOCOL.md', () => {
       `Version ${SIGNALING_VERSION}: JSON`,
     ]
     for (const statement of statements) expect(text).toContain(statement)
+  })
+
+  it('names every tuning with its default', () => {
+    expect(numbersOf('tuning')).toEqual(DEFAULT_TUNING)
   })
 
   it('shows every golden frame, byte by byte', () => {
@@ -177,6 +195,13 @@ describe('PROTOCOL.md', () => {
     for (const line of ['{"s":"abcdefgh","q":0,"d":"..."}', '{"s":"abcdefgh","q":3,"x":"why"}']) {
       expect(text).toContain(line)
       expect(decodeSignal(line)).toBeDefined()
+    }
+    for (const sign of ['ask', 'answer'] as const) {
+      const line = encodeSignOfLife(sign)
+      expect(text.split('\n')).toContain(`    ${line}`)
+      expect(decodeSignOfLife(line)).toBe(sign)
+      expect(decodeSignOfLife(`${line} `)).toBeUndefined()
+      expect(decodeSignal(line)).toBeUndefined()
     }
     const envelope = (length: number): string => {
       const empty = encodeSignal({ session: 'abcdefgh', sequence: 0, data: '' })
