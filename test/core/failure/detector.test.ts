@@ -317,7 +317,7 @@ describe('a member that is cut off', () => {
       if (data === encodeSignOfLife('answer')) answers.push(from)
       return true
     }
-    const [ask] = [encodeSignOfLife('ask')]
+    const ask = encodeSignOfLife('ask')
     room.feed(cores[0]!, { type: 'signaling-message', from: cores[1]!.nodeId, data: ask })
     expect(answers).toEqual([cores[0]!.nodeId])
   })

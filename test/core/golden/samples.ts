@@ -47,10 +47,8 @@ const removed: OriginRange = { ...accused, from: 0, to: 0, accusation: REMOVED }
 const route: RouteHeader = { origin: LOW, destination: HIGH, ttl: 32 }
 
 /** Has the form of an Ed25519 key: the head of its SPKI, and 32 bytes. */
-const publicKey = Uint8Array.of(
-  ...[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00],
-  ...new Uint8Array(32).fill(0x77),
-)
+const publicKey = new Uint8Array(44).fill(0x77)
+publicKey.set([0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00])
 
 const hello: Extract<Frame, { kind: 'hello' }> = {
   kind: 'hello',

@@ -147,8 +147,8 @@ describe('a newcomer that remembers', () => {
     const room = new Room()
     const contact = coreOf(1)
     const newcomer = coreOf(2, { remembered })
-    const real = [contact.nodeId, newcomer.nodeId]
-    room.signals = (from, to) => real.includes(from) && real.includes(to)
+    const real = new Set([contact.nodeId, newcomer.nodeId])
+    room.signals = (from, to) => real.has(from) && real.has(to)
     room.join(contact)
     room.until(() => contact.status === 'up', 'the contact is up')
     for (const range of known) contact.table.apply(range, 0, 0, 'test')
