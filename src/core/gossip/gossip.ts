@@ -35,10 +35,11 @@ import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
 import { encodeFrame } from '../wire/codec.ts'
 import type { BucketMask, DigestEntry, Frame, MissingRange, OriginRange } from '../wire/frames.ts'
-import type { Bitmap } from './bitmap.ts'
 import { coveredBy } from './bitmap.ts'
 import type { Published } from './convergence.ts'
 import { Convergence } from './convergence.ts'
+import type { Neighbour, StatusFrame } from './neighbour.ts'
+import { callsForSync, createNeighbour, trackMismatch } from './neighbour.ts'
 
 /** Frames that members exchange once their handshake is done. */
 export type GossipFrame = Extract<
@@ -62,35 +63,6 @@ const REPAIR_PATIENCE_MS = 5_000
  */
 const EAGER_STATUS_MS = 25
 const MAX_EAGER_MS = 400
-/** Where tables never come to rest, a mismatch this many status periods long is looked into all the same. */
-const NOISY_PERIODS = 8
-
-interface Neighbour {
-  readonly linkId: LinkId
-  readonly nodeId: NodeId
-  /** It was told everything up to this revision of the log, or told where to find it. */
-  told: number
-  published: Published | undefined
-  content: number
-  /** What it was last sent. */
-  sentEpoch: number
-  sentBits: Bitmap | undefined
-  /** When the mismatch began, and since when neither side has changed. */
-  mismatchSince: number | undefined
-  quietSince: number
-  seenViewLo: number
-  seenContent: number
-  /** Until when an answer is awaited. */
-  repairUntil: number
-  /**
-   * What it asked for in this turn, answered at its end. A message can ask for the same thing a thousand times; the
-   * answer to one message is never more than the table.
-   */
-  readonly owed: Map<NodeId, OriginRange>
-  askedBuckets: Uint32Array | undefined
-  /** Buckets of which it listed what it knows in this turn. */
-  listed: BucketMask
-}
 
 /** What this member said in its own hello. */
 export interface Greeting {
@@ -164,23 +136,7 @@ export class Gossip {
     greeted: Greeting,
     now: number,
   ): void {
-    const neighbour: Neighbour = {
-      linkId,
-      nodeId,
-      told: greeted.revision,
-      published: undefined,
-      content: 0,
-      sentEpoch: -1,
-      sentBits: undefined,
-      mismatchSince: undefined,
-      quietSince: now,
-      seenViewLo: 0,
-      seenContent: 0,
-      repairUntil: 0,
-      owed: new Map(),
-      askedBuckets: undefined,
-      listed: NO_BUCKETS,
-    }
+    const neighbour = createNeighbour(linkId, nodeId, greeted.revision, now)
     this.#neighbours.set(linkId, neighbour)
     if (hello.remembered) this.#answerMemory(neighbour, hello.remembered)
     else if (hello.digest) this.#answerDigest(neighbour, ALL_BUCKETS, hello.digest, now)
@@ -334,39 +290,19 @@ export class Gossip {
     this.#askers.clear()
   }
 
-  #onStatus(neighbour: Neighbour, frame: Extract<Frame, { kind: 'status' }>, now: number): void {
-    const { viewHi, viewLo, content, published } = frame
+  #onStatus(neighbour: Neighbour, frame: StatusFrame, now: number): void {
     const { convergence } = this
-    const before = neighbour.published
     this.#dirty = true
+    trackMismatch(neighbour, frame, this.#table.hash, now)
+    const { viewHi, viewLo, published } = frame
     neighbour.published = { viewHi, viewLo, bits: published, epoch: convergence.epoch }
-    const { hash } = this.#table
-    if (convergence.matches(frame) && content === hash.content) {
-      neighbour.mismatchSince = undefined
-    } else {
-      const same = before?.viewLo === viewLo && neighbour.content === content
-      const quiet = same && neighbour.seenViewLo === hash.viewLo && neighbour.seenContent === hash.content
-      if (neighbour.mismatchSince === undefined || !quiet) neighbour.quietSince = now
-      neighbour.mismatchSince ??= now
-      this.#considerSync(neighbour, now)
-    }
-    neighbour.content = content
-    neighbour.seenViewLo = hash.viewLo
-    neighbour.seenContent = hash.content
-    if (convergence.join(neighbour.published)) this.#hasNews(now)
-  }
-
-  /** One of both sides starts; the other only where the first did not, one period later. */
-  #considerSync(neighbour: Neighbour, now: number): void {
-    if (now < neighbour.repairUntil) return
-    const { statusIntervalMs, quietPeriods } = this.#tuning
+    // One of both sides starts; the other only where the first did not, one period later.
     const turn = compareNodeIds(this.#table.own, neighbour.nodeId) < 0 ? 0 : 1
-    // A status may come a quarter of a period early.
-    const periods = (since: number) => (now - since) / statusIntervalMs + 0.3 - turn
-    const noisy = neighbour.mismatchSince !== undefined && periods(neighbour.mismatchSince) >= NOISY_PERIODS
-    if (periods(neighbour.quietSince) < quietPeriods && !noisy) return
-    neighbour.mismatchSince = undefined
-    this.#startSync(neighbour, now)
+    if (now >= neighbour.repairUntil && callsForSync(neighbour, this.#tuning, turn, now)) {
+      neighbour.mismatchSince = undefined
+      this.#startSync(neighbour, now)
+    }
+    if (convergence.join(neighbour.published)) this.#hasNews(now)
   }
 
   #startSync(neighbour: Neighbour, now: number): void {
