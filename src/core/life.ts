@@ -314,7 +314,8 @@ export class Life {
   /** Only the link is known to be gone: whether its member lives, the detector finds out. */
   #onLinkEnded({ linkId, nodeId, introduced }: MeshLink, _: string, replaced: boolean, now: number): void {
     this.#neighbours.ended(linkId)
-    if (this.#over !== undefined || replaced || this.#status === 'leaving') return
+    if (this.#over !== undefined || this.#status === 'leaving') return
+    if (replaced) return this.#detector.replaced(linkId)
     if (this.table.status(nodeId) === 'leaving') return this.table.remove(nodeId, now, 'left')
     if (introduced) this.#detector.lost(linkId, nodeId, now)
   }

@@ -155,6 +155,13 @@ export class Detector {
     if (watch.phase === 'calm' || watch.phase === 'pinged') this.#askOthers(watch, now)
   }
 
+  /** A newer link to the same member takes the place of this one: what comes of that one, counts. */
+  replaced(linkId: LinkId): void {
+    const watch = this.#byLink.get(linkId)
+    this.#byLink.delete(linkId)
+    if (watch?.linkId === linkId) this.#watches.delete(watch.nodeId)
+  }
+
   /** A hint that this member may be gone: verified at once. */
   hint(nodeId: NodeId, bySignaling: boolean, now: number): void {
     const watch = this.#watches.get(nodeId)
@@ -289,13 +296,12 @@ export class Detector {
     else watch.token = ++this.#tokens
     watch.due = now + this.#timeout(watch)
     const short = table.get(watch.nodeId)?.short ?? 0
-    const able = [...this.#watches.values()].filter(
-      ({ nodeId, linkId, phase }) =>
-        linkId !== undefined &&
-        phase === 'calm' &&
-        nodeId !== watch.nodeId &&
-        table.get(nodeId)?.links.has(short),
+    const others = [...this.#watches.values()].filter(
+      ({ nodeId, linkId, phase }) => linkId !== undefined && phase === 'calm' && nodeId !== watch.nodeId,
     )
+    // Links are published some seconds after they were made, so nobody's may be known yet.
+    const linked = others.filter(({ nodeId }) => table.get(nodeId)?.links.has(short))
+    const able = linked.length > 0 ? linked : others
     for (let i = 0; i < HELPERS && able.length > 0; i++) {
       const [helper] = able.splice(Math.floor(this.#options.random() * able.length), 1)
       outbox.frame(helper!.linkId!, { kind: 'probe', subject: watch.nodeId, token: watch.token })
@@ -304,20 +310,11 @@ export class Detector {
 
   #concludeSilence(watch: Watch, now: number): void {
     const { tuning } = this.#options
-    if (watch.phase === 'asked' && !this.#isCutOffBut(watch)) this.health.bad()
     watch.phase = 'silent'
     this.#accuse(watch, now)
     // It may come back any moment: the ping goes on.
     this.#ping(watch, now, 'silent')
     watch.due = now + tuning.probeIntervalMs
-  }
-
-  /** Whether every other watched member is silent as well. */
-  #isCutOffBut(watch: Watch): boolean {
-    for (const other of this.#watches.values()) {
-      if (other !== watch && (other.phase === 'calm' || other.phase === 'pinged')) return false
-    }
-    return true
   }
 
   #accuse(watch: Watch, now: number): void {

@@ -348,7 +348,8 @@ export class Gossip {
       else this.#table.remove(nodeId, now, 'its end was known to another member')
     }
     for (const range of ranges) this.#owe(neighbour, range)
-    this.#ask(neighbour, missing, now)
+    // What is remembered will be confirmed, or sent, without being asked for.
+    if (this.#memory.isEmpty) this.#ask(neighbour, missing, now)
   }
 
   #ask(neighbour: Neighbour, missing: readonly MissingRange[], now: number): void {

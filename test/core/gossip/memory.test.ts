@@ -1,7 +1,6 @@
 /** What an earlier life knew: kept as frames, offered as hashes, taken over only where a contact says it is still so. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { SMALL_TABLE } from '../../../src/core/gossip/gossip.ts'
 import { MAX_MEMORY, Memory, packMemory, unpackMemory } from '../../../src/core/gossip/memory.ts'
 import { bucketOf } from '../../../src/core/membership/content-hash.ts'
 import { rangeOf } from '../../../src/core/membership/digest.ts'
@@ -235,9 +234,7 @@ describe('a newcomer that remembers', () => {
     // A changed member, as the contact itself, brings its bucket: a 64th of the others.
     const record = encodeFrame({ kind: 'delta', ranges: [before[0]!] }).length
     const ofBuckets = (changed + 1) * record * (1 + members / 64)
-    // Up to 16 records the contact's hello lists them all, and the newcomer asks for what is not confirmed yet.
-    const ofDigest = members <= SMALL_TABLE ? members * record : 0
-    expect(bytes).toBeLessThan(200 + 1.5 * ofBuckets + ofDigest)
+    expect(bytes).toBeLessThan(200 + 1.5 * ofBuckets)
     expect(bytes).toBeGreaterThan(changed * record * 0.5)
     if (members >= 100 && changed <= 1) expect(bytes).toBeLessThan((members * record) / 10)
     const origins = new Set(
