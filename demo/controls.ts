@@ -42,11 +42,11 @@ export class Controls {
   }
 
   showPhase(phase: Phase): void {
-    const isOut = phase === 'left' || phase === 'failed'
+    const isOut = phase === 'left' || phase === 'failed' || phase === 'stopped'
     const hadFocus = document.activeElement === (isOut ? this.#leave : this.#rejoin)
     this.#leave.hidden = isOut
     // After a failure the panel over the graph has the button.
-    this.#rejoin.hidden = phase !== 'left'
+    this.#rejoin.hidden = phase !== 'left' && phase !== 'stopped'
     // Not `disabled`: that would drop the focus of whoever just pressed it.
     setAttribute(this.#leave, 'aria-disabled', phase === 'leaving' ? 'true' : undefined)
     if (hadFocus) (isOut ? this.#rejoin : this.#leave).focus()

@@ -1,5 +1,6 @@
 import type { ClusterEvent } from '../src/index.ts'
 import { byId, html, setText } from './dom.ts'
+import type { Doubt } from './doubts.ts'
 import { formatTime } from './format.ts'
 import { createFrame } from './frame.ts'
 import { describe, type Names, type Sentence, type Topic } from './sentences.ts'
@@ -30,7 +31,7 @@ export class EventLog {
   /** Newest first. */
   #entries: Entry[] = []
   /** What happened while the log was paused or no frame came, oldest first. */
-  #waiting: ClusterEvent[] = []
+  #waiting: (ClusterEvent | Doubt)[] = []
   readonly #names: Names
   #filter: Filter = 'all'
   #isPaused = false
@@ -44,7 +45,7 @@ export class EventLog {
   }
 
   /** Phrased at the next frame: by then the names of newcomers are known. */
-  add(event: ClusterEvent): void {
+  add(event: ClusterEvent | Doubt): void {
     if (!describe(event, this.#names)) return
     this.#waiting.push(event)
     if (this.#waiting.length > MAX_ENTRIES) this.#waiting.shift()

@@ -6,6 +6,10 @@ export function formatMs(ms: number | undefined): string {
   return `${ms < 9.95 ? ms.toFixed(1) : Math.round(ms)} ms`
 }
 
+/** "412 bytes", "2.1 kB". */
+export const formatBytes = (bytes: number): string =>
+  bytes < 1000 ? count(bytes, 'byte') : `${(bytes / 1000).toFixed(1)} kB`
+
 /** The part of a nodeId that people compare: the first characters of the authority. */
 export const shortNodeId = (nodeId: string): string => nodeId.slice(0, 6)
 

@@ -84,6 +84,7 @@ export class GraphLinks {
   #paint(chord: Chord, { from, to, isMutual }: Claim): void {
     setAttribute(chord.line, 'data-own', from.self ? '' : undefined)
     setAttribute(chord.line, 'data-one-sided', isMutual ? undefined : '')
+    setAttribute(chord.line, 'data-doubtful', from.suspected || to.suspected ? '' : undefined)
     setAttribute(chord.line, 'data-broken', isLive(from) && isLive(to) ? undefined : '')
     if (!from.self) return
     chord.line.style.setProperty('--color', personaOf(to).color)

@@ -21,6 +21,8 @@ export interface GraphView {
   readonly gossip: GossipState
   /** The page is not in the cluster: what is shown is over. */
   readonly idle: boolean
+  /** Unreachable members are remembered ones: nobody has looked for them yet. */
+  readonly isArriving: boolean
 }
 
 /** One member as drawn: it glides from where it is to where it belongs. */
@@ -53,7 +55,7 @@ export class Graph {
   readonly #links = new GraphLinks()
   readonly #dots = new Map<string, Dot>()
   readonly #onGeometry: () => void
-  #view: GraphView = { members: [], gossip: 'diffusing', idle: true }
+  #view: GraphView = { members: [], gossip: 'diffusing', idle: true, isArriving: false }
   #ring: Ring = { cx: 0, cy: 0, rx: 1, ry: 1 }
   #frame: number | undefined
   #lastFrame = 0
@@ -77,6 +79,7 @@ export class Graph {
     this.#view = view
     if (view.members.length !== countBefore) this.#measure()
     setAttribute(this.#svg, 'data-gossip', view.idle ? 'idle' : view.gossip)
+    setAttribute(this.#svg, 'data-arriving', view.isArriving ? '' : undefined)
     setAttribute(this.#svg, 'data-crowded', this.#isCrowded ? '' : undefined)
     setAttribute(this.#svg, 'data-alone', view.members.length === 1 ? '' : undefined)
     this.#place()
@@ -162,7 +165,8 @@ export class Graph {
   #exit(nodeId: string, dot: Dot): void {
     if (dot.isGone) return
     dot.isGone = true
-    setAttribute(dot.group, 'data-status', 'removed')
+    // Beside the last status: a lost member goes as what it was, without lighting up once more.
+    setAttribute(dot.group, 'data-gone', '')
     const forget = (): void => {
       dot.group.remove()
       if (this.#dots.get(nodeId) === dot) this.#dots.delete(nodeId)
@@ -175,7 +179,9 @@ export class Graph {
     const persona = personaOf(member)
     const longest = !this.#isCrowded ? LONGEST_NAME : this.#isNarrow ? NARROW_NAME : CROWDED_NAME
     dot.isGone = false
+    setAttribute(dot.group, 'data-gone', undefined)
     setAttribute(dot.group, 'data-status', member.status)
+    setAttribute(dot.group, 'data-suspected', member.suspected ? '' : undefined)
     setAttribute(dot.group, 'data-self', member.self ? '' : undefined)
     setAttribute(dot.group, 'data-visibility', member.visibility)
     dot.group.style.setProperty('--color', persona.color)

@@ -4,14 +4,16 @@ import { Controls } from './controls.ts'
 import { ConvergencePanel } from './convergence.ts'
 import { Cursors } from './cursors.ts'
 import { byId, setText } from './dom.ts'
+import { Doubts } from './doubts.ts'
 import { EventLog } from './event-log.ts'
+import { Failing, takeStopped } from './failing.ts'
 import { createFrame } from './frame.ts'
 import { Graph } from './graph.ts'
 import { MemberTable } from './member-table.ts'
 import { Narration } from './narration.ts'
 import { loadPersona, personaOf, rarestColor, type Persona } from './persona.ts'
 import { roomFromLocation, signalingUrl, snapshotIsOff } from './room.ts'
-import type { Names } from './sentences.ts'
+import { arrival, type Names } from './sentences.ts'
 import { Session } from './session.ts'
 
 declare global {
@@ -29,6 +31,9 @@ let persona: Persona = loaded.persona
 /** The colour was drawn by lot and nobody has seen it yet. */
 let isColorByLot = loaded.isNew
 let isSignalingDown = false
+let isFrozen = false
+/** How this tab came into the cluster it is in; empty until it has. */
+let arrivalText = ''
 let selfId: string | undefined
 const namesSeen = new Map<string, string>()
 
@@ -38,6 +43,8 @@ const names: Names = {
     nodeId === selfId ? 'this tab' : (namesSeen.get(nodeId) ?? `member ${nodeId.slice(0, 6)}`),
 }
 
+// First of all who listen for the end of the page.
+const failing = new Failing({ onFreeze: () => setFrozen(true), onThaw: () => setFrozen(false) })
 const render = createFrame(renderNow)
 const graph = new Graph(byId('graph', SVGSVGElement), () => cursors.refresh())
 const cursors = new Cursors(byId('canvas', HTMLElement), byId('cursors', HTMLElement), () => graph.ring)
@@ -48,6 +55,7 @@ const convergence = new ConvergencePanel()
 const narration = new Narration()
 const log = new EventLog(names)
 const memberCount = byId('member-count', HTMLElement)
+const arrivalLine = byId('arrival', HTMLElement)
 
 const session = new Session(roomFromLocation(), {
   options: () => ({
@@ -78,20 +86,26 @@ addEventListener('hashchange', () => {
   log.clear()
   session.enter(room)
 })
-session.enter()
+if (!takeStopped()) session.enter()
 renderNow()
 
 /** Follows one membership until it is over. */
 function watch(cluster: OpeningCluster): () => void {
   window.cluster = cluster
   isSignalingDown = false
+  arrivalText = ''
   const givenMeta = persona
+  const doubts = new Doubts()
   rememberNames(cluster)
   for (const event of cluster.events.recent()) note(event)
   const stop = [
     cluster.events.subscribe(note),
-    cluster.members.subscribe(() => {
+    cluster.members.subscribe((members) => {
       rememberNames(cluster)
+      for (const doubt of doubts.update(members)) {
+        log.add(doubt)
+        graph.pulse(doubt.nodeId)
+      }
       render()
     }),
     cluster.convergence.subscribe(render),
@@ -130,8 +144,18 @@ function note(event: ClusterEvent): void {
     isSignalingDown = event.state === 'down'
     render()
   }
+  if (event.type === 'joined') {
+    arrivalText = arrival(event)
+    render()
+  }
   log.add(event)
   if (event.type === 'member-status' || event.type === 'member-meta') graph.pulse(event.nodeId)
+}
+
+/** At once: a page that is about to block has one more frame. */
+function setFrozen(isNow: boolean): void {
+  isFrozen = isNow
+  renderNow()
 }
 
 function rememberNames(cluster: Cluster): void {
@@ -151,15 +175,21 @@ function renderNow(): void {
   const { cluster, phase, room, error } = session
   const members = cluster?.members.get() ?? []
   const gossip = cluster?.convergence.get()
-  graph.update({ members, gossip: gossip?.state ?? 'diffusing', idle: cluster === undefined })
-  table.update(members)
+  const status = cluster?.status.get() ?? 'left'
+  const isArriving = cluster !== undefined && arrivalText === ''
+  graph.update({ members, gossip: gossip?.state ?? 'diffusing', idle: cluster === undefined, isArriving })
+  table.update(members, isArriving)
   setText(memberCount, String(members.length))
   convergence.update(gossip)
   controls.showPhase(phase)
+  failing.show(phase === 'joined')
+  setText(arrivalLine, cluster ? arrivalText : '')
   narration.update({
     room,
     phase,
-    status: cluster?.status.get() ?? 'left',
+    status,
+    isArriving,
+    isFrozen,
     members,
     gossip: gossip?.state ?? 'diffusing',
     isSignalingDown,

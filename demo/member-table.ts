@@ -1,6 +1,7 @@
 import type { Member } from '../src/index.ts'
 import { html, setAttribute, setText } from './dom.ts'
 import { formatMs, shortNodeId } from './format.ts'
+import { prefersReducedMotion } from './frame.ts'
 import { personaOf } from './persona.ts'
 
 interface Row {
@@ -15,13 +16,18 @@ interface Row {
   member: Member | undefined
 }
 
+/** How long the row of a removed member fades, in ms; the same as in members.css. */
+const FADE_MS = 900
+
 /**
  * The members as a table. A row belongs to one nodeId from its first to its last showing; this tab is on top, the
- * others stay in the order in which they were first seen, so that a newcomer moves no row.
+ * others stay in the order in which they were first seen, so that a newcomer moves no row. The row of a removed member
+ * fades, unless a newer life of it is there.
  */
 export class MemberTable {
   readonly #body: HTMLTableSectionElement
   readonly #rows = new Map<string, Row>()
+  #isArriving = false
 
   /** `onPoint` tells which member the pointer rests on, `undefined` for none. */
   constructor(body: HTMLTableSectionElement, onPoint: (nodeId: string | undefined) => void) {
@@ -33,19 +39,26 @@ export class MemberTable {
     body.addEventListener('pointerleave', () => onPoint(undefined))
   }
 
-  update(members: readonly Member[]): void {
+  /** While this tab arrives, unreachable members are remembered ones: nobody has looked for them yet. */
+  update(members: readonly Member[], isArriving: boolean): void {
     const present = new Set(members.map(({ nodeId }) => nodeId))
+    const authorities = new Set(members.map(({ authority }) => authority))
+    const isSame = isArriving === this.#isArriving
+    this.#isArriving = isArriving
     for (const [nodeId, row] of this.#rows) {
       if (present.has(nodeId)) continue
-      row.element.remove()
       this.#rows.delete(nodeId)
+      // Without members this page is out itself.
+      const isFading = members.length > 0 && row.member && !authorities.has(row.member.authority)
+      if (isFading && !document.hidden && !prefersReducedMotion()) fade(row)
+      else row.element.remove()
     }
     for (const member of members) {
       const row = this.#rows.get(member.nodeId) ?? this.#enter(member)
       // Members are frozen and keep their reference while nothing changed.
-      if (row.member === member) continue
+      if (row.member === member && isSame) continue
       row.member = member
-      paint(row, member)
+      paint(row, member, isArriving)
     }
   }
 
@@ -82,19 +95,41 @@ function createRow({ nodeId }: Member): Row {
   return { element, swatch, name, you, status, generation, path, rtt, member: undefined }
 }
 
-function paint(row: Row, member: Member): void {
+function paint(row: Row, member: Member, isArriving: boolean): void {
   const persona = personaOf(member)
   row.element.dataset['status'] = member.status
+  const isRemembered = isArriving && member.status === 'unreachable'
+  row.element.toggleAttribute('data-suspected', member.suspected)
+  row.element.toggleAttribute('data-remembered', isRemembered)
   row.element.classList.toggle('is-self', member.self)
   row.you.hidden = !member.self
   row.swatch.style.setProperty('--color', persona.color)
   setText(row.name, persona.name)
   setAttribute(row.name, 'title', persona.name)
-  setText(row.status, member.status)
-  setAttribute(row.status, 'title', VISIBILITY[member.visibility])
+  setText(row.status, isRemembered ? 'remembered' : member.suspected ? 'suspected' : member.status)
+  setAttribute(
+    row.status,
+    'title',
+    isRemembered
+      ? 'Here last time; whether it still is will be known in a moment'
+      : member.suspected
+        ? 'It has not answered for a moment and has a few seconds to say that it lives'
+        : VISIBILITY[member.visibility],
+  )
   setText(row.generation, String(member.generation))
   setText(row.path, member.self ? '–' : member.path)
   setText(row.rtt, member.self ? '–' : formatMs(member.rttMs) || '–')
+}
+
+/** Lets a row go softly; it counts as a member's no more. */
+function fade({ element, status, member }: Row): void {
+  setText(status, member?.status === 'unreachable' ? 'removed' : 'left')
+  delete element.dataset['testid']
+  delete element.dataset['nodeId']
+  element.dataset['status'] = 'removed'
+  element.removeAttribute('data-suspected')
+  element.setAttribute('aria-hidden', 'true')
+  setTimeout(() => element.remove(), FADE_MS)
 }
 
 const VISIBILITY: Readonly<Record<Member['visibility'], string>> = {

@@ -10,6 +10,10 @@ export interface Situation {
   readonly members: readonly Member[]
   readonly gossip: GossipState
   readonly isSignalingDown: boolean
+  /** Unreachable members are remembered ones: what has become of them is not known yet. */
+  readonly isArriving: boolean
+  /** The page is about to block. */
+  readonly isFrozen: boolean
   readonly error: ClusterError | undefined
 }
 
@@ -50,15 +54,9 @@ export class Narration {
   }
 
   /** The panel over a stage that has little else to show. */
-  #showNotice({ phase, members, error }: Situation): void {
-    const notice =
-      phase === 'failed'
-        ? failure(error)
-        : phase === 'left'
-          ? NOTICES.left
-          : phase === 'joined' && members.length === 1
-            ? NOTICES.alone
-            : undefined
+  #showNotice(situation: Situation): void {
+    const { error } = situation
+    const notice = noticeFor(situation)
     this.#notice.hidden = notice === undefined
     if (!notice) return
     const isFailure = notice.kind === 'failed'
@@ -82,7 +80,7 @@ export class Narration {
 }
 
 interface Notice extends Story {
-  readonly kind: 'alone' | 'left' | 'failed'
+  readonly kind: 'alone' | 'left' | 'stopped' | 'frozen' | 'failed'
 }
 
 const NOTICES = {
@@ -96,7 +94,24 @@ const NOTICES = {
     headline: 'You are out',
     text: 'Join again and you come back as the next generation.',
   },
+  stopped: {
+    kind: 'stopped',
+    headline: 'Stopped without goodbye',
+    text: 'Nothing told the others. Watch there how they find out; join again and you take the place of the lost one.',
+  },
+  frozen: {
+    kind: 'frozen',
+    headline: 'Frozen for 10 s',
+    text: 'This tab does not react now. Your browser may call it unresponsive: let it wait.',
+  },
 } as const satisfies Record<string, Notice>
+
+function noticeFor({ phase, members, error, isFrozen }: Situation): Notice | undefined {
+  if (phase === 'failed') return failure(error)
+  if (phase === 'left' || phase === 'stopped') return NOTICES[phase]
+  if (isFrozen) return NOTICES.frozen
+  return phase === 'joined' && members.length === 1 ? NOTICES.alone : undefined
+}
 
 const ADVICE: Readonly<Record<ClusterErrorCode, string>> = {
   'invalid-option': 'The address of this page asks for something that does not work. Nothing was started.',
@@ -117,16 +132,20 @@ function failure(error: ClusterError | undefined): Notice {
   return { kind: 'failed', headline: 'Could not join', text }
 }
 
-function tell({ phase, status, members, gossip, room }: Situation): Story {
+function tell({ phase, status, members, gossip, room, isArriving }: Situation): Story {
   if (phase === 'failed')
     return { headline: 'Not in the cluster', text: `This tab could not join the room ${room}.` }
   if (phase === 'left')
     return { headline: 'You left', text: 'The others heard your goodbye and go on without you.' }
+  if (phase === 'stopped')
+    return { headline: 'Stopped', text: 'The page that was here ended as a crashed one does.' }
   if (phase === 'leaving') return { headline: 'Leaving', text: 'Saying goodbye to every member.' }
   if (phase === 'opening')
     return {
       headline: 'Joining',
-      text: 'Asking the signaling server who is here, then linking with them directly.',
+      text: members.some(({ self }) => !self)
+        ? 'Shown is who was here last time. Linking with those who still are.'
+        : 'Asking the signaling server who is here, then linking with them directly.',
     }
   if (status === 'isolated')
     return {
@@ -135,13 +154,19 @@ function tell({ phase, status, members, gossip, room }: Situation): Story {
     }
   if (members.length === 1)
     return { headline: 'You are alone here', text: 'A cluster of one. Open another tab and it becomes two.' }
-  return { headline: `${count(members.length, 'tab')}, one cluster`, text: describe(members, gossip) }
+  return {
+    headline: `${count(members.length, 'tab')}, one cluster`,
+    text: describe(members, gossip, isArriving),
+  }
 }
 
-function describe(members: readonly Member[], gossip: GossipState): string {
-  const silent = members.filter((member) => member.status === 'unreachable').length
+function describe(members: readonly Member[], gossip: GossipState, isArriving: boolean): string {
+  const silent = isArriving ? 0 : members.filter((member) => member.status === 'unreachable').length
   if (silent === 1) return 'One member does not answer. If it stays silent, everyone removes it.'
   if (silent > 1) return `${silent} members do not answer. If they stay silent, everyone removes them.`
+  const suspects = members.filter((member) => member.suspected).length
+  if (suspects > 0)
+    return `${count(suspects, 'member')} ${suspects === 1 ? 'is' : 'are'} slow to answer, and suspected until heard of.`
   if (members.some((member) => member.status === 'joining')) return 'Someone new is being linked in.'
   if (gossip === 'diffusing') return 'News is travelling from tab to tab.'
   if (gossip === 'reconciling') return 'Some tabs missed something and are catching up.'

@@ -1,5 +1,6 @@
 import type { ClusterEvent } from '../src/index.ts'
-import { formatMs, shortHash } from './format.ts'
+import { formatBytes, formatMs, shortHash } from './format.ts'
+import type { Doubt } from './doubts.ts'
 
 /** What the log can be narrowed down to. */
 export type Topic = 'members' | 'links' | 'views' | 'other'
@@ -22,20 +23,38 @@ export interface Names {
 
 const MAX_DETAIL = 160
 
+/** How long the way into the cluster took, and what it cost. */
+export function arrival({ durationMs, table, tableBytes }: Of<'joined'>): string {
+  const took = formatMs(durationMs)
+  if (table === 'none') return `Joined in ${took}: nobody was here to learn from`
+  if (table === 'full') return `Joined in ${took}: the whole table (${formatBytes(tableBytes)})`
+  if (tableBytes === 0) return `Back in ${took}: nothing had changed`
+  return `Back in ${took}: only what had changed was transferred (${formatBytes(tableBytes)})`
+}
+
 /** One event in plain words; `undefined` for those that come many times a second and say nothing here. */
-export function describe(event: ClusterEvent, names: Names): Sentence | undefined {
+export function describe(event: ClusterEvent | Doubt, names: Names): Sentence | undefined {
   const sentence = phrase(event, names)
   if (!sentence) return undefined
   const { detail, ...rest } = sentence
   return detail ? { ...rest, detail: detail.slice(0, MAX_DETAIL) } : rest
 }
 
-function phrase(event: ClusterEvent, names: Names): Sentence | undefined {
+function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined {
   switch (event.type) {
     case 'status':
       return { topic: 'members', ...STATUS[event.to], detail: event.reason }
     case 'member-status':
       return memberStatus(event, names)
+    case 'doubt':
+      return event.isSuspected
+        ? {
+            ...about(event.nodeId, names, 'members', 'warn', 'is suspected'),
+            detail: 'no answer to a probe so far',
+          }
+        : about(event.nodeId, names, 'members', 'good', 'is there after all')
+    case 'joined':
+      return { topic: 'members', tone: 'good', text: arrival(event) }
     case 'member-meta':
       return about(event.nodeId, names, 'members', 'plain', 'changed name or colour')
     case 'member-visibility':
@@ -134,8 +153,15 @@ function memberStatus({ nodeId, from, to, reason }: Of<'member-status'>, names: 
     joining: ['plain', 'is joining'],
     up: ['good', from === 'unreachable' ? 'answers again' : 'is up'],
     leaving: ['plain', 'is leaving'],
-    unreachable: ['bad', 'does not answer'],
-    removed: ['plain', from === 'leaving' ? 'has left' : 'was removed'],
+    unreachable: ['bad', 'is lost: nobody gets an answer'],
+    removed: [
+      'plain',
+      from === 'unreachable'
+        ? 'stayed silent and was removed'
+        : from === 'leaving'
+          ? 'has left'
+          : 'was removed',
+    ],
   } as const
   const [tone, words] = said[to]
   return { ...about(nodeId, names, 'members', tone, words), detail: REASONS[reason] ?? reason }

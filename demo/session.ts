@@ -1,7 +1,10 @@
 import { ClusterError, openCluster, type ClusterOptions, type OpeningCluster } from '../src/index.ts'
 
-/** Where this page stands with its room. `failed` keeps the error until the next attempt. */
-export type Phase = 'opening' | 'joined' | 'leaving' | 'left' | 'failed'
+/**
+ * Where this page stands with its room. `stopped`: it has not joined, since the page before it was stopped without
+ * goodbye. `failed` keeps the error until the next attempt.
+ */
+export type Phase = 'stopped' | 'opening' | 'joined' | 'leaving' | 'left' | 'failed'
 
 export interface SessionHandlers {
   /** What to join with; read anew at each join. */
@@ -18,7 +21,7 @@ export interface SessionHandlers {
 export class Session {
   #room: string
   #wantsIn = true
-  #phase: Phase = 'opening'
+  #phase: Phase = 'stopped'
   #error: ClusterError | undefined
   #cluster: OpeningCluster | undefined
   #stopWatching: () => void = () => {}

@@ -2,6 +2,7 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Locator, Page } from '@playwright/test'
 import { expect, test } from './support/fixtures.ts'
+import type { OpenTab } from './support/fixtures.ts'
 
 test('three tabs see each other in the table and agree on the view', async ({ openTab, site, room }) => {
   const tabs = await Promise.all(['Ada', 'Grace', 'Edsger'].map(() => openTab(roomUrl(site.url, room))))
@@ -126,6 +127,102 @@ test('what other members send is shown as text and nothing else', async ({ openT
   await expect(upRows(two)).toHaveCount(2)
 })
 
+test('a tab tells how it came in: first alone, then with the whole table, after a reload with the change', async ({
+  openTab,
+  site,
+  room,
+}) => {
+  const one = await openTab(roomUrl(site.url, room))
+  const arrival = (tab: Page): Locator => tab.getByTestId('arrival')
+  await expect(arrival(one)).toHaveText(/^Joined in [\d.]+ m?s: nobody was here to learn from$/)
+  const two = await openTab(roomUrl(site.url, room))
+  await expect(arrival(two)).toHaveText(/^Joined in [\d.]+ m?s: the whole table \([\d.]+ (bytes|kB)\)$/)
+  for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
+
+  await expect.poll(() => snapshotCount(two), { message: 'what it knows is kept' }).toBe(1)
+  await two.reload()
+  await expect(arrival(two)).toHaveText(
+    /^Back in [\d.]+ m?s: only what had changed was transferred \([\d.]+ (bytes|kB)\)$/,
+  )
+  await expect(two.getByTestId('event-log')).toContainText('only what had changed was transferred')
+  for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
+})
+
+test('a frozen tab is suspected, and is the same member when it is back', async ({ openTab, site, room }) => {
+  const [ada, ...others] = await threeTabs(openTab, roomUrl(site.url, room))
+  const nodeId = await row(others[0]!, 'Ada').getAttribute('data-node-id')
+  await pressInFailing(ada!, 'Freeze this tab for 10 s')
+  for (const tab of others) {
+    await expect(tab.getByTestId('event-log')).toContainText('Ada is suspected')
+    await expect(row(tab, 'Ada').locator('.member-status')).toHaveText(/suspected|unreachable/)
+  }
+  await expect(ada!.getByRole('heading', { name: 'Frozen for 10 s' })).toBeHidden()
+  for (const tab of others) {
+    await expect(row(tab, 'Ada')).toHaveAttribute('data-status', 'up')
+    await expect(row(tab, 'Ada')).not.toHaveAttribute('data-suspected')
+    await expect(row(tab, 'Ada')).toHaveAttribute('data-node-id', nodeId!)
+  }
+})
+
+test('a tab stopped without goodbye is lost, not left, until it joins again', async ({
+  openTab,
+  site,
+  room,
+}) => {
+  const [ada, ...others] = await threeTabs(openTab, roomUrl(site.url, room))
+  const generation = Number(await row(others[0]!, 'Ada').locator('td').nth(1).textContent())
+  await pressInFailing(ada!, 'Stop without goodbye')
+  await expect(ada!.getByRole('heading', { name: 'Stopped without goodbye' })).toBeVisible()
+  await expect(ada!.getByTestId('member-row')).toHaveCount(0)
+  for (const tab of others) {
+    await expect(row(tab, 'Ada')).toHaveAttribute('data-status', 'unreachable')
+    await expect(tab.getByTestId('event-log')).toContainText('Ada is lost')
+    await expect(tab.getByTestId('event-log')).not.toContainText('Ada has left')
+  }
+  expect(await violations(others[0]!), 'while a member is lost').toEqual([])
+  expect(await violations(ada!), 'after it was stopped').toEqual([])
+
+  await ada!.getByTestId('rejoin').press('Enter')
+  await expect(ada!.getByTestId('status')).toHaveText('up')
+  for (const tab of others) {
+    await expect(upRows(tab)).toHaveCount(3)
+    await expect(row(tab, 'Ada').locator('td').nth(1)).toHaveText(String(generation + 1))
+  }
+})
+
+test('the ways to fail open and close by keyboard, move nothing, and are gone outside the cluster', async ({
+  openTab,
+  site,
+  room,
+}) => {
+  const tab = await openTab(roomUrl(site.url, room))
+  await expect(tab.getByTestId('status')).toHaveText('up')
+  const layoutShift = await watchLayoutShift(tab)
+  const before = await layoutShift()
+  const summary = tab.getByTestId('failing')
+  const freeze = tab.getByRole('button', { name: 'Freeze this tab for 10 s' })
+  const stop = tab.getByRole('button', { name: 'Stop without goodbye' })
+  await expect(freeze).toBeHidden()
+  await summary.press('Enter')
+  await expect(freeze).toHaveAccessibleDescription(/this tab will not react/)
+  await expect(stop).toHaveAccessibleDescription(/swallows its goodbye/)
+  await tab.keyboard.press('Tab')
+  await expect(freeze).toBeFocused()
+  await tab.keyboard.press('Tab')
+  await expect(stop).toBeFocused()
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await tab.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    expect(await violations(tab), colorScheme).toEqual([])
+  }
+  await tab.keyboard.press('Escape')
+  await expect(freeze).toBeHidden()
+  await expect(summary).toBeFocused()
+  expect(await layoutShift()).toBe(before)
+
+  await tab.getByTestId('leave').click()
+  await expect(summary).toBeHidden()
+})
+
 test('an address that cannot work is explained, with a way to try again', async ({ openTab, site, room }) => {
   const tab = await openTab(`${site.url}?signaling=nonsense#room=${room}`)
   const panel = tab.getByRole('alert')
@@ -211,6 +308,40 @@ async function rename(tabs: readonly Page[], names: readonly string[]): Promise<
     await expect(tab.getByTestId('status')).toHaveText('up')
     await tab.getByRole('textbox', { name: 'Name of this tab' }).fill(names[i]!)
   }
+}
+
+/** Ada, Grace and Edsger, who see each other and agree. */
+async function threeTabs(openTab: OpenTab, url: string): Promise<Page[]> {
+  const names = ['Ada', 'Grace', 'Edsger']
+  const tabs = await Promise.all(names.map(() => openTab(url)))
+  await rename(tabs, names)
+  for (const tab of tabs) {
+    for (const name of names) await expect(row(tab, name)).toHaveAttribute('data-status', 'up')
+    await expect(tab.getByTestId('gossip-state')).toHaveText('confirmed')
+  }
+  return tabs
+}
+
+async function pressInFailing(tab: Page, name: string): Promise<void> {
+  await tab.getByTestId('failing').press('Enter')
+  await tab.getByRole('button', { name }).press('Enter')
+}
+
+/** Snapshots that the browser of a tab keeps. The tab must be up: before that the database may not exist. */
+function snapshotCount(tab: Page): Promise<number> {
+  return tab.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        const opening = indexedDB.open('grainmesh')
+        opening.addEventListener('success', () => {
+          const request = opening.result.transaction('records').objectStore('records').getAllKeys()
+          request.addEventListener('success', () => {
+            opening.result.close()
+            resolve(request.result.filter((key) => Array.isArray(key) && key[0] === 'snapshot').length)
+          })
+        })
+      }),
+  )
 }
 
 /** Moves the pointer to a share of the graph's width and height. */

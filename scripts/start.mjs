@@ -103,7 +103,7 @@ function greet(server, host) {
   say('Grainmesh is running. Open this address in several tabs:')
   for (const name of addresses(host)) console.log(`\n  ${bold(`http://${name}:${port}/`)}`)
   console.log(`
-  Tabs with the same room (the part after #) become one cluster; "Open one more tab" opens another.
+  Tabs with the same room (the part after #) become one cluster; "Open another tab" opens one more.
   Signaling is at the same address, as ws://. Stop with Ctrl+C.
 `)
 }

@@ -26,6 +26,11 @@ export interface Member {
   readonly generation: number
   readonly incarnation: number
   readonly status: NodeStatus
+  /**
+   * Someone waits in vain for an answer of it. The status stays what it was until the member refutes this, or time runs
+   * out and it becomes `unreachable`. No event: it is a doubt, not a change of status.
+   */
+  readonly suspected: boolean
   /** What the member gave as `meta` or to `setMeta`; `undefined` if nothing. */
   readonly meta: unknown
   readonly self: boolean

@@ -46,6 +46,7 @@ export class MemberList {
       generation,
       incarnation: self!.incarnation,
       status: 'unreachable',
+      suspected: false,
       meta: decodeValue(self!.meta),
       self: false,
       visibility: self!.visibility,
@@ -61,7 +62,9 @@ export class MemberList {
     const isSelf = nodeId === core.nodeId
     const path: Path = isSelf ? 'self' : rtts.has(nodeId) ? 'direct' : 'none'
     const rttMs = rtts.get(nodeId)
-    const sources = [status, self?.incarnation, self?.visibility, self?.meta, record.links, path, rttMs]
+    const suspected = record.accusation?.rank === 'suspect'
+    const { incarnation, visibility, meta } = self ?? {}
+    const sources = [status, incarnation, visibility, meta, record.links, path, rttMs, suspected]
     const known = this.#shown.get(nodeId)
     if (
       known &&
@@ -74,11 +77,12 @@ export class MemberList {
       nodeId,
       authority: parts.authority,
       generation: parts.generation,
-      incarnation: self?.incarnation ?? 0,
+      incarnation: incarnation ?? 0,
       status: status!,
-      meta: known && known.sources[3] === self?.meta ? known.member.meta : decodeValue(self?.meta),
+      suspected,
+      meta: known && known.sources[3] === meta ? known.member.meta : decodeValue(meta),
       self: isSelf,
-      visibility: self?.visibility ?? 'visible',
+      visibility: visibility ?? 'visible',
       path,
       ...(rttMs === undefined ? {} : { rttMs }),
       linkedTo: Object.freeze(linkedTo(core, record)),

@@ -377,6 +377,7 @@ export class Membership {
       generation,
       incarnation: 0,
       status: this.#core ? 'removed' : 'joining',
+      suspected: false,
       meta: decodeValue(this.#meta),
       self: true,
       visibility: this.#visibility,
