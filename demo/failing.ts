@@ -1,4 +1,4 @@
-import { byId } from './dom.ts'
+import { byId, setAttribute } from './dom.ts'
 import { createFrame } from './frame.ts'
 
 /** How long `freeze` blocks the page, in ms; the button says so. */
@@ -35,7 +35,8 @@ export class Failing {
 
   /** Whoever is in no cluster has nobody to fail. */
   show(isIn: boolean): void {
-    this.#details.hidden = !isIn
+    // Not `hidden`: it keeps its place, so that nothing moves when it comes.
+    setAttribute(this.#details, 'data-out', isIn ? undefined : '')
     if (!isIn) this.#details.open = false
   }
 

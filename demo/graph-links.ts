@@ -85,10 +85,12 @@ export class GraphLinks {
     setAttribute(chord.line, 'data-own', from.self ? '' : undefined)
     setAttribute(chord.line, 'data-one-sided', isMutual ? undefined : '')
     setAttribute(chord.line, 'data-doubtful', from.suspected || to.suspected ? '' : undefined)
-    setAttribute(chord.line, 'data-broken', isLive(from) && isLive(to) ? undefined : '')
+    const isBroken = !isLive(from) || !isLive(to)
+    setAttribute(chord.line, 'data-broken', isBroken ? '' : undefined)
     if (!from.self) return
     chord.line.style.setProperty('--color', personaOf(to).color)
-    const text = formatMs(to.rttMs)
+    // The last figure of a link that answers no more would say that it does.
+    const text = isBroken ? '' : formatMs(to.rttMs)
     if (text && !chord.rtt) this.labels.append((chord.rtt = svg('text', { class: 'rtt' })))
     if (chord.rtt) setText(chord.rtt, text)
   }

@@ -42,7 +42,8 @@ export class Narration {
 
   update(situation: Situation): void {
     const story = tell(situation)
-    const status = situation.phase === 'failed' ? 'failed' : situation.status
+    const status =
+      situation.phase === 'failed' || situation.phase === 'stopped' ? situation.phase : situation.status
     setText(this.#headline, story.headline)
     setText(this.#text, story.text)
     setText(this.#status, status)
@@ -165,8 +166,8 @@ function describe(members: readonly Member[], gossip: GossipState, isArriving: b
   if (silent === 1) return 'One member does not answer. If it stays silent, everyone removes it.'
   if (silent > 1) return `${silent} members do not answer. If they stay silent, everyone removes them.`
   const suspects = members.filter((member) => member.suspected).length
-  if (suspects > 0)
-    return `${count(suspects, 'member')} ${suspects === 1 ? 'is' : 'are'} slow to answer, and suspected until heard of.`
+  if (suspects === 1) return 'One member has not answered for a moment: it is suspected.'
+  if (suspects > 1) return `${suspects} members have not answered for a moment: they are suspected.`
   if (members.some((member) => member.status === 'joining')) return 'Someone new is being linked in.'
   if (gossip === 'diffusing') return 'News is travelling from tab to tab.'
   if (gossip === 'reconciling') return 'Some tabs missed something and are catching up.'

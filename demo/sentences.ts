@@ -143,6 +143,7 @@ const VISIBILITY: Readonly<Record<Of<'member-visibility'>['visibility'], string>
 const REASONS: Readonly<Record<string, string>> = {
   gossip: 'heard through gossip',
   handshake: 'heard in a handshake',
+  remembered: 'known from an earlier life, and confirmed',
   left: '',
 }
 

@@ -1,6 +1,7 @@
 /** The demo page with a real cluster behind it: what a visitor sees and can do. */
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Locator, Page } from '@playwright/test'
+import type { Cluster } from '../src/index.ts'
 import { expect, test } from './support/fixtures.ts'
 import type { OpenTab } from './support/fixtures.ts'
 
@@ -127,25 +128,34 @@ test('what other members send is shown as text and nothing else', async ({ openT
   await expect(upRows(two)).toHaveCount(2)
 })
 
-test('a tab tells how it came in: first alone, then with the whole table, after a reload with the change', async ({
+test('a tab tells how it came in, and shows who was there last time until it is', async ({
   openTab,
   site,
   room,
 }) => {
   const one = await openTab(roomUrl(site.url, room))
-  const arrival = (tab: Page): Locator => tab.getByTestId('arrival')
-  await expect(arrival(one)).toHaveText(/^Joined in [\d.]+ m?s: nobody was here to learn from$/)
+  await expect(one.getByTestId('arrival')).toHaveText(ARRIVAL.none)
   const two = await openTab(roomUrl(site.url, room))
-  await expect(arrival(two)).toHaveText(/^Joined in [\d.]+ m?s: the whole table \([\d.]+ (bytes|kB)\)$/)
+  await expect(two.getByTestId('arrival')).toHaveText(ARRIVAL.full)
   for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
 
   await expect.poll(() => snapshotCount(two), { message: 'what it knows is kept' }).toBe(1)
+  const release = await holdSignaling(two)
   await two.reload()
-  await expect(arrival(two)).toHaveText(
-    /^Back in [\d.]+ m?s: only what had changed was transferred \([\d.]+ (bytes|kB)\)$/,
+  await expect(two.getByTestId('status')).toHaveText('joining')
+  await expect(two.locator('[data-testid="member-row"][data-remembered] .member-status')).toHaveText(
+    'remembered',
   )
-  await expect(two.getByTestId('event-log')).toContainText('only what had changed was transferred')
+  await expect(two.getByTestId('arrival')).toBeEmpty()
+  release()
+  await expect(two.getByTestId('arrival')).not.toBeEmpty()
+  await expect(two.locator('[data-remembered]')).toHaveCount(0)
   for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
+  // whether the other member has changed since is the cluster's to say, and the page's to repeat
+  const how = await joinedBy(two)
+  expect(how).not.toBe('none')
+  await expect(two.getByTestId('arrival')).toHaveText(ARRIVAL[how])
+  await expect(two.getByTestId('event-log')).toContainText(await two.getByTestId('arrival').innerText())
 })
 
 test('a frozen tab is suspected, and is the same member when it is back', async ({ openTab, site, room }) => {
@@ -325,6 +335,39 @@ async function threeTabs(openTab: OpenTab, url: string): Promise<Page[]> {
 async function pressInFailing(tab: Page, name: string): Promise<void> {
   await tab.getByTestId('failing').press('Enter')
   await tab.getByRole('button', { name }).press('Enter')
+}
+
+/** What the page says for each way in that the event `joined` tells apart. */
+const ARRIVAL = {
+  none: /^Joined in [\d.]+ m?s: nobody was here to learn from$/,
+  full: /^Joined in [\d.]+ m?s: the whole table \([\d.]+ (bytes|kB)\)$/,
+  delta:
+    /^Back in [\d.]+ m?s: (nothing had changed|only what had changed was transferred \([\d.]+ (bytes|kB)\))$/,
+} as const
+
+function joinedBy(tab: Page): Promise<keyof typeof ARRIVAL> {
+  return tab.evaluate(() => {
+    const { cluster } = window as unknown as { cluster: Cluster }
+    const joined = cluster.events.recent().find((event) => event.type === 'joined')
+    if (!joined) throw new Error('not joined')
+    return joined.table
+  })
+}
+
+/** From the next load of the tab on, nothing of the signaling server reaches it before the returned function is called. */
+async function holdSignaling(tab: Page): Promise<() => void> {
+  let held: (() => void)[] | undefined = []
+  await tab.routeWebSocket(/./, (socket) => {
+    socket.connectToServer().onMessage((message) => {
+      if (held) held.push(() => socket.send(message))
+      else socket.send(message)
+    })
+  })
+  return () => {
+    const waiting = held ?? []
+    held = undefined
+    for (const send of waiting) send()
+  }
 }
 
 /** Snapshots that the browser of a tab keeps. The tab must be up: before that the database may not exist. */
