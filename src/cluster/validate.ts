@@ -1,8 +1,12 @@
 import { ClusterError } from '../errors.ts'
-import type { ClusterOptions } from '../options.ts'
+import type { ClusterOptions, Limits } from '../options.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../options.ts'
 import { encodeValue } from './values.ts'
 
+/** Positions in a status bitmap. */
+const MAX_MEMBERS = 8_192
+/** Values of one member: what is left of 64 KiB when everything else in a record is counted. */
+const MAX_RECORD_BYTES = 56 * 1024
 const KNOWN = new Set<string>([
   'signaling',
   'meta',
@@ -63,6 +67,7 @@ function optionProblems(options: unknown): string[] {
     ...signalProblems(given.signal),
     ...numbers('tuning', given.tuning, DEFAULT_TUNING),
     ...numbers('limits', given.limits, DEFAULT_LIMITS),
+    ...limitProblems(given.limits),
     ...platformProblems(given.platform),
   ]
 }
@@ -126,6 +131,23 @@ function numbers(what: string, given: unknown, known: object): string[] {
       ? []
       : [`${what}.${key} must be a number from 0 on, not ${describe(value)}`]
   })
+}
+
+/** A record must fit into one message of a link, and the table into the bitmap of a status frame. */
+function limitProblems(given: unknown): string[] {
+  const { members, valueBytes, peerStateKeys } = {
+    ...DEFAULT_LIMITS,
+    ...(given as Partial<Limits> | undefined),
+  }
+  const problems: string[] = []
+  if (members > MAX_MEMBERS)
+    problems.push(`limits.members is ${members}, at most ${MAX_MEMBERS} are possible`)
+  const bytes = valueBytes * (peerStateKeys + 1)
+  if (bytes > MAX_RECORD_BYTES) {
+    const product = 'limits.valueBytes times one more than limits.peerStateKeys'
+    problems.push(`${product} is ${bytes}, at most ${MAX_RECORD_BYTES} fit into a message`)
+  }
+  return problems
 }
 
 function wholeNumber(what: string, value: unknown, min: number, max: number): string[] {

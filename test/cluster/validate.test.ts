@@ -70,6 +70,11 @@ describe('each wrong option is named', () => {
     [{ tuning: { statusIntervalMs: -1 } }, /^tuning\.statusIntervalMs must be a number from 0 on, not -1$/],
     [{ tuning: { statusIntervalMs: '1' } }, /^tuning\.statusIntervalMs must be/],
     [{ limits: { members: Number.NaN } }, /^limits\.members must be a number from 0 on, not NaN$/],
+    [{ limits: { members: 10_000 } }, /^limits\.members is 10000, at most 8192 are possible$/],
+    [
+      { limits: { valueBytes: 4_096 } },
+      /^limits\.valueBytes times one more than limits\.peerStateKeys is 135168, at most 57344 fit/,
+    ],
     [{ limits: { toString: 1 } }, /^limits\.toString is not an option$/],
     [{ platform: null }, /^platform must be an object of ports$/],
     [{ platform: { clok: {} } }, /^platform\.clok is not a port$/],
