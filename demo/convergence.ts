@@ -5,7 +5,7 @@ import { formatMs, shortHash } from './format.ts'
 const TEXT: Readonly<Record<Convergence['state'], string>> = {
   diffusing: 'A change is on its way from tab to tab.',
   reconciling: 'Members differ, and are repairing it.',
-  confirmed: 'Every live member holds exactly this list.',
+  confirmed: 'Every live member has held exactly this list.',
 }
 
 /** A change that arrives with the news that everyone else has it already took no time here. */

@@ -79,6 +79,11 @@ const controls = new Controls(persona, {
 })
 
 controls.showRoom(session.room)
+// The fragment names the room: a link into the page must not change it.
+document.querySelector('.skip')?.addEventListener('click', (event) => {
+  event.preventDefault()
+  byId('members-title', HTMLElement).focus()
+})
 addEventListener('hashchange', () => {
   const room = roomFromLocation()
   controls.showRoom(room)

@@ -102,6 +102,17 @@ test('changing the fragment moves the tab to that room and out of this one', asy
   for (const tab of [one, two]) await expect(upRows(tab)).toHaveCount(2)
 })
 
+test('the skip link leads to the members, and the tab stays in its room', async ({ openTab, site, room }) => {
+  const tab = await openTab(roomUrl(site.url, room))
+  await expect(tab.getByTestId('status')).toHaveText('up')
+  const address = tab.url()
+  await tab.keyboard.press('Tab')
+  await tab.keyboard.press('Enter')
+  await expect(tab.locator('#members-title')).toBeFocused()
+  expect(tab.url()).toBe(address)
+  await expect(tab.getByTestId('status')).toHaveText('up')
+})
+
 test('a visitor without a room gets one with a readable name', async ({ openTab, site }) => {
   const tab = await openTab(site.url)
   await expect(tab).toHaveURL(/#room=[a-z]+-[a-z]+-\d{3}$/)

@@ -106,6 +106,11 @@ function greet(server, host) {
   Tabs with the same room (the part after #) become one cluster; "Open another tab" opens one more.
   Signaling is at the same address, as ws://. Stop with Ctrl+C.
 `)
+  if (addresses(host).length > 1) {
+    console.log(`  Open the same address everywhere: over plain http only 127.0.0.1 gives a tab a key, and tabs with and
+  without keys do not link.
+`)
+  }
 }
 
 /**

@@ -105,8 +105,9 @@ export class Connection {
     if (this.state === 'authenticating') {
       if (frame.t === 'bye') return this.end(NORMAL_CLOSURE, 'bye')
       // Offers that ride with the hello wait for the verdict with it.
-      if (frame.t === 'signal' && this.early.length < MAX_EARLY) {
-        this.early.push(frame)
+      // What is too much is lost, as anything may be that goes by signaling.
+      if (frame.t === 'signal') {
+        if (this.early.length < MAX_EARLY) this.early.push(frame)
         return undefined
       }
       return this.end(CloseCode.malformed, `t: ${frame.t} before welcome`)

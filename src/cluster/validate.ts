@@ -63,7 +63,9 @@ function optionProblems(options: unknown): string[] {
     ...wholeNumber('maxLinks', given.maxLinks, 1, 120),
     ...wholeNumber('joinTimeoutMs', given.joinTimeoutMs, 1, 3_600_000),
     ...kindProblem('token', given.token, 'string', 'function'),
-    ...(given.snapshot === undefined || given.snapshot === false ? [] : ['snapshot may only be `false`']),
+    ...(given.snapshot === undefined || given.snapshot === false
+      ? []
+      : ['snapshot may only be `false`; a store of your own goes into platform.snapshot']),
     ...signalProblems(given.signal),
     ...numbers('tuning', given.tuning, DEFAULT_TUNING),
     ...numbers('limits', given.limits, DEFAULT_LIMITS),

@@ -11,7 +11,10 @@ export interface Tuning {
   readonly quietPeriods: number
   /** An attempt at a link is given up after this long, from the offer to the finished handshake. */
   readonly linkTimeoutMs: number
-  /** First pause before a failed or lost link is dialled again; doubles up to `redialMaxMs`, full jitter. */
+  /**
+   * A lost link is dialled again within this time. After the n-th failed attempt the pause is half to all of this
+   * times 2^n, up to `redialMaxMs`.
+   */
   readonly redialMinMs: number
   readonly redialMaxMs: number
   /** Attempts at links under way at once. Chromium gathers ICE slowly when many start together. */

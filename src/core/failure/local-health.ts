@@ -1,6 +1,6 @@
 /**
  * How much this member trusts its own judgement (Lifeguard's local health multiplier: Dadgar, Phillips and Currey,
- * 2018). 0 is healthy. Missed acks and late wake-ups raise it, good rounds lower it; timeouts grow with it, so that a
+ * 2018). 0 is healthy. Misses that others disprove and late wake-ups raise it, good rounds lower it; timeouts grow with it, so that a
  * slow tab is slow to accuse.
  */
 const MAX = 8

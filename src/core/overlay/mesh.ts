@@ -3,7 +3,7 @@
  *
  * A pair has one initiator: the member with the lower nodeId. The other waits a while before it tries as well, and a
  * newcomer dials its contacts at once, since they do not know of it. Where two offers cross, the lower nodeId's wins.
- * Attempts have a deadline; failed and lost links are dialled again with full jitter (Brooker, AWS Architecture Blog,
+ * Attempts have a deadline; failed and lost links are dialled again with jitter (Brooker, AWS Architecture Blog,
  * 2015).
  */
 import type { LinkId } from '../events.ts'
