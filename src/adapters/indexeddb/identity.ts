@@ -26,6 +26,8 @@ export interface IdentityOptions {
 
 /** A reloaded page may ask for its identity before its old page has let go of it. */
 export const LOCK_WAIT_MS = 300
+/** A page that was reloaded knows that there is an old page; on a busy machine that takes its time. */
+const RELOAD_WAIT_MS = 2_000
 
 /** Identities of tabs not seen this long are forgotten; such a tab would come back as somebody new. */
 const KEEP_MS = 90 * 24 * 3_600_000
@@ -105,7 +107,7 @@ class Tab {
   }
 
   hold(authority: Authority): Promise<Release | undefined> {
-    return hold(this.#locks, `${PREFIX}:identity:${this.#cluster}:${authority}`, LOCK_WAIT_MS)
+    return hold(this.#locks, `${PREFIX}:identity:${this.#cluster}:${authority}`, lockWaitMs())
   }
 
   /**
@@ -326,4 +328,10 @@ function isIdentityRecord(value: unknown): value is IdentityRecord {
     (generation as number) <= MAX_GENERATION &&
     typeof at === 'number'
   )
+}
+
+function lockWaitMs(): number {
+  const [navigation] = performance.getEntriesByType('navigation')
+  const isReload = (navigation as { type?: string } | undefined)?.type === 'reload'
+  return isReload ? RELOAD_WAIT_MS : LOCK_WAIT_MS
 }
