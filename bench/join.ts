@@ -7,13 +7,12 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import os from 'node:os'
-import path from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
-import { chromium, type Browser, type BrowserContext, type Page } from '@playwright/test'
+import type { Browser, BrowserContext, Page } from '@playwright/test'
 import { percentile } from '../src/testing/index.ts'
 import type { Cluster } from '../src/index.ts'
+import { readCounts } from './support/arguments.ts'
+import { launch } from './support/browser.ts'
+import { machine, progress, progressDone } from './support/table.ts'
 
 /** Times of one tab, in ms since 1970. */
 interface Marks {
@@ -36,7 +35,7 @@ declare global {
 const PROMISED_MS = 2_000
 const TABS = 5
 
-const rounds = readRounds()
+const { rounds } = readCounts({ rounds: { default: 15 } })
 const site = await startSite()
 const browser = await launch()
 try {
@@ -45,9 +44,9 @@ try {
   for (let round = 0; round < rounds; round++) {
     await measureSecondTab(browser, `${site.url}#room=second-${round}`, add)
     await measureFiveTabs(browser, `${site.url}#room=five-${round}`, add)
-    if (process.stderr.isTTY) process.stderr.write(`\rround ${round + 1} of ${rounds}`)
+    progress(`round ${round + 1} of ${rounds}`)
   }
-  if (process.stderr.isTTY) process.stderr.write('\n')
+  progressDone()
   print(table)
 } finally {
   await browser.close()
@@ -129,8 +128,7 @@ function print(table: Readonly<Record<string, readonly number[]>>): void {
   const width = Math.max(...Object.keys(table).map((name) => name.length))
   const cell = (value: number | string) =>
     String(typeof value === 'number' ? Math.round(value) : value).padStart(8)
-  const model = os.cpus()[0]?.model ?? 'unknown processor'
-  console.log(`${rounds} rounds; ${os.availableParallelism()} x ${model}; Chromium ${browser.version()}; ms`)
+  console.log(`${rounds} rounds; ${machine(browser.version())}; ms`)
   console.log(''.padEnd(width) + ['median', 'p95', 'max'].map(cell).join(''))
   for (const [name, unsorted] of Object.entries(table)) {
     const values = unsorted.toSorted((a, b) => a - b)
@@ -143,13 +141,6 @@ function print(table: Readonly<Record<string, readonly number[]>>): void {
       `${rounds - late.length} of ${rounds} rounds`,
   )
   if (late.length > 0) process.exitCode = 1
-}
-
-function readRounds(): number {
-  const { rounds } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } }).values
-  const count = Number(rounds)
-  if (Number.isInteger(count) && count >= 1) return count
-  throw new Error(`--rounds must be a whole number from 1 on, not "${rounds}"`)
 }
 
 /** `npm start` at a free port. */
@@ -178,15 +169,4 @@ function addressOf(child: ChildProcess): Promise<string> {
     })
     child.on('exit', () => reject(new Error(`npm start ended without an address:\n${output}`)))
   })
-}
-
-/** The browser that the tests use. */
-async function launch(): Promise<Browser> {
-  // by its path, since a bundle of it would look for the project beside the bundle
-  const file = pathToFileURL(path.resolve('scripts/browser.mjs')).href
-  const { ensureBrowser, BROWSER_FLAGS } = (await import(file)) as {
-    ensureBrowser(): Promise<string>
-    BROWSER_FLAGS: string[]
-  }
-  return chromium.launch({ executablePath: await ensureBrowser(), args: BROWSER_FLAGS })
 }

@@ -165,8 +165,8 @@ test.describe('the signaling server', () => {
     await expect.poll(() => published(c, 'x')).toEqual({ [self]: 'for room one' })
     expect(await published(b, 'x')).toEqual({})
     // a healing round with the signaling server later they still know nothing of each other
-    const asked = await b.evaluate(() => window.tab.cluster.traffic.messagesSent)
-    expect(asked, 'nobody to talk to').toBe(0)
+    const measured = await b.evaluate(() => window.tab.cluster.metrics.prometheus())
+    expect(measured, 'nobody to talk to').toContain('grainmesh_messages_sent_total 0\n')
     const seen = await b.evaluate(() => new Set(window.tab.lists.flat().map(({ nodeId }) => nodeId)).size)
     expect(seen, 'it never saw anybody but itself').toBe(1)
   })

@@ -1,11 +1,11 @@
 /** Who a tab is, proven by its key: across reloads, duplicates, what a browser may lack, and a lock that fails. */
 import type { BrowserContext, Page } from '@playwright/test'
-import type { ClusterEvent } from '../src/index.ts'
 import { expect, test } from './support/fixtures.ts'
 import type { OpenTab } from './support/fixtures.ts'
 import {
   authorityOf,
   clusterUrl,
+  eventsOf,
   expectOneCluster,
   generationOf,
   joinEnd,
@@ -46,6 +46,34 @@ test('a duplicated tab is a member of its own', async ({ openTab, site, room }) 
   expect((await viewOf(tab)).self).toBe(self)
   expect(authorityOf((await viewOf(copy)).self)).not.toBe(authorityOf(self))
   expect(await eventsOf(copy, 'authority-conflict')).toEqual([])
+})
+
+test('a duplicated tab of six is a seventh, and nothing changes for the six', async ({
+  openTab,
+  site,
+  room,
+}) => {
+  const six = await openTabs(openTab, clusterUrl(site, room), 6)
+  await expectOneCluster(six)
+  const selves = async () => (await Promise.all(six.map(viewOf))).map(({ self }) => self)
+  const before = await selves()
+  const started = Date.now()
+  const copy = await duplicate(six[0]!)
+  expect(await copy.evaluate(() => window.opener !== null)).toBe(true)
+  await expectOneCluster([...six, copy])
+  console.log(`duplicated, until one cluster of seven: ${Date.now() - started} ms`)
+  expect(await selves()).toEqual(before)
+  expect(before.map(authorityOf)).not.toContain(authorityOf((await viewOf(copy)).self))
+  for (const tab of [...six, copy]) {
+    expect(await eventsOf(tab, 'authority-conflict')).toEqual([])
+    expect(await eventsOf(tab, 'superseded')).toEqual([])
+    expect(await eventsOf(tab, 'reborn')).toEqual([])
+    const changes = await eventsOf(tab, 'member-status')
+    expect(
+      changes.filter(({ to }) => to === 'unreachable' || to === 'removed'),
+      'nobody was taken for lost',
+    ).toEqual([])
+  }
 })
 
 test.describe('what a browser may lack', () => {
@@ -261,13 +289,3 @@ const locksThatDoNotLock = `
   // about:blank has none
   if (navigator.locks) navigator.locks.request = (name, options, granted) => Promise.resolve(granted({ name }))
 `
-
-function eventsOf<K extends ClusterEvent['type']>(
-  tab: Page,
-  type: K,
-): Promise<Extract<ClusterEvent, { type: K }>[]> {
-  return tab.evaluate(
-    (wanted) => window.tab.cluster.events.recent().filter((event) => event.type === wanted),
-    type,
-  ) as Promise<Extract<ClusterEvent, { type: K }>[]>
-}

@@ -71,6 +71,35 @@ test.describe('a tab goes', () => {
     }
   })
 
+  test('but stays, as the user takes it back: nobody has noticed', async ({ openTab, site, room }) => {
+    const [tab, ...rest] = await openTabs(openTab, clusterUrl(site, room), 3)
+    await expectOneCluster([tab!, ...rest])
+    const { self } = await viewOf(tab!)
+    const told = await rest[0]!.evaluate(() => window.tab.lists.length)
+    await tab!.evaluate(() => addEventListener('beforeunload', (event) => event.preventDefault()))
+    // Chromium asks only a user who has touched the page
+    await tab!.mouse.click(1, 1)
+    const ways = {
+      closes: () => tab!.close({ runBeforeUnload: true }),
+      reloads: () => tab!.evaluate(() => void setTimeout(() => location.reload())),
+      navigates: () => tab!.evaluate(() => void setTimeout(() => location.assign('about:blank'))),
+    }
+    for (const [way, go] of Object.entries(ways)) {
+      const [dialog] = await Promise.all([tab!.waitForEvent('dialog'), go()])
+      expect(dialog.type(), way).toBe('beforeunload')
+      await dialog.dismiss()
+      await publish(tab!, 'after', way)
+      for (const other of rest) {
+        await expect.poll(() => published(other, 'after'), 'it is still in').toEqual({ [self]: way })
+      }
+    }
+    expect((await viewOf(tab!)).self).toBe(self)
+    await expectOneCluster([tab!, ...rest])
+    const lists = await rest[0]!.evaluate((from) => window.tab.lists.slice(from), told)
+    const sizes = lists.map((list) => list.filter(({ status }) => status === 'up').length)
+    expect(new Set([3, ...sizes]), 'no list was without it').toEqual(new Set([3]))
+  })
+
   test('while it joins, and comes back by a reload', async ({ openTab, site, room }) => {
     const url = clusterUrl(site, room)
     const one = await openTab(url)

@@ -1,35 +1,30 @@
 /**
  * Tabs that go without a word, or seem to: when do the others know, and is anybody accused who lives?
  *
- * Every tab has a renderer process of its own. What a tab saw is read from its own record, whose times are the wall
- * clock that all tabs of this machine share.
+ * Every tab has a renderer process of its own.
  */
-import type { Page } from '@playwright/test'
-import type { ClusterEvent, Tuning } from '../src/index.ts'
-import { percentile } from '../src/testing/index.ts'
 import { expect, test } from './support/fixtures.ts'
 import type { OpenTab, Site } from './support/fixtures.ts'
 import { startChromium } from './support/own-chromium.ts'
 import { renderersOf } from './support/renderers.ts'
 import { authorityOf, clusterUrl, expectOneCluster, generationOf, viewOf } from './tabs.ts'
+import type { GatherOptions, Witness } from './witnesses.ts'
+import {
+  changesOf,
+  expectAccusedOnly,
+  expectNoDoubles,
+  gather,
+  hasDouble,
+  percentileOf,
+  report,
+  untilAll,
+} from './witnesses.ts'
 
-type StatusChange = Extract<ClusterEvent, { type: 'member-status' }>
-
-declare global {
-  interface Window {
-    /** Every change of a member's status that this tab was told since it asked to join. */
-    statusChanges: StatusChange[]
-  }
-}
-
-/** A tab in a room, with what is needed to take it out. */
-interface Node {
-  readonly tab: Page
-  readonly nodeId: string
+/** A tab in a room that can be taken out. */
+interface Node extends Witness {
   readonly pid: number
 }
 
-const ROOM_SIZE = 6
 /** A killed tab is known to be lost after this long. */
 const DETECTED_MS = 4_000
 /** A tab that says goodbye is gone for the others after this long. */
@@ -56,7 +51,7 @@ test.describe('a killed renderer', () => {
     allowErrors(/the renderer crashed/)
     const times: number[] = []
     for (let round = 0; round < KILL_ROUNDS; round++) {
-      const [victim, ...rest] = await gather(openTab, site, `${room}-${round}`)
+      const [victim, ...rest] = await gatherNodes(openTab, site, `${room}-${round}`)
       const killed = await kill([victim!])
       times.push(...(await untilAll(rest, victim!.nodeId, 'unreachable', killed)))
       await expectAccusedOnly(rest, [victim!])
@@ -68,7 +63,7 @@ test.describe('a killed renderer', () => {
 
   test('in a room of two is unreachable for the other', async ({ openTab, site, room, allowErrors }) => {
     allowErrors(/the renderer crashed/)
-    const [victim, survivor] = await gather(openTab, site, room, 2)
+    const [victim, survivor] = await gatherNodes(openTab, site, room, { size: 2 })
     const killed = await kill([victim!])
     const times = await untilAll([survivor!], victim!.nodeId, 'unreachable', killed)
     report('one of two killed, until unreachable', times)
@@ -84,7 +79,7 @@ test.describe('a killed renderer', () => {
     allowErrors,
   }) => {
     allowErrors(/the renderer crashed/)
-    const [survivor, ...victims] = await gather(openTab, site, room)
+    const [survivor, ...victims] = await gatherNodes(openTab, site, room)
     const killed = await kill(victims)
     const times: number[] = []
     for (const { nodeId } of victims) {
@@ -104,7 +99,7 @@ test.describe('a stopped renderer', () => {
     room,
   }) => {
     test.setTimeout(90_000)
-    const nodes = await gather(openTab, site, room)
+    const nodes = await gatherNodes(openTab, site, room)
     const [stopped, ...rest] = nodes
     process.kill(stopped!.pid, 'SIGSTOP')
     // the fault itself: there is no state to wait for
@@ -130,7 +125,7 @@ test.describe('a stopped renderer', () => {
     room,
   }) => {
     test.setTimeout(90_000)
-    const nodes = await gather(openTab, site, room, ROOM_SIZE, { removeAfterMs: 2_000 })
+    const nodes = await gatherNodes(openTab, site, room, { tuning: { removeAfterMs: 2_000 } })
     const [stopped, ...rest] = nodes
     const halted = Date.now()
     process.kill(stopped!.pid, 'SIGSTOP')
@@ -146,7 +141,7 @@ test.describe('a stopped renderer', () => {
     expect(generationOf(self)).toBe(generationOf(stopped!.nodeId) + 1)
     report('removed while stopped, from going on until up', await untilAll(rest, self, 'up', continued))
     await expectAccusedOnly(rest, [stopped!])
-    await expectNoDoubles(nodes)
+    await expectNoDoubles(nodes.map(({ tab }) => tab))
   })
 })
 
@@ -156,7 +151,7 @@ test('a tab that says goodbye is seen to go at once, and is never there twice', 
   room,
 }) => {
   test.setTimeout(90_000)
-  const staying = await gather(openTab, site, room, ROOM_SIZE - 1)
+  const staying = await gather(openTab, site, room, { size: 5 })
   const tab = await openTab(clusterUrl(site, room))
   const all = [...staying.map((node) => node.tab), tab]
 
@@ -188,11 +183,9 @@ test('a tab that says goodbye is seen to go at once, and is never there twice', 
   const closure = await untilAll(rest, closing!.nodeId, 'removed', closed)
   report('closed, until removed', closure)
 
-  expect(percentile([...reloads, ...navigation, ...closure].toSorted(ascending), 0.95)).toBeLessThan(
-    GOODBYE_MS,
-  )
+  expect(percentileOf([...reloads, ...navigation, ...closure], 0.95)).toBeLessThan(GOODBYE_MS)
   await expectOneCluster(rest.map((node) => node.tab))
-  await expectNoDoubles(rest)
+  await expectNoDoubles(rest.map((node) => node.tab))
   await expectAccusedOnly(rest, [])
 })
 
@@ -201,7 +194,7 @@ test('a hidden tab stays up for a minute, however slow its timers', async ({ ope
   const { executablePath, args } = test.info().project.use.launchOptions!
   const chromium = await startChromium(executablePath!, args!)
   try {
-    const watchers = await gather(openTab, site, room, 2)
+    const watchers = await gather(openTab, site, room, { size: 2 })
     const hidden = await chromium.openTab(clusterUrl(site, room))
     const read = <T>(expression: string) => hidden.evaluate<T>(expression)
     await expect.poll(() => read('window.tab?.ended?.up')).toBe(true)
@@ -235,32 +228,17 @@ test('a hidden tab stays up for a minute, however slow its timers', async ({ ope
   }
 })
 
-/** Tabs in contexts of their own, one cluster, each with a record of what it is told. */
-async function gather(
+/** Witnesses that can be taken out. */
+async function gatherNodes(
   openTab: OpenTab,
   site: Site,
   room: string,
-  size: number = ROOM_SIZE,
-  tuning: Partial<Tuning> = {},
+  options: GatherOptions = {},
 ): Promise<Node[]> {
-  const tabs: Page[] = []
-  for (let i = 0; i < size; i++) {
-    const tab = await openTab(site.pageUrl('cluster'))
-    tabs.push(tab)
-    await tab.evaluate(
-      ([name, given]) => {
-        window.statusChanges = []
-        const cluster = window.tab.open(name, { tuning: given })
-        cluster.on('member-status', (event) => window.statusChanges.push(event))
-      },
-      [room, tuning] as const,
-    )
-  }
-  const pids = await renderersOf(tabs)
-  expect(new Set(pids).size, 'each tab has a renderer of its own').toBe(size)
-  await expectOneCluster(tabs)
-  const views = await Promise.all(tabs.map(viewOf))
-  return tabs.map((tab, i) => ({ tab, pid: pids[i]!, nodeId: views[i]!.self }))
+  const witnesses = await gather(openTab, site, room, options)
+  const pids = await renderersOf(witnesses.map(({ tab }) => tab))
+  expect(new Set(pids).size, 'each tab has a renderer of its own').toBe(witnesses.length)
+  return witnesses.map(({ tab, nodeId }, i) => ({ tab, nodeId, pid: pids[i]! }))
 }
 
 /** Kills the renderers, makes sure that their tabs are gone by it, and returns when that was. */
@@ -272,44 +250,7 @@ async function kill(nodes: readonly Node[]): Promise<number> {
   return now
 }
 
-const changesOf = ({ tab }: Node): Promise<StatusChange[]> => tab.evaluate(() => window.statusChanges)
-
-/** Waits until every observer was told `to` of a member after `since`; returns how long each of them took, in ms. */
-async function untilAll(
-  observers: readonly Node[],
-  nodeId: string,
-  to: StatusChange['to'],
-  since: number,
-  timeout = 15_000,
-): Promise<number[]> {
-  const times = async (): Promise<readonly (number | undefined)[]> => {
-    const changes = await Promise.all(observers.map(changesOf))
-    return changes.map((list) => {
-      const told = list.find((change) => change.nodeId === nodeId && change.to === to && change.at >= since)
-      return told && told.at - since
-    })
-  }
-  let latest: readonly (number | undefined)[] = []
-  await expect
-    .poll(async () => (latest = await times()).filter((time) => time === undefined).length, {
-      message: `everybody knows that ${nodeId} is ${to}`,
-      timeout,
-    })
-    .toBe(0)
-  return latest.filter((time) => time !== undefined)
-}
-
-/** Nobody but these was taken for lost by any observer, at any time. */
-async function expectAccusedOnly(observers: readonly Node[], lost: readonly Node[]): Promise<void> {
-  const known = new Set<string>(lost.map(({ nodeId }) => nodeId))
-  for (const observer of observers) {
-    const changes = await changesOf(observer)
-    const wrong = changes.filter(({ to, nodeId }) => to === 'unreachable' && !known.has(nodeId))
-    expect(wrong, `${observer.nodeId} took a living tab for lost`).toEqual([])
-  }
-}
-
-/** It is the same life as before, sees only itself as up, and knows that it has lost everybody. */
+/** It is the same life as before, and has the signaling server's word that nobody else is there. */
 async function expectStays({ tab, nodeId }: Node): Promise<void> {
   await expect
     .poll(async () => {
@@ -317,24 +258,5 @@ async function expectStays({ tab, nodeId }: Node): Promise<void> {
       const up = members.filter((member) => member.status === 'up')
       return { self, status, up: up.map((member) => member.nodeId) }
     })
-    .toEqual({ self: nodeId, status: 'isolated', up: [nodeId] })
-}
-
-/** No list that any of them ever showed had two lives of one authority. */
-async function expectNoDoubles(observers: readonly Node[]): Promise<void> {
-  for (const { tab } of observers) {
-    const lists = await tab.evaluate(() => window.tab.lists)
-    expect(lists.filter(hasDouble), 'no moment had two lives of one authority').toEqual([])
-  }
-}
-
-const hasDouble = (list: readonly { readonly nodeId: string }[]): boolean =>
-  new Set(list.map(({ nodeId }) => authorityOf(nodeId))).size < list.length
-
-const ascending = (a: number, b: number): number => a - b
-
-function report(what: string, times: readonly number[]): void {
-  const sorted = times.toSorted(ascending)
-  const [p50, p95] = [percentile(sorted, 0.5), percentile(sorted, 0.95)]
-  console.log(`${what}: p50 ${p50} ms, p95 ${p95} ms, max ${Math.max(...times)} ms, n ${times.length}`)
+    .toEqual({ self: nodeId, status: 'up', up: [nodeId] })
 }

@@ -1,5 +1,6 @@
 /** What the cluster specs say about tabs of pages/cluster.html. */
 import type { BrowserContext, Page } from '@playwright/test'
+import type { ClusterEvent } from '../src/index.ts'
 import type { SeenList, Tab } from './pages/cluster.ts'
 import { instrument } from './pages/instruments.ts'
 import { expect } from './support/fixtures.ts'
@@ -24,20 +25,26 @@ export const viewOf = (tab: Page): Promise<View> =>
     return { self: cluster.self.nodeId, status: cluster.status.get(), state, viewHash, members }
   })
 
-/** Waits until the tabs see each other, as `up`, and nobody else; hold the same view; and know that all do. */
-export async function expectOneCluster(tabs: readonly Page[]): Promise<void> {
+/**
+ * Waits until the tabs see each other, as `up`, and nobody else; hold the same view; and know that all do.
+ * @param timeout in ms. Default: that of every expectation
+ */
+export async function expectOneCluster(tabs: readonly Page[], timeout?: number): Promise<void> {
   await expect
-    .poll(async () => {
-      const views = await Promise.all(tabs.map(viewOf))
-      const own = views.map(({ self }) => self).sort()
-      return {
-        status: [...new Set(views.map(({ status }) => status))],
-        members: views.map(({ members }) => members.map(({ nodeId }) => own.indexOf(nodeId)).join()),
-        statuses: [...new Set(views.flatMap(({ members }) => members.map(({ status }) => status)))],
-        hashes: new Set(views.map(({ viewHash }) => viewHash)).size,
-        states: [...new Set(views.map(({ state }) => state))],
-      }
-    })
+    .poll(
+      async () => {
+        const views = await Promise.all(tabs.map(viewOf))
+        const own = views.map(({ self }) => self).sort()
+        return {
+          status: [...new Set(views.map(({ status }) => status))],
+          members: views.map(({ members }) => members.map(({ nodeId }) => own.indexOf(nodeId)).join()),
+          statuses: [...new Set(views.flatMap(({ members }) => members.map(({ status }) => status)))],
+          hashes: new Set(views.map(({ viewHash }) => viewHash)).size,
+          states: [...new Set(views.map(({ state }) => state))],
+        }
+      },
+      timeout === undefined ? {} : { timeout },
+    )
     .toEqual({
       status: ['up'],
       members: tabs.map(() => tabs.map((_, i) => i).join()),
@@ -94,3 +101,14 @@ export async function joinEnd(tab: Page): Promise<NonNullable<Tab['ended']>> {
 
 export const authorityOf = (nodeId: string): string => nodeId.split('.')[0]!
 export const generationOf = (nodeId: string): number => Number(nodeId.split('.')[1])
+
+/** What a tab was told, of one type, oldest first. */
+export function eventsOf<K extends ClusterEvent['type']>(
+  tab: Page,
+  type: K,
+): Promise<Extract<ClusterEvent, { type: K }>[]> {
+  return tab.evaluate(
+    (wanted) => window.tab.cluster.events.recent().filter((event) => event.type === wanted),
+    type,
+  ) as Promise<Extract<ClusterEvent, { type: K }>[]>
+}

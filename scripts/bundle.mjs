@@ -29,7 +29,9 @@ export async function bundleForNode(entry) {
     .replace(/-ts$/, '')
   const folder = path.join(cacheFolder, name)
   const known = readNote(folder)
-  if (known && existsSync(known.bundle) && known.inputs === hashFiles(known.files)) return known.bundle
+  // two checkouts may share one node_modules: the note must be about the files of this one
+  const isOurs = known?.files.includes(source) === true && existsSync(known.bundle)
+  if (isOurs && known.inputs === hashFiles(known.files)) return known.bundle
   return build(source, name, folder)
 }
 

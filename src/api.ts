@@ -3,8 +3,10 @@
 import type { ClusterEvent, ClusterStatus, GossipState } from './core/events.ts'
 import type { Authority, NodeId } from './core/identity/node-id.ts'
 import type { NodeStatus, Visibility } from './core/membership/record.ts'
+import type { HistogramSample, MetricFamily, MetricLabels, MetricSample } from './core/metrics/registry.ts'
 
 export type { Authority, ClusterEvent, ClusterStatus, GossipState, NodeId, NodeStatus, Visibility }
+export type { HistogramSample, MetricFamily, MetricLabels, MetricSample }
 
 /**
  * A value that can be read now and watched. Methods are bound; `get` returns the same reference until the value
@@ -74,12 +76,24 @@ export interface PeerState<T> extends Readable<ReadonlyMap<NodeId, T>> {
   clear(): void
 }
 
-/** Counters of this process since it joined; bytes are those handed to links, without their own overhead. */
-export interface TrafficCounters {
-  readonly messagesSent: number
-  readonly messagesReceived: number
-  readonly bytesSent: number
-  readonly bytesReceived: number
+/**
+ * What this process has measured of its membership since it joined, through all of its lives; it can still be read after
+ * `leave()`. docs/metrics.md describes each metric. The option `metrics: false` turns them off.
+ */
+export interface Metrics {
+  /** Everything as it is now: plain and frozen, so it can be kept, or sent as JSON. */
+  snapshot(): MetricsSnapshot
+  /** The same as text, in version 0.0.4 of Prometheus' exposition format. */
+  prometheus(): string
+}
+
+export interface MetricsSnapshot {
+  /** Wall clock of this process, in ms since 1970. */
+  readonly at: number
+  /** Why there is nothing in it. Only where metrics are off. */
+  readonly diagnostic?: string
+  /** One for each name, always in the same order. */
+  readonly families: readonly MetricFamily[]
 }
 
 /** A running membership in one cluster. */
@@ -92,7 +106,7 @@ export interface Cluster {
   readonly status: Readable<ClusterStatus>
   readonly convergence: Readable<Convergence>
   readonly links: Readable<readonly Link[]>
-  readonly traffic: TrafficCounters
+  readonly metrics: Metrics
   readonly events: EventStream
   /** Calls `listener` for each event of one type. Returns the way to stop. */
   on<K extends ClusterEvent['type']>(

@@ -31,6 +31,8 @@ export interface ClusterOptions {
   signal?: AbortSignalLike
   /** `false` keeps nothing between two loads of the page: every load is a new authority. Default: IndexedDB. */
   snapshot?: false
+  /** `false` measures nothing: `cluster.metrics` is empty and says so. Events come all the same. Default `true`. */
+  metrics?: boolean
   tuning?: Partial<Tuning>
   limits?: Partial<Limits>
   /** Replaces parts of the platform: another transport, a test clock. */

@@ -29,6 +29,8 @@ export interface Tab {
 declare global {
   interface Window {
     tab: Tab
+    /** Put there by a spec that wants the lists of pages that are gone: given each list as it is shown. */
+    keepList?(list: SeenList): void
   }
 }
 
@@ -44,7 +46,9 @@ const tab: Omit<Tab, 'cluster'> & { cluster?: Cluster } = {
     tab.cluster = cluster
     tab.lists = []
     cluster.members.subscribe((members) => {
-      tab.lists.push(members.map(({ nodeId, status }) => ({ nodeId, status })))
+      const list = members.map(({ nodeId, status }) => ({ nodeId, status }))
+      tab.lists.push(list)
+      window.keepList?.(list)
     })
     cluster.ready.then(
       () => {

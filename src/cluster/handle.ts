@@ -24,6 +24,7 @@ export class ClusterHandle implements OpeningCluster {
   readonly convergence: Cluster['convergence']
   readonly status: Cluster['status']
   readonly events: Cluster['events']
+  readonly metrics: Cluster['metrics']
   readonly #lease: Lease
   readonly #peerStates = new Map<string, PeerState<unknown>>()
   readonly #status: Store<ClusterStatus>
@@ -50,6 +51,7 @@ export class ClusterHandle implements OpeningCluster {
     this.links = readableOf(membership.links)
     this.convergence = readableOf(membership.convergence)
     this.events = membership.events
+    this.metrics = membership.metrics
     if (signal) this.#watchAbort(signal)
   }
 
@@ -59,10 +61,6 @@ export class ClusterHandle implements OpeningCluster {
 
   get self(): Member {
     return this.#membership.self
-  }
-
-  get traffic() {
-    return this.#membership.traffic
   }
 
   readonly on = <K extends ClusterEvent['type']>(

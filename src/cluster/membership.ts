@@ -2,7 +2,7 @@
  * One membership of this process in one cluster, from the claim of an identity to the last closed link: builds the
  * core and its driver, and keeps what users read of them up to date.
  */
-import type { ClusterEvent, ClusterStatus, Convergence, Link, Member, TrafficCounters } from '../api.ts'
+import type { ClusterEvent, ClusterStatus, Convergence, Link, Member } from '../api.ts'
 import type { Authority, NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
 import { parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
 import type { Input } from '../core/events.ts'
@@ -11,6 +11,7 @@ import type { Visibility } from '../core/membership/record.ts'
 import { NodeCore } from '../core/node.ts'
 import type { Limits, Tuning } from '../core/tuning.ts'
 import { Driver } from '../driver/driver.ts'
+import type { Traffic } from '../driver/driver.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterOptions } from '../options.ts'
 import { DEFAULT_JOIN_TIMEOUT_MS, DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
@@ -19,6 +20,7 @@ import type { CancelTimer, Platform } from '../ports.ts'
 import { EventLog } from './event-log.ts'
 import { JoinAttempt } from './join-attempt.ts'
 import { MemberList } from './members.ts'
+import { ClusterMetrics } from './metrics.ts'
 import { OwnLives } from './own-lives.ts'
 import type { OwnLife } from './own-lives.ts'
 import { PeerStateView } from './peer-states.ts'
@@ -27,12 +29,12 @@ import { SnapshotKeeper } from './snapshot-keeper.ts'
 import { Store } from './store.ts'
 import { decodeValue, encodeValue } from './values.ts'
 
-const NO_TRAFFIC: TrafficCounters = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 }
 const NOT_YET: Convergence = Object.freeze({ state: 'diffusing', viewHash: '0'.repeat(16) })
 
 export class Membership {
   readonly name: string
   readonly events = new EventLog()
+  readonly metrics: ClusterMetrics
   readonly members: Store<readonly Member[]>
   readonly status: Store<ClusterStatus>
   readonly convergence: Store<Convergence>
@@ -49,6 +51,7 @@ export class Membership {
   readonly #join: JoinAttempt
   readonly #lives: OwnLives
   readonly #memberList = new MemberList()
+  readonly #traffic: Traffic = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 }
   readonly #peerStates = new Map<string, PeerStateView>()
   /** What this process publishes under each key; a life that begins publishes it anew. */
   readonly #values = new Map<string, string>()
@@ -110,6 +113,11 @@ export class Membership {
       () => `${this.#core?.nodeId} ${this.#core?.linkRevision}`,
       () => Object.freeze([...(this.#core?.links() ?? [])]),
     )
+    this.metrics = new ClusterMetrics({
+      isOn: options.metrics !== false,
+      clock: this.#platform.clock,
+      sources: { traffic: this.#traffic, members: this.members.get, links: this.links.get },
+    })
     this.ready = this.#join.done
     this.ready.then(
       () => this.#cancelJoinTimer?.(),
@@ -125,10 +133,6 @@ export class Membership {
   get self(): Member {
     const nodeId = this.#core?.nodeId
     return this.members.get().find((member) => member.nodeId === nodeId) ?? this.#unlisted.get()
-  }
-
-  get traffic(): TrafficCounters {
-    return this.#driver ? { ...this.#driver.traffic } : NO_TRAFFIC
   }
 
   setMeta(meta: unknown): void {
@@ -231,6 +235,7 @@ export class Membership {
       transport,
       signaling,
       keys,
+      traffic: this.#traffic,
       sign: (bytes) => this.#lives.sign(bytes),
       nextLife: (fresh) => this.#nextLife(fresh),
       onEvent: (event) => this.#onEvent(event),
@@ -246,9 +251,13 @@ export class Membership {
   ): Promise<{ store?: SnapshotKeeper; remembered: readonly OriginRange[] }> {
     const { snapshot, clock } = this.#platform
     if (!snapshot) return { remembered: [] }
-    const store = new SnapshotKeeper(snapshot, clock, this.name, (reason) =>
-      this.#tellLoss('snapshot', reason),
-    )
+    const store = new SnapshotKeeper({
+      store: snapshot,
+      clock,
+      cluster: this.name,
+      onLoss: (reason) => this.#tellLoss('snapshot', reason),
+      onWritten: (written) => this.metrics.snapshotWritten(written),
+    })
     return { store, remembered: await store.remembered(authority) }
   }
 
@@ -301,6 +310,7 @@ export class Membership {
     else if (event.type === 'member-status' || event.type === 'reborn') {
       for (const view of this.#peerStates.values()) view.invalidate()
     }
+    this.metrics.notice(event)
     this.events.add(event)
   }
 

@@ -1,5 +1,6 @@
 import { createBrowserClock } from '../adapters/browser/clock.ts'
 import { createLifecycle } from '../adapters/browser/lifecycle.ts'
+import { watchOnline } from '../adapters/browser/online.ts'
 import { createRandom } from '../adapters/browser/random.ts'
 import { createIdentityStore } from '../adapters/indexeddb/identity.ts'
 import { createSnapshotStore } from '../adapters/indexeddb/snapshot.ts'
@@ -24,7 +25,13 @@ export function createPlatform(options: ClusterOptions): Platform {
     transport: given.transport ?? createWebRtcTransport(iceServers ? { iceServers } : {}),
     signaling:
       given.signaling ??
-      createSignalingClient({ urls: signaling, clock, random, ...(token === undefined ? {} : { token }) }),
+      createSignalingClient({
+        urls: signaling,
+        clock,
+        random,
+        watchOnline,
+        ...(token === undefined ? {} : { token }),
+      }),
     identity: given.identity ?? createIdentityStore({ random, persist: snapshot !== false }),
     keys: given.keys ?? createWebCryptoKeys(),
     snapshot: snapshot === false ? false : (given.snapshot ?? createSnapshotStore()),

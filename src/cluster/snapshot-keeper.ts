@@ -10,37 +10,49 @@ const DEBOUNCE_MS = 500
 /** What is older than a day says little about who is there now. */
 const MAX_AGE_MS = 24 * 3_600_000
 
+export interface SnapshotKeeperOptions {
+  readonly store: SnapshotStore
+  readonly clock: Clock
+  readonly cluster: string
+  /** What was kept cannot be used, or nothing can be kept any more. */
+  readonly onLoss: (reason: string) => void
+  /** After each write; without a size where it failed. */
+  readonly onWritten: (written: WrittenSnapshot | undefined) => void
+}
+
+export interface WrittenSnapshot {
+  /** Size of the packed table. */
+  readonly bytes: number
+  /** From the first look at the table to the store's answer; most of it is not this thread's time. */
+  readonly durationMs: number
+}
+
 /** Writes snapshots while the cluster runs, not at unload: a page that is killed gets no chance to. */
 export class SnapshotKeeper {
-  readonly #store: SnapshotStore
-  readonly #clock: Clock
-  readonly #cluster: string
-  readonly #onLoss: (reason: string) => void
+  readonly #options: SnapshotKeeperOptions
   #seen = ''
   /** The newest life: an older one is not worth a write any more. */
   #core: NodeCore | undefined
   #cancel: CancelTimer | undefined
   #failed = false
 
-  constructor(store: SnapshotStore, clock: Clock, cluster: string, onLoss: (reason: string) => void) {
-    this.#store = store
-    this.#clock = clock
-    this.#cluster = cluster
-    this.#onLoss = onLoss
+  constructor(options: SnapshotKeeperOptions) {
+    this.#options = options
   }
 
   /** What the last life of this authority knew. Empty where there is nothing usable. */
   async remembered(authority: Authority): Promise<readonly OriginRange[]> {
+    const { store, clock, cluster, onLoss } = this.#options
     try {
-      const snapshot = await this.#store.load(this.#cluster, authority)
+      const snapshot = await store.load(cluster, authority)
       if (!snapshot) return []
-      const age = this.#clock.now().wall - snapshot.at
+      const age = clock.now().wall - snapshot.at
       if (age > MAX_AGE_MS || age < -MAX_AGE_MS) throw new Error('it is stale')
       const unpacked = unpackMemory(snapshot.table)
       if (!unpacked.ok) throw new Error(unpacked.reason)
       return unpacked.ranges
     } catch (error) {
-      this.#onLoss(`what an earlier life kept cannot be used: ${messageOf(error)}`)
+      onLoss(`what an earlier life kept cannot be used: ${messageOf(error)}`)
       return []
     }
   }
@@ -51,7 +63,7 @@ export class SnapshotKeeper {
     if (seen === this.#seen || core.status === 'joining' || core.status === 'left') return
     this.#seen = seen
     this.#core = core
-    this.#cancel ??= this.#clock.timer(DEBOUNCE_MS, () => {
+    this.#cancel ??= this.#options.clock.timer(DEBOUNCE_MS, () => {
       this.#cancel = undefined
       if (this.#core) void this.#write(this.#core)
     })
@@ -63,13 +75,18 @@ export class SnapshotKeeper {
   }
 
   async #write(core: NodeCore): Promise<void> {
+    const { store, clock, cluster, onLoss, onWritten } = this.#options
+    const { mono, wall } = clock.now()
+    let written: WrittenSnapshot | undefined
     try {
-      await this.#store.save(takeSnapshot(core, this.#cluster, this.#clock.now().wall))
-      this.#failed = false
+      const snapshot = takeSnapshot(core, cluster, wall)
+      await store.save(snapshot)
+      written = { bytes: snapshot.table.length, durationMs: clock.now().mono - mono }
     } catch (error) {
-      if (!this.#failed) this.#onLoss(`a snapshot could not be written: ${messageOf(error)}`)
-      this.#failed = true
+      if (!this.#failed) onLoss(`a snapshot could not be written: ${messageOf(error)}`)
     }
+    this.#failed = written === undefined
+    onWritten(written)
   }
 }
 

@@ -16,6 +16,7 @@ const KNOWN = new Set<string>([
   'joinTimeoutMs',
   'signal',
   'snapshot',
+  'metrics',
   'tuning',
   'limits',
   'platform',
@@ -66,6 +67,7 @@ function optionProblems(options: unknown): string[] {
     ...(given.snapshot === undefined || given.snapshot === false
       ? []
       : ['snapshot may only be `false`; a store of your own goes into platform.snapshot']),
+    ...kindProblem('metrics', given.metrics, 'boolean'),
     ...signalProblems(given.signal),
     ...numbers('tuning', given.tuning, DEFAULT_TUNING),
     ...numbers('limits', given.limits, DEFAULT_LIMITS),

@@ -43,11 +43,8 @@ export interface Legacy {
   readonly values: ReadonlyMap<string, string>
 }
 
-/** A wake-up this much later than asked for was not attended time. */
-const LATE_MS = 1_500
 /** Tombstones are looked through this often. */
 const COLLECT_MS = 30_000
-const NO_LINK: LinkId = 0
 /** Members of an earlier life that are tried beside the signaling server's contacts. */
 const MAX_KNOWN_BEFORE = 3
 /** A member that the signaling server calls gone and that did not answer this many dials is looked for. */
@@ -104,7 +101,8 @@ export class Life {
       random,
       tuning,
       challenge: (linkId, member) => this.#neighbours.challenge(linkId, member),
-      askBySignaling: (to) => outbox.push({ type: 'signaling-send', to, data: encodeSignOfLife('ask') }),
+      askMember: (to) => outbox.push({ type: 'signaling-send', to, data: encodeSignOfLife('ask') }),
+      askServer: () => outbox.push({ type: 'signaling-contacts' }),
       onUseless: (linkId, now) => this.#mesh.close(linkId, 'silent, though its member lives', now),
     })
     this.#removal = new Removal(table, tuning.removeAfterMs)
@@ -161,25 +159,29 @@ export class Life {
         return this.#onStart(now)
       case 'signaling-up':
         this.#mesh.signalingUp()
-        this.#detector.signaling(true)
+        this.#detector.inquiry.connection(true)
+        this.#detector.inquiry.heard(now)
         this.#outbox.event({ type: 'signaling', state: 'up', reason: 'connected' })
         this.#healing.begin(now, this.table.live().length)
         return this.#onContacts(input.contacts, now)
       case 'signaling-contacts':
+        this.#detector.inquiry.heard(now)
         return this.#onContacts(input.contacts, now)
       case 'signaling-down':
         this.#mesh.signalingDown()
-        this.#detector.signaling(false)
+        this.#detector.inquiry.connection(false)
         this.#healing.end()
         return this.#outbox.event({ type: 'signaling', state: 'down', reason: input.reason })
       case 'signaling-message':
+        this.#detector.inquiry.heard(now)
         return this.#mesh.onSignal(input.from, input.data, now)
       case 'signaling-gone':
+        this.#detector.inquiry.heard(now)
         return this.#onGone(input.nodeId, now)
       case 'link-signal':
         return this.#mesh.sendSignal(input.linkId, input.data)
       case 'link-opened':
-        return this.#neighbours.opened(input.linkId, input.fingerprints)
+        return this.#neighbours.opened(input.linkId, input.fingerprints, now)
       case 'link-closed':
         return this.#mesh.closed(input.linkId, input.reason, now)
       case 'link-message':
@@ -208,7 +210,7 @@ export class Life {
     this.#mesh.tick(now)
     this.gossip.tick(now)
     this.#detector.tick(now, lateMs)
-    if (lateMs > LATE_MS) this.#removal.shift(lateMs)
+    if (lateMs > this.#options.tuning.lateMs) this.#removal.shift(lateMs)
     this.#removal.tick(now)
     this.#healing.tick(now, this.table.live().length)
     this.#publication.tick(now)
@@ -286,13 +288,13 @@ export class Life {
 
   #onGone(nodeId: string, now: number): void {
     const link = this.#mesh.linkTo(nodeId)
-    this.#removal.gone(nodeId)
+    this.#removal.gone(nodeId, now)
     this.#mesh.dropContact(nodeId)
     if (link && link.phase !== 'established')
       this.#mesh.close(link.linkId, 'gone, says the signaling server', now)
     this.#detector.hint(nodeId, true, now)
     const isMissed = !this.#mesh.linkTo(nodeId) && this.#mesh.failuresOf(nodeId) >= GONE_AFTER_FAILURES
-    if (isMissed) this.#detector.lost(NO_LINK, nodeId, now)
+    if (isMissed) this.#detector.missed(nodeId, now)
     if (this.#status === 'joining' && this.#mesh.openContacts === 0 && this.#mesh.establishedCount === 0) {
       this.#healing.askSoon(now)
     }
@@ -313,11 +315,12 @@ export class Life {
 
   /** Only the link is known to be gone: whether its member lives, the detector finds out. */
   #onLinkEnded({ linkId, nodeId, introduced }: MeshLink, _: string, replaced: boolean, now: number): void {
-    this.#neighbours.ended(linkId)
-    if (this.#over !== undefined || this.#status === 'leaving') return
-    if (replaced) return this.#detector.replaced(linkId)
+    this.#neighbours.ended(linkId, now)
+    if (this.#over !== undefined) return
+    if (replaced || this.#status === 'leaving') return this.#detector.replaced(linkId)
     if (this.table.status(nodeId) === 'leaving') return this.table.remove(nodeId, now, 'left')
-    if (introduced) this.#detector.lost(linkId, nodeId, now)
+    const isMissed = this.#mesh.failuresOf(nodeId) >= GONE_AFTER_FAILURES
+    if (introduced || isMissed) this.#detector.lost(linkId, nodeId, now)
   }
 
   #onSignOfLife(from: NodeId, sign: SignOfLife, now: number): void {
@@ -377,7 +380,10 @@ export class Life {
 
   /** Once: how long it took to be in and to know that all agree, and what it cost. */
   #tellJoin(now: number): void {
-    if (this.#joinIsTold || this.#status !== 'up' || this.gossip.convergence.state !== 'confirmed') return
+    if (this.#joinIsTold || this.memory.isAwaited || this.#status !== 'up') return
+    if (this.gossip.convergence.state !== 'confirmed') return
+    // Two newcomers that met are not alone, though neither has heard yet that the other is up.
+    if (this.table.live().length <= 1 && this.#mesh.establishedCount > 0) return
     this.#joinIsTold = true
     this.memory.forget()
     const { tableBytes, hasRecalled } = this.gossip
@@ -385,13 +391,17 @@ export class Life {
     this.#outbox.event({ type: 'joined', durationMs: now - this.#startedAt, table, tableBytes })
   }
 
-  /** Isolated is who has lost everybody; whoever never knew anybody is just alone. */
+  /**
+   * Isolated is who has lost everybody, and cannot tell whether it is them or itself. Whoever has the signaling
+   * server's word on each of them, or never knew anybody, is just alone.
+   */
   #watchIsolation(): void {
+    const isAlone = this.#detector.inquiry.isUp && this.table.live().length <= 1
     const isCutOff = this.#detector.isCutOff || (this.#mesh.establishedCount === 0 && this.#hasUnreachable())
-    if (this.#status === 'up' && isCutOff) {
+    if (this.#status === 'up' && isCutOff && !isAlone) {
       this.#setStatus('isolated', 'every link is lost')
-    } else if (this.#status === 'isolated' && !isCutOff) {
-      this.#setStatus('up', this.#mesh.establishedCount > 0 ? 'linked again' : 'nobody else is known')
+    } else if (this.#status === 'isolated' && (isAlone || !isCutOff)) {
+      this.#setStatus('up', this.#mesh.establishedCount > 0 ? 'linked again' : 'nobody else is there')
     }
   }
 

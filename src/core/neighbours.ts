@@ -47,9 +47,9 @@ export class Neighbours {
   }
 
   /** The channel is open: says hello. */
-  opened(linkId: LinkId, fingerprints: Fingerprints | undefined): void {
+  opened(linkId: LinkId, fingerprints: Fingerprints | undefined, now: number): void {
     const { mesh, outbox, handshakes } = this.#options
-    const link = mesh.opened(linkId)
+    const link = mesh.opened(linkId, now)
     if (link) outbox.frame(linkId, handshakes.begin(linkId, link.nodeId, fingerprints))
   }
 
@@ -80,10 +80,10 @@ export class Neighbours {
   }
 
   /** The link is over: forgets what belongs to it. */
-  ended(linkId: LinkId): void {
+  ended(linkId: LinkId, now: number): void {
     const { handshakes, gossip } = this.#options
     handshakes.end(linkId)
-    gossip.parted(linkId)
+    gossip.parted(linkId, now)
     this.#faults.delete(linkId)
   }
 

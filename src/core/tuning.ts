@@ -9,7 +9,7 @@ export interface Tuning {
   readonly statusIntervalMs: number
   /** A mismatch of hashes must outlive this many quiet status periods before digests are compared. */
   readonly quietPeriods: number
-  /** An attempt at a link is given up after this long, from the offer to the finished handshake. */
+  /** An attempt at a link is given up after this long without a channel, and this long with one without a handshake. */
   readonly linkTimeoutMs: number
   /**
    * A lost link is dialled again within this time. After the n-th failed attempt the pause is half to all of this
@@ -27,6 +27,18 @@ export interface Tuning {
   readonly suspicionMinMs: number
   /** ... and this long with one (Lifeguard). */
   readonly suspicionMaxMs: number
+  /** So many observers must agree on `unreachable`, where so many exist. 1 is plain SWIM. */
+  readonly minObservers: number
+  /**
+   * How far a member that has reason to doubt itself stretches its timeouts: up to this many times their length more
+   * (Lifeguard's local health; memberlist's `AwarenessMaxMultiplier`). 0 turns it off.
+   */
+  readonly maxLocalHealth: number
+  /**
+   * A wake-up this much later than asked for was not attended time: nobody else is accused for it. Above the second to
+   * which browsers align the timers of hidden tabs. Longer than any pause turns it off.
+   */
+  readonly lateMs: number
   /** A member unreachable this long is removed, by the side that still sees most of the members. */
   readonly removeAfterMs: number
   /** A removed life is remembered in full this long; after that only its generation is. */
@@ -59,6 +71,9 @@ export const DEFAULT_TUNING: Tuning = {
   probeTimeoutMs: 500,
   suspicionMinMs: 1_000,
   suspicionMaxMs: 5_000,
+  minObservers: 2,
+  maxLocalHealth: 8,
+  lateMs: 1_500,
   removeAfterMs: 60_000,
   tombstoneMs: 600_000,
   healIntervalMs: 10_000,

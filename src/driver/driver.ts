@@ -22,6 +22,8 @@ export interface DriverOptions {
   readonly transport: LinkTransport
   readonly signaling: Signaling
   readonly keys: Keys
+  /** Where bytes are counted: the counts go on where an earlier driver of the same process left them. */
+  readonly traffic: Traffic
   /** Signs with the key of the present life. */
   readonly sign: (bytes: Uint8Array) => Promise<Uint8Array>
   /** Commits the next life of this process and names it; with `fresh`, one of another authority. */
@@ -54,7 +56,6 @@ const REBIRTH_MAX_MS = 30_000
 const NEXT_LIFE_RETRY_MS = 1_000
 
 export class Driver {
-  readonly traffic: Traffic = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 }
   readonly #options: DriverOptions
   readonly #links = new Map<LinkId, LinkEnd>()
   readonly #inputs: Input[] = []
@@ -142,20 +143,21 @@ export class Driver {
   }
 
   #openLink(linkId: LinkId, initiator: boolean): void {
+    const { transport, traffic } = this.#options
     const closed = (reason: string) => {
       this.#links.delete(linkId)
       this.feed({ type: 'link-closed', linkId, reason })
     }
     try {
-      const end = this.#options.transport.open(initiator, {
+      const end = transport.open(initiator, {
         onSignal: (data) => this.feed({ type: 'link-signal', linkId, data }),
         onOpen: () => {
           const fingerprints = this.#links.get(linkId)?.fingerprints
           this.feed({ type: 'link-opened', linkId, fingerprints })
         },
         onMessage: (bytes) => {
-          this.traffic.messagesReceived++
-          this.traffic.bytesReceived += bytes.length
+          traffic.messagesReceived++
+          traffic.bytesReceived += bytes.length
           this.feed({ type: 'link-message', linkId, bytes })
         },
         onClose: closed,
@@ -185,8 +187,9 @@ export class Driver {
   #send(linkId: LinkId, bytes: Uint8Array): void {
     const end = this.#links.get(linkId)
     if (!end) return
-    this.traffic.messagesSent++
-    this.traffic.bytesSent += bytes.length
+    const { traffic } = this.#options
+    traffic.messagesSent++
+    traffic.bytesSent += bytes.length
     try {
       end.send(bytes)
     } catch (error) {

@@ -14,8 +14,8 @@ export interface Room {
   present(slot: number): SimulatedProcess | undefined
   /** Starts a page load in the slot. */
   join(slot: number): void
-  /** From now on the process does not count as a member. */
-  depart(process: SimulatedProcess): void
+  /** From now on the process does not count as a member. With `crash` nobody is told but, unless silent, its links. */
+  depart(process: SimulatedProcess, crash?: { readonly silent: boolean }): void
   /** The process changed something about itself; `confirmable` if the view hash covers it. */
   changed(process: SimulatedProcess, confirmable: boolean): void
   note(who: SimulatedProcess | undefined, text: string): void
@@ -80,14 +80,24 @@ export class ActionRunner {
         return this.#link(process, action.choice, (end) => links.cut(end))
       case 'blackhole':
         return this.#link(process, action.choice, (end) => links.blackhole(end, action.ms))
+      case 'flap':
+        return this.#flap(process, action.choice, action.ms, action.everyMs)
       case 'freeze':
+        if (process.frozen) return
         process.freeze()
+        if (action.stopped) this.#stopTransport(process, action.ms)
+        return timeline.after(action.ms, () => process.thaw())
+      case 'sleep':
+        if (process.frozen) return
+        process.sleep()
+        this.#stopTransport(process, action.ms)
         return timeline.after(action.ms, () => process.thaw())
       case 'throttle':
-        process.throttleMs = 1_000
-        return timeline.after(action.ms, () => {
-          process.throttleMs = 0
-        })
+        if (process.throttleMs > 0) return
+        process.throttle(action.everyMs, action.slow)
+        return timeline.after(action.ms, () => process.throttle(0))
+      case 'clock-jump':
+        return process.jump(action.ms)
       case 'wall-step':
         process.wallSkewMs += action.ms
     }
@@ -110,7 +120,7 @@ export class ActionRunner {
   }
 
   #crash(process: SimulatedProcess, quick: boolean): void {
-    this.#room.depart(process)
+    this.#room.depart(process, { silent: !quick })
     process.end(quick)
   }
 
@@ -131,6 +141,29 @@ export class ActionRunner {
     const open = [...process.ends.values()].filter((end) => end.state === 'open')
     const end = open[Math.floor(choice * open.length)]
     if (end) run(end)
+  }
+
+  /** Nothing answers for the process any more, not even the transport below it. */
+  #stopTransport(process: SimulatedProcess, ms: number): void {
+    this.#room.links.stopped(process, ms)
+    this.#room.signaling.stopped(process, ms)
+  }
+
+  /** Cut, silent, cut, silent, as often as there is a link between the two. */
+  #flap(process: SimulatedProcess, choice: number, ms: number, everyMs: number): void {
+    const { timeline, links } = this.#room
+    const until = timeline.now + ms
+    this.#link(process, choice, (chosen) => {
+      const other = chosen.peer?.host
+      const strike = (isCut: boolean): void => {
+        if (timeline.now >= until || !process.alive || !other?.alive) return
+        const end = [...process.ends.values()].find((one) => one.state === 'open' && one.peer?.host === other)
+        if (end && isCut) links.cut(end)
+        else if (end) links.blackhole(end, everyMs / 2)
+        timeline.after(everyMs, () => strike(!isCut))
+      }
+      strike(choice < 0.5)
+    })
   }
 
   #partition(side: readonly number[], ms: number, signaling: boolean): void {

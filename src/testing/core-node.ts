@@ -70,12 +70,29 @@ class CoreView implements NodeView {
     for (const record of this.#table.records()) yield cursor.at(record)
   }
 
+  changedSince(revision: number): Iterable<ShownMember> | undefined {
+    const changes = this.#table.log.since(revision)
+    return changes && this.#records(changes)
+  }
+
   version(origin: NodeId): number {
     return this.#table.get(origin)?.counter ?? 0
   }
 
   statusOf(nodeId: NodeId): NodeStatus | undefined {
     return this.#table.status(nodeId)
+  }
+
+  incarnationOf(nodeId: NodeId): number {
+    return this.#table.get(nodeId)?.self?.incarnation ?? 0
+  }
+
+  *#records(changes: Iterable<{ readonly nodeId: NodeId }>): Iterable<ShownMember> {
+    const cursor = new RecordCursor()
+    for (const { nodeId } of changes) {
+      const record = this.#table.get(nodeId)
+      if (record) yield cursor.at(record)
+    }
   }
 
   get #table(): MembershipTable {

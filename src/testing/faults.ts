@@ -12,13 +12,28 @@ export type ActionKind =
   | 'leave'
   | 'crash'
   | 'window-crash'
+  /** Half of the cluster at once. */
+  | 'mass-crash'
   | 'reload'
+  /** Many tabs together, several times. */
+  | 'reload-storm'
   | 'cut'
   | 'blackhole'
+  /** One link is cut or silent, again and again. */
+  | 'flap'
   | 'partition'
   | 'outage'
   | 'freeze'
+  /** Frozen while the monotonic clock stands still and the wall clock goes on. */
+  | 'sleep'
+  /** Timers fire once a second. */
   | 'throttle'
+  /** Timers fire once a minute. */
+  | 'throttle-minute'
+  /** The whole process gets a turn once a second, messages included. */
+  | 'slow'
+  /** The monotonic clock jumps forward. */
+  | 'clock-jump'
   | 'wall-step'
 
 /** Rates are probabilities from 0 to 1, times are in ms of virtual time. */
@@ -94,13 +109,20 @@ export const DEFAULT_FAULTS: Faults = {
     leave: 2,
     crash: 2,
     'window-crash': 0.4,
+    'mass-crash': 0.2,
     reload: 5,
+    'reload-storm': 0.2,
     cut: 8,
     blackhole: 4,
+    flap: 1,
     partition: 1,
     outage: 1,
     freeze: 2,
+    sleep: 1.5,
     throttle: 2,
+    'throttle-minute': 1,
+    slow: 1,
+    'clock-jump': 1,
     'wall-step': 1,
   },
 }
@@ -142,4 +164,15 @@ export function drawFaults(random: Random, base: Faults = DEFAULT_FAULTS): Fault
     halfOpenRate: some(base.halfOpenRate),
     weights,
   }
+}
+
+/** The network as it is, but of all that the schedule may do only these, and what users change. */
+export function onlyFaults(faults: Faults, kinds: readonly ActionKind[]): Faults {
+  const weights = { ...faults.weights }
+  for (const kind of Object.keys(weights) as ActionKind[]) {
+    const { [kind]: usual } = DEFAULT_FAULTS.weights
+    if (kinds.includes(kind)) weights[kind] = Math.max(usual, 10)
+    else if (kind !== 'meta' && kind !== 'peer-state') weights[kind] = 0
+  }
+  return { ...faults, weights }
 }

@@ -3,10 +3,10 @@
  *
  * M2 per-origin versions never fall. M3 nobody shows an incarnation that its owner never had. M4 a nodeId once removed
  * never returns. M6 `confirmed(h)` implies that every live member held h at an earlier moment. M5, equal views after
- * healing, is `differences()`: the runner demands it within its bound.
+ * healing, is `differences()`: the runner demands it within its bound. M7 is `unreachable-watch.ts`.
  */
 import type { NodeId } from '../core/identity/node-id.ts'
-import type { SimulatedNode } from './simulated-node.ts'
+import type { ShownMember, SimulatedNode } from './simulated-node.ts'
 
 export type InvariantName =
   | 'M2 versions never fall'
@@ -14,6 +14,7 @@ export type InvariantName =
   | 'M4 a removed nodeId never returns'
   | 'M5 equal views after healing'
   | 'M6 confirmed means held by all'
+  | 'M7 a live member is not unreachable for ever'
   | 'the node never throws'
   | 'every node comes up'
   | 'a life is reborn only now and then'
@@ -68,8 +69,9 @@ export class Invariants {
     const { view } = node
     const seen = this.#seenBy(process, time)
     if (view.revision !== seen.revision) {
+      const changed = seen.revision < 0 ? undefined : view.changedSince?.(seen.revision)
       seen.revision = view.revision
-      this.#readTable(process, seen, time)
+      this.#readTable(process, seen, changed ?? view.members(), time)
     }
     const hash = view.viewHash
     const confirmed = view.gossipState === 'confirmed'
@@ -116,9 +118,9 @@ export class Invariants {
     return seen
   }
 
-  #readTable(process: Observed, seen: Seen, time: number): void {
+  #readTable(process: Observed, seen: Seen, members: Iterable<ShownMember>, time: number): void {
     const own = this.#lives.get(seen.nodeId)!
-    for (const { nodeId, status, version, incarnation } of process.node.view.members()) {
+    for (const { nodeId, status, version, incarnation } of members) {
       if (nodeId === seen.nodeId) own.incarnation = Math.max(own.incarnation, incarnation)
       const last = seen.versions.get(nodeId)
       if (last === undefined || version > last) seen.versions.set(nodeId, version)
@@ -157,8 +159,6 @@ export class Invariants {
  */
 export function differences(processes: readonly Observed[], limit: number): string[] {
   const found: string[] = []
-  const truth = new Map<NodeId, string>()
-  for (const process of processes) truth.set(process.node.nodeId, ownContent(process.node))
   const hash = processes[0]?.node.view.viewHash
   for (const { node, label } of processes) {
     if (found.length >= limit) break
@@ -167,6 +167,9 @@ export function differences(processes: readonly Observed[], limit: number): stri
     else if (view.gossipState !== 'confirmed') found.push(`${label} is ${view.gossipState}`)
     else if (view.viewHash !== hash) found.push(`${label} has view hash ${view.viewHash}, others ${hash}`)
   }
+  if (found.length >= limit) return found
+  const truth = new Map<NodeId, string>()
+  for (const process of processes) truth.set(process.node.nodeId, ownContent(process.node))
   for (const process of processes) {
     if (found.length >= limit) break
     compareTable(process, truth, found)

@@ -14,7 +14,9 @@ export interface LinkHost {
   readonly alive: boolean
   readonly ends: Map<LinkId, LinkEnd>
   input(input: Input): void
-  /** Keeps `run` for the thaw and answers true while the process is frozen. */
+  /** Whether what arrives now has to wait. */
+  readonly holds: boolean
+  /** Keeps `run` for the thaw, or for the turn of a slow process, and answers true where it has to wait. */
   hold(run: () => void): boolean
 }
 
@@ -34,6 +36,7 @@ export class LinkEnd implements Target {
   readonly initiator: boolean
   readonly random: Random
   readonly #timeline: Timeline
+  readonly #all: Map<number, LinkEnd>
 
   constructor(
     id: number,
@@ -42,6 +45,7 @@ export class LinkEnd implements Target {
     initiator: boolean,
     random: Random,
     timeline: Timeline,
+    all: Map<number, LinkEnd>,
   ) {
     this.id = id
     this.host = host
@@ -49,13 +53,16 @@ export class LinkEnd implements Target {
     this.initiator = initiator
     this.random = random
     this.#timeline = timeline
+    this.#all = all
+    all.set(id, this)
   }
 
   fire(payload: unknown): void {
     if (this.state === 'closed' || !this.host.alive) return
     const lost = this.#timeline.now >= this.deadAt
-    if (this.host.hold(() => this.#take(payload, lost))) return
-    this.#take(payload, lost)
+    // Asked first: messages are many, and few of them wait.
+    if (this.host.holds) this.host.hold(() => this.#take(payload, lost))
+    else this.#take(payload, lost)
   }
 
   #take(payload: unknown, lost: boolean): void {
@@ -68,9 +75,15 @@ export class LinkEnd implements Target {
     }
   }
 
+  /** Whether the link is open here, and what is sent to this end arrives. */
+  get healthy(): boolean {
+    return this.state === 'open' && this.deadAt === Infinity && this.blockedUntil <= this.#timeline.now
+  }
+
   forget(): void {
     this.state = 'closed'
     this.host.ends.delete(this.linkId)
+    this.#all.delete(this.id)
   }
 }
 
@@ -92,9 +105,9 @@ export class SimulatedLinks {
   open(host: LinkHost, linkId: LinkId, initiator: boolean): void {
     if (host.ends.has(linkId)) throw new Error(`link-open: linkId ${linkId} is already in use`)
     const id = ++this.#lastId
-    const end = new LinkEnd(id, host, linkId, initiator, seededRandom(this.#seed, 'link', id), this.#timeline)
+    const random = seededRandom(this.#seed, 'link', id)
+    const end = new LinkEnd(id, host, linkId, initiator, random, this.#timeline, this.#ends)
     host.ends.set(linkId, end)
-    this.#ends.set(id, end)
     if (initiator) this.#describe(end, `offer ${id}`)
   }
 
@@ -130,7 +143,6 @@ export class SimulatedLinks {
     const end = host.ends.get(linkId)
     if (!end) return
     end.forget()
-    this.#ends.delete(end.id)
     const { peer } = end
     if (!peer || peer.state === 'closed') return
     if (end.random() < this.faults.closeLossRate) this.#silence(peer)
@@ -144,7 +156,6 @@ export class SimulatedLinks {
   processEnded(host: LinkHost, quick: boolean): void {
     for (const end of host.ends.values()) {
       end.forget()
-      this.#ends.delete(end.id)
       const { peer } = end
       if (!peer || peer.state === 'closed') continue
       if (quick)
@@ -157,6 +168,11 @@ export class SimulatedLinks {
   cut(end: LinkEnd): void {
     this.#silence(end)
     if (end.peer) this.#silence(end.peer)
+  }
+
+  /** For `ms` nobody answers for this process: whoever has less patience than that gives its link up. */
+  stopped(host: LinkHost, ms: number): void {
+    for (const end of host.ends.values()) if (ms >= this.#patience(end)) this.cut(end)
   }
 
   /** Nothing reaches `end` for `ms`; the other way works. If that lasts too long for the transport, the link dies. */

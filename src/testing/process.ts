@@ -49,6 +49,7 @@ export interface World {
 }
 
 export class SimulatedProcess implements LinkHost, SignalingHost, Target {
+  static readonly #turns: Target = { fire: (process) => (process as SimulatedProcess).#turn() }
   readonly slot: number
   readonly load: number
   readonly node: SimulatedNode
@@ -56,8 +57,6 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
   readonly bornAt: number
   /** Moves this process's wall clock. */
   wallSkewMs: number
-  /** Timers fire only at multiples of this; 0 is whenever they are due. */
-  throttleMs = 0
   rebirths = 0
   readonly #world: World
   readonly #random: Random
@@ -66,6 +65,15 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
   readonly #held: (() => void)[] = []
   #alive = true
   #frozen = false
+  /** Where the monotonic clock of this process is 0. */
+  #monoOrigin: number
+  /** Since when its monotonic clock stands still, if it does. */
+  #asleepSince: number | undefined
+  #throttleMs = 0
+  /** Turns come at multiples of `#throttleMs` after this. */
+  #throttlePhase = 0
+  #slow = false
+  #turnAt = Infinity
   #wakeAt = Infinity
   #wakes = 0
   #wakeSecond = 0
@@ -77,6 +85,7 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     this.node = seed.node
     this.wallSkewMs = seed.wallSkewMs
     this.bornAt = world.timeline.now
+    this.#monoOrigin = this.bornAt
     this.#world = world
     this.#random = seed.random
     this.#claim = seed.claim
@@ -84,6 +93,21 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
 
   get alive(): boolean {
     return this.#alive
+  }
+
+  /** It runs no code, and will not before its thaw. */
+  get frozen(): boolean {
+    return this.#frozen
+  }
+
+  /** Timers fire only this often; 0 is whenever they are due. */
+  get throttleMs(): number {
+    return this.#throttleMs
+  }
+
+  /** It runs, at its own pace. */
+  get undisturbed(): boolean {
+    return this.#alive && !this.#frozen && this.#throttleMs === 0
   }
 
   get authority(): Authority {
@@ -105,6 +129,13 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     return count
   }
 
+  /** Processes at the other ends of healthy links. */
+  *neighbours(): Iterable<SimulatedProcess> {
+    for (const end of this.ends.values()) {
+      if (end.healthy && end.peer?.healthy) yield end.peer.host as SimulatedProcess
+    }
+  }
+
   start(): void {
     this.input({ type: 'start' })
     if (this.#alive) this.#world.signaling.join(this, this.nodeId)
@@ -116,7 +147,7 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     observer.before(this, input)
     const { now } = timeline
     try {
-      const mono = now - this.bornAt
+      const mono = now - this.#monoOrigin
       const outputs = this.node.handle(input, { mono, wall: WALL_AT_START + now + this.wallSkewMs })
       for (const output of outputs) this.#execute(output)
     } catch (error) {
@@ -135,26 +166,60 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     this.#wakeAt = Infinity
     if (this.#frozen) return
     const deadline = this.node.nextDeadline()
-    if (deadline === undefined || deadline + this.bornAt > now) this.#schedule()
+    if (deadline === undefined || deadline + this.#monoOrigin > now) this.#schedule()
     else if (this.#spins(now)) this.#spinning()
     else this.input({ type: 'tick' })
   }
 
+  get holds(): boolean {
+    return this.#frozen || this.#slow
+  }
+
   hold(run: () => void): boolean {
-    if (this.#frozen) this.#held.push(run)
-    return this.#frozen
+    if (!this.holds) return false
+    this.#held.push(run)
+    if (this.#slow) this.#planTurn()
+    return true
   }
 
   freeze(): void {
     this.#frozen = true
   }
 
+  /** Frozen, and its monotonic clock stands still; the wall clock goes on. */
+  sleep(): void {
+    if (this.#frozen) return
+    this.#frozen = true
+    this.#asleepSince = this.#world.timeline.now
+  }
+
   /** Everything that came meanwhile is delivered now, in order, then timers run. */
   thaw(): void {
     if (!this.#frozen) return
     this.#frozen = false
-    for (const run of this.#held.splice(0)) run()
-    if (this.#alive) this.#schedule()
+    if (this.#asleepSince !== undefined) this.#monoOrigin += this.#world.timeline.now - this.#asleepSince
+    this.#asleepSince = undefined
+    this.#deliverHeld()
+  }
+
+  /** The monotonic clock jumps forward: so much time passed without this process, and nobody else saw it. */
+  jump(ms: number): void {
+    this.#monoOrigin -= onGrid(ms)
+    this.#schedule()
+  }
+
+  /**
+   * From now on timers fire only every `everyMs`, as in a hidden tab; 0 ends that. With `slow` the whole process gets
+   * its turns only then: messages too wait for them.
+   */
+  throttle(everyMs: number, slow = false): void {
+    this.#throttleMs = everyMs
+    this.#throttlePhase = onGrid(this.#random() * everyMs)
+    this.#slow = slow && everyMs > 0
+    this.#turnAt = Infinity
+    if (this.#slow) {
+      if (this.#held.length > 0) this.#planTurn()
+    } else if (!this.#frozen) this.#deliverHeld()
   }
 
   /** The process is gone. With `quick` its links close at once, as after a goodbye or a killed renderer. */
@@ -236,11 +301,37 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     const deadline = this.node.nextDeadline()
     if (deadline === undefined) return
     const { timeline } = this.#world
-    let at = Math.max(onGrid(deadline + this.bornAt), timeline.now + GRID_MS)
-    if (this.throttleMs > 0) at = Math.ceil(at / this.throttleMs) * this.throttleMs
+    const at = this.#nextTurn(Math.max(onGrid(deadline + this.#monoOrigin), timeline.now + GRID_MS))
     if (at >= this.#wakeAt) return
     this.#wakeAt = at
     timeline.at(at, this, undefined)
+  }
+
+  #planTurn(): void {
+    const { timeline } = this.#world
+    const at = this.#nextTurn(timeline.now)
+    if (at >= this.#turnAt) return
+    this.#turnAt = at
+    timeline.at(at, SimulatedProcess.#turns, this)
+  }
+
+  /** What waited for the turn of a slow process is handled, unless it froze meanwhile. */
+  #turn(): void {
+    if (!this.#alive || this.#world.timeline.now !== this.#turnAt) return
+    this.#turnAt = Infinity
+    if (!this.#frozen) this.#deliverHeld()
+  }
+
+  #deliverHeld(): void {
+    for (const run of this.#held.splice(0)) run()
+    if (this.#alive) this.#schedule()
+  }
+
+  /** The first moment not before `time` at which timers may fire. */
+  #nextTurn(time: number): number {
+    const every = this.#throttleMs
+    if (every === 0) return time
+    return Math.ceil((time - this.#throttlePhase) / every) * every + this.#throttlePhase
   }
 
   #spins(now: number): boolean {

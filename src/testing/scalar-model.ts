@@ -297,6 +297,10 @@ class ScalarView implements NodeView {
   statusOf(nodeId: NodeId): NodeStatus | undefined {
     return this.#node.table.get(nodeId)?.status
   }
+
+  incarnationOf(nodeId: NodeId): number {
+    return this.#node.table.get(nodeId)?.incarnation ?? 0
+  }
 }
 
 /** Kind and two numbers, then changes as JSON: what is dropped is dropped before anything is parsed. */

@@ -34,8 +34,26 @@ export type Action = { readonly at: number } & (
       readonly signaling: boolean
     }
   | { readonly type: 'outage'; readonly ms: number }
-  | { readonly type: 'freeze'; readonly slot: number; readonly ms: number }
-  | { readonly type: 'throttle'; readonly slot: number; readonly ms: number }
+  /** The link to one neighbour is cut or silent every `everyMs`, for `ms`. */
+  | {
+      readonly type: 'flap'
+      readonly slot: number
+      readonly choice: number
+      readonly ms: number
+      readonly everyMs: number
+    }
+  /** `stopped`: the transport too, so that links die if it lasts; else it goes on and keeps what arrives. */
+  | { readonly type: 'freeze'; readonly slot: number; readonly ms: number; readonly stopped: boolean }
+  | { readonly type: 'sleep'; readonly slot: number; readonly ms: number }
+  /** Timers come only every `everyMs`; with `slow` messages too. */
+  | {
+      readonly type: 'throttle'
+      readonly slot: number
+      readonly ms: number
+      readonly everyMs: number
+      readonly slow: boolean
+    }
+  | { readonly type: 'clock-jump'; readonly slot: number; readonly ms: number }
   | { readonly type: 'wall-step'; readonly slot: number; readonly ms: number }
 )
 
@@ -76,6 +94,10 @@ function planForming(random: Random, nodes: number): Action[] {
   const spread = between(random, 1_000, 5_000)
   return slots.map((slot): Action => ({ at: (slot * spread) / nodes, type: 'join', slots: [slot] }))
 }
+
+/** How long a process does not run. */
+const SHORT = [200, 10_000] as const
+const LONG = [10_000, 60_000] as const
 
 const VISIBILITIES: readonly Visibility[] = ['visible', 'hidden', 'frozen-soon']
 
@@ -147,12 +169,26 @@ class StormPlanner {
         for (const gone of slots) this.#remove(gone)
         return { at, type: 'crash', slots, quick: random() < 0.7 }
       }
+      case 'mass-crash': {
+        const present = this.#present.length
+        // Once in a while: a room that was halved has to grow again first.
+        if (present < Math.max(4, this.#nodes * 0.8)) return undefined
+        const slots = sample(random, this.#present, Math.floor(present / 2))
+        for (const gone of slots) this.#remove(gone)
+        return { at, type: 'crash', slots, quick: random() < 0.5 }
+      }
+      case 'reload-storm':
+        return this.#reloadStorm()
       case 'reload':
         return { at, type: kind, slot, goodbye: random() < 0.7, pauseMs: between(random, 20, 1_500) }
       case 'cut':
         return { at, type: kind, slot, choice: random() }
       case 'blackhole':
         return { at, type: kind, slot, choice: random(), ms: this.#lasting(500, 20_000) }
+      case 'flap': {
+        const everyMs = pick(random, [300, 1_500, 4_000])
+        return { at, type: kind, slot, choice: random(), ms: this.#lasting(5_000, 30_000), everyMs }
+      }
       case 'partition':
         return this.#partition()
       case 'outage': {
@@ -161,10 +197,22 @@ class StormPlanner {
         this.#outageUntil = at + ms
         return { at, type: kind, ms }
       }
-      case 'freeze':
-        return { at, type: kind, slot, ms: this.#lasting(200, 10_000) }
+      case 'freeze': {
+        const [min, max] = pick(random, [SHORT, SHORT, LONG])
+        return { at, type: kind, slot, ms: this.#lasting(min, max), stopped: random() < 0.5 }
+      }
+      case 'sleep': {
+        const [min, max] = pick(random, [SHORT, LONG, this.#beyondRemoval()])
+        return { at, type: kind, slot, ms: this.#lasting(min, max) }
+      }
       case 'throttle':
-        return { at, type: kind, slot, ms: this.#lasting(2_000, 20_000) }
+        return this.#throttle(slot, 1_000, 20_000, false)
+      case 'throttle-minute':
+        return this.#throttle(slot, 60_000, 150_000, false)
+      case 'slow':
+        return this.#throttle(slot, 1_000, 20_000, true)
+      case 'clock-jump':
+        return { at, type: kind, slot, ms: between(random, 100, 60_000) }
       case 'wall-step':
         return { at, type: kind, slot, ms: between(random, -3_600_000, 3_600_000) }
     }
@@ -192,17 +240,38 @@ class StormPlanner {
   #partition(): Action | undefined {
     if (this.#at < this.#partitionedUntil || this.#present.length < 2) return undefined
     const random = this.#random
-    const long = this.#tuning.removeAfterMs * 1.3 + this.#faults.silenceMaxMs
-    const [min, max] = pick(random, [
-      [500, 5_000],
-      [5_000, 20_000],
-      [long, long * 1.3],
-    ] as const)
+    const [min, max] = pick(random, [[500, 5_000], [5_000, 20_000], this.#beyondRemoval()] as const)
     const ms = this.#lasting(min, max)
     this.#partitionedUntil = this.#at + ms
     const size = Math.max(1, Math.floor(this.#present.length * between(random, 0.05, 0.5)))
     const side = sample(random, this.#present, size)
     return { at: this.#at, type: 'partition', side, ms, signaling: random() < 0.4 }
+  }
+
+  /** Long enough for whoever is away to be removed. */
+  #beyondRemoval(): readonly [number, number] {
+    const long = this.#tuning.removeAfterMs * 1.3 + this.#faults.silenceMaxMs
+    return [long, long * 1.3]
+  }
+
+  #throttle(slot: number, everyMs: number, maxMs: number, slow: boolean): Action {
+    return { at: this.#at, type: 'throttle', slot, ms: this.#lasting(2_000, maxMs), everyMs, slow }
+  }
+
+  /** Adds its reloads to the plan itself: they are many. */
+  #reloadStorm(): undefined {
+    const random = this.#random
+    const slots = sample(random, this.#present, Math.ceil(this.#present.length * between(random, 0.2, 0.6)))
+    const rounds = pick(random, [2, 3, 5])
+    const everyMs = between(random, 300, 5_000)
+    for (let round = 0; round < rounds; round++) {
+      const at = this.#at + round * everyMs
+      if (at >= this.#stormMs) return
+      for (const slot of slots) {
+        const pauseMs = between(random, 20, 1_500)
+        this.#actions.push({ at, type: 'reload', slot, goodbye: random() < 0.7, pauseMs })
+      }
+    }
   }
 
   /** Nothing outlasts the storm. */

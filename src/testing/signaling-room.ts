@@ -110,6 +110,18 @@ export class SignalingRoom {
     this.#socketEnds(session)
   }
 
+  /** For `ms` nobody answers for this process: the server's pings fail, and it ends the socket. */
+  stopped(host: SignalingHost, ms: number): void {
+    const session = this.#connected(host)
+    if (!session || ms < this.faults.halfOpenMs) return
+    const { connection } = session
+    this.#timeline.after(this.faults.halfOpenMs, () => {
+      if (session.ended || session.connection !== connection) return
+      this.#disconnect(session)
+      this.#socketEnds(session)
+    })
+  }
+
   /** The server is gone for `ms` and comes back empty. */
   outage(ms: number): void {
     if (!this.#up) return

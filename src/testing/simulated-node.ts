@@ -27,9 +27,16 @@ export interface NodeView {
   readonly revision: number
   /** Every nodeId it knows of, tombstones and itself included. Each is good until the next one is asked for. */
   members(): Iterable<ShownMember>
+  /**
+   * Those of `members()` that may have changed since `revision`, or `undefined` where that is not known. Absent where
+   * a node keeps no track of it: then all have to be looked at.
+   */
+  changedSince?(revision: number): Iterable<ShownMember> | undefined
   /** The version it holds of one origin; 0 if it knows nothing of it. */
   version(origin: NodeId): number
   statusOf(nodeId: NodeId): NodeStatus | undefined
+  /** The incarnation it knows of one life; 0 while unknown. */
+  incarnationOf(nodeId: NodeId): number
 }
 
 /** One member as a node shows it. */

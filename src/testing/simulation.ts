@@ -3,14 +3,13 @@
  * Same options, same trace, byte for byte.
  */
 import type { ClusterEvent, Input } from '../core/events.ts'
-import { standInPublicKey } from '../adapters/memory/stand-in-keys.ts'
-import { createNodeId, randomAuthority, randomName, randomProcessId } from '../core/identity/node-id.ts'
-import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../core/tuning.ts'
 import type { Limits, Tuning } from '../core/tuning.ts'
 import type { Random } from '../core/time.ts'
 import { ActionRunner } from './actions.ts'
 import type { Room } from './actions.ts'
+import { DetectionMeasures } from './detection-measures.ts'
+import type { Detected } from './detection-measures.ts'
 import { drawFaults, withoutFaults } from './faults.ts'
 import type { Faults } from './faults.ts'
 import { differences, Invariants } from './invariants.ts'
@@ -18,15 +17,16 @@ import type { Violation } from './invariants.ts'
 import { SimulatedLinks } from './links.ts'
 import { Measures } from './measures.ts'
 import type { Measured, PhaseName } from './measures.ts'
-import { SimulatedProcess } from './process.ts'
-import type { ProcessObserver } from './process.ts'
-import { between, pick, seededRandom } from './random.ts'
+import type { ProcessObserver, SimulatedProcess } from './process.ts'
+import { pick, seededRandom } from './random.ts'
 import { planSchedule } from './schedule.ts'
 import type { Action, Plan } from './schedule.ts'
 import { SignalingRoom } from './signaling-room.ts'
 import type { NodeFactory } from './simulated-node.ts'
+import { Tabs } from './tabs.ts'
 import { Timeline } from './timeline.ts'
 import { describeEvent, describeInput, traceLine, TraceHash } from './trace.ts'
+import { UnreachableWatch } from './unreachable-watch.ts'
 
 export interface SimulationOptions {
   readonly seed: number
@@ -42,7 +42,7 @@ export interface SimulationOptions {
   readonly tuning?: Partial<Tuning>
   readonly limits?: Partial<Limits>
   /**
-   * Virtual time of the phases, in ms. Default 8,000, 8,000 and, drawn from the seed, 20,000 or 75,000.
+   * Virtual time of the phases, in ms. Default 8,000, 8,000 and, drawn from the seed, 20,000 to 240,000.
    */
   readonly idleMs?: number
   readonly calmMs?: number
@@ -57,7 +57,7 @@ export interface SimulationResult {
   /** What was still different when the time for healing had passed; empty if all agreed. */
   readonly differences: readonly string[]
   readonly traceHash: string
-  readonly measured: Measured
+  readonly measured: Measured & { readonly detected: Detected }
   /** Living processes at the end, for whoever wants to look closer. */
   readonly processes: readonly SimulatedProcess[]
 }
@@ -68,13 +68,12 @@ const FORM_BOUND_MS = 45_000
 const LOOK_EVERY_MS = 250
 /** Agreement must last this long to count. */
 const STEADY_MS = 3_000
-const HOUR_MS = 3_600_000
 /** Between agreement and the idle phase, so that what follows from forming is not counted as idle. */
 const REST_MS = 5_000
 const IDLE_MS = 8_000
 const CALM_MS = 8_000
-/** As many actions in each: the long one has room for partitions in which removals happen. */
-const STORMS_MS = [20_000, 20_000, 20_000, 75_000] as const
+/** As many actions in each: the longer ones have room for partitions and for sleep in which removals happen. */
+const STORMS_MS = [20_000, 20_000, 20_000, 20_000, 20_000, 75_000, 75_000, 240_000] as const
 
 /**
  * How long after healing all must agree. A dead link is noticed after at most `silenceMaxMs`; an attempt under way may
@@ -89,6 +88,15 @@ export function healBoundMs(tuning: Tuning, faults: Faults): number {
   return faults.silenceMaxMs + 2 * (meet + compare) + tuning.removeAfterMs
 }
 
+/**
+ * How long a live member may be shown `unreachable` by one that is connected to it. Whoever has a link to it shows it
+ * the accusation with the next ack, and it refutes; if either gets lost with a closing link, hashes are compared
+ * after a few status periods, on the way there and on the way back.
+ */
+export function refutationBoundMs(tuning: Tuning): number {
+  return tuning.probeIntervalMs + 2 * (tuning.quietPeriods + 2) * tuning.statusIntervalMs
+}
+
 /** Runs one seed from beginning to end. */
 export function simulate(options: SimulationOptions): SimulationResult {
   return new Simulation(options).run()
@@ -100,15 +108,16 @@ class Simulation implements ProcessObserver, Room {
   readonly signaling: SignalingRoom
   readonly invariants = new Invariants()
   readonly measures = new Measures()
+  readonly #detection = new DetectionMeasures()
+  readonly #unreachable: UnreachableWatch
   readonly observer = this
   readonly #options: SimulationOptions
   readonly #tuning: Tuning
-  readonly #limits: Limits
   readonly #faults: Faults
   readonly #plan: Plan
   readonly #hash = new TraceHash()
   readonly #present = new Map<number, SimulatedProcess>()
-  readonly #authorities = new Map<number, Identity>()
+  readonly #tabs: Tabs
   readonly #actions: ActionRunner
   readonly #name = (text: string): string => this.#short(text)
 
@@ -124,9 +133,16 @@ class Simulation implements ProcessObserver, Room {
       actionEveryMs: (drawn.actionEveryMs * stormMs) / STORMS_MS[0],
     }
     this.#tuning = { ...DEFAULT_TUNING, ...drawTuning(random), ...options.tuning }
-    this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#tabs = new Tabs({
+      seed,
+      create: options.create,
+      maxLinks: options.maxLinks ?? 31,
+      tuning: this.#tuning,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+    })
     const calmMs = options.calmMs ?? CALM_MS
     this.#plan = planSchedule({ seed, nodes, faults: this.#faults, tuning: this.#tuning, calmMs, stormMs })
+    this.#unreachable = new UnreachableWatch(refutationBoundMs(this.#tuning))
     const calmWeather = withoutFaults(this.#faults)
     this.links = new SimulatedLinks(this.timeline, calmWeather, seed)
     this.signaling = new SignalingRoom(this.timeline, calmWeather, seed)
@@ -147,6 +163,7 @@ class Simulation implements ProcessObserver, Room {
     this.#perform(this.#plan.calm)
     this.#pass(calmMs)
     this.#enter('storm')
+    this.#detection.begin(this.timeline.now)
     this.links.faults = this.signaling.faults = this.#faults
     this.#perform(this.#plan.storm)
     this.#pass(this.#plan.stormMs)
@@ -161,7 +178,7 @@ class Simulation implements ProcessObserver, Room {
       violations: this.invariants.violations,
       differences: left,
       traceHash: this.#hash.hex,
-      measured: this.measures.result(),
+      measured: { ...this.measures.result(), detected: this.#detection.result(this.timeline.now) },
       processes: [...this.#present.values()],
     }
   }
@@ -173,52 +190,22 @@ class Simulation implements ProcessObserver, Room {
   }
 
   join(slot: number): void {
-    const { seed, maxLinks = 31, create } = this.#options
-    const identity = this.#identity(slot)
-    const load = identity.loads++
-    const random = seededRandom(seed, 'process', slot, load)
-    const nodeId = createNodeId(identity.authority, ++identity.generation, random)
-    const node = create({
-      cluster: 'simulated',
-      nodeId,
-      publicKey: standInPublicKey(identity.authority),
-      authority: identity.authority,
-      process: randomProcessId(random),
-      browser: identity.browser,
-      meta: identity.meta,
-      visibility: 'visible',
-      random: seededRandom(seed, 'node', slot, load),
-      maxLinks,
-      tuning: this.#tuning,
-      limits: this.#limits,
-      contacts: identity.contacts,
-      memory: identity.memory,
-    })
-    const claim = (fresh: boolean) => {
-      if (fresh) Object.assign(identity, { authority: randomAuthority(random), generation: 0 })
-      return { authority: identity.authority, generation: ++identity.generation }
-    }
-    const wallSkewMs = between(random, -HOUR_MS, HOUR_MS)
-    const authority = identity.authority
-    const process = new SimulatedProcess({ slot, load, authority, node, wallSkewMs, random, claim }, this)
+    const process = this.#tabs.load(slot, this)
     this.#present.set(slot, process)
-    this.note(process, `starts as ${nodeId}`)
+    this.#detection.born(process, this.timeline.now)
+    this.note(process, `starts as ${process.nodeId}`)
     process.start()
   }
 
   /** Takes the process out of the room's truth; it may still run on for its goodbye. */
-  depart(process: SimulatedProcess): void {
+  depart(process: SimulatedProcess, crash?: { readonly silent: boolean }): void {
     if (this.#present.get(process.slot) !== process) return
     this.#present.delete(process.slot)
-    const identity = this.#identity(process.slot)
-    const known: NodeId[] = []
-    for (const { nodeId, status } of process.node.view.members()) {
-      if (status === 'up' && nodeId !== process.nodeId && known.length < 3) known.push(nodeId)
-    }
-    identity.contacts = known
-    const memory = process.node.memory()
-    if (memory.length > 0) identity.memory = memory
-    this.measures.ended(process, this.timeline.now)
+    this.#tabs.unload(process)
+    const { now } = this.timeline
+    this.measures.ended(process, now)
+    if (crash) this.#detection.crashed(process, crash.silent, this.#present.values(), now)
+    else this.#detection.left(process, now)
   }
 
   changed(process: SimulatedProcess, confirmable: boolean): void {
@@ -245,6 +232,7 @@ class Simulation implements ProcessObserver, Room {
   }
 
   event(process: SimulatedProcess, event: ClusterEvent): void {
+    this.#detection.event(process, event, this.timeline.now)
     if (this.#options.trace) this.note(process, describeEvent(event, this.#name))
   }
 
@@ -307,7 +295,11 @@ class Simulation implements ProcessObserver, Room {
 
   #look(ms: number): void {
     this.timeline.runUntil(this.timeline.now + ms)
+    const { now } = this.timeline
     this.measures.elapsed(ms / 1_000, this.#present.values())
+    this.#unreachable.check(this.#present.values(), now, ({ label }, what) =>
+      this.invariants.report('M7 a live member is not unreachable for ever', now, label, what),
+    )
   }
 
   #heal(): void {
@@ -315,51 +307,14 @@ class Simulation implements ProcessObserver, Room {
     this.links.endPartition()
     this.signaling.unblock()
     for (const process of this.#present.values()) {
-      process.throttleMs = 0
+      process.throttle(0)
       process.thaw()
     }
-  }
-
-  #identity(slot: number): Identity {
-    let identity = this.#authorities.get(slot)
-    if (!identity) {
-      const random = seededRandom(this.#options.seed, 'identity', slot)
-      identity = newIdentity(random, slot)
-      this.#authorities.set(slot, identity)
-    }
-    return identity
   }
 
   /** NodeIds inside a text, replaced by the names of their processes. */
   #short(text: string): string {
     return text.replace(/[a-z2-7]{20}\.[0-9]+\.[a-z2-7]{10}/g, (nodeId) => this.invariants.name(nodeId))
-  }
-}
-
-/** What a tab keeps through reloads. */
-interface Identity {
-  authority: Authority
-  readonly browser: string
-  readonly meta: string
-  generation: number
-  loads: number
-  contacts: readonly NodeId[]
-  /** What its last life knew, as a snapshot has it. */
-  memory: Uint8Array
-}
-
-/** About four tabs to a browser. */
-function newIdentity(random: Random, slot: number): Identity {
-  const authority = randomAuthority(random)
-  const browser = `browser${Math.floor(slot / 4)}${randomName(4, random)}`
-  return {
-    authority,
-    browser,
-    meta: JSON.stringify({ slot }),
-    generation: 0,
-    loads: 0,
-    contacts: [],
-    memory: new Uint8Array(0),
   }
 }
 

@@ -1,7 +1,7 @@
 /** What happened in a run: as a running hash, to compare two runs; and as lines, to read one. */
 import type { ClusterEvent, Input } from '../core/events.ts'
 
-/** FNV-1a with 32 bits over everything that is added, in order. Equal traces have equal hashes. */
+/** A hash of 32 bits, after FNV-1a, over everything that is added, in order. Equal traces have equal hashes. */
 export class TraceHash {
   #hash = 0x811c9dc5 | 0
   #count = 0
@@ -24,6 +24,7 @@ export class TraceHash {
     this.#word(this.#words[1]!)
     this.#word(slot)
     if (input.type === 'link-message') this.#bytes(input.linkId, input.bytes)
+    else if (input.type === 'tick') this.#word(0)
     else this.#text(JSON.stringify(input))
   }
 
@@ -34,7 +35,14 @@ export class TraceHash {
   #bytes(linkId: number, bytes: Uint8Array): void {
     this.#word(linkId)
     let hash = this.#hash
-    for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+    let i = 0
+    // Four at a time: this is done for every message of a run.
+    for (; i + 3 < bytes.length; i += 4) {
+      const four = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
+      hash = Math.imul(hash ^ four, 0x01000193)
+      hash ^= hash >>> 15
+    }
+    for (; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
     this.#hash = hash
   }
 

@@ -298,7 +298,7 @@ describe('openCluster', () => {
     expect(cluster.self).toMatchObject({ self: true, status: 'joining', meta: { name: 'Ada' }, path: 'self' })
     expect(cluster.self).toBe(cluster.self)
     expect(cluster.convergence.get()).toEqual({ state: 'diffusing', viewHash: '0000000000000000' })
-    expect(cluster.traffic.messagesSent).toBe(0)
+    expect(cluster.metrics.prometheus()).toContain('grainmesh_messages_sent_total 0\n')
     cluster.setMeta({ name: 'Grace' })
     expect(cluster.self.meta).toEqual({ name: 'Grace' })
   })

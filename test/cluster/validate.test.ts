@@ -65,6 +65,8 @@ describe('each wrong option is named', () => {
     [{ signal: {} }, /^signal must be an AbortSignal$/],
     [{ signal: null }, /^signal must be an AbortSignal$/],
     [{ snapshot: true }, /^snapshot may only be `false`; a store of your own goes into platform\.snapshot$/],
+    [{ metrics: 'off' }, /^metrics must be a boolean, not "off"$/],
+    [{ metrics: null }, /^metrics must be a boolean, not null$/],
     [{ tuning: 7 }, /^tuning must be an object$/],
     [{ tuning: { statusInterval: 1 } }, /^tuning\.statusInterval is not an option$/],
     [{ tuning: { statusIntervalMs: -1 } }, /^tuning\.statusIntervalMs must be a number from 0 on, not -1$/],

@@ -58,6 +58,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
       },
     },
     keys: { verify: () => Promise.resolve(true) },
+    traffic: { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 },
     sign: () => Promise.resolve(new Uint8Array(0)),
     nextLife: () => Promise.resolve(nextLife),
     onEvent: (told) => void done.push(`event ${told.type}`),
@@ -193,12 +194,13 @@ describe('a driver', () => {
     expect(done).toEqual(['> tick', '> tick'])
   })
 
-  it('counts what links carry', () => {
-    const { driver, links, core } = createRig()
+  it('counts what links carry, on top of what was counted before', () => {
+    const traffic = { messagesSent: 10, messagesReceived: 20, bytesSent: 30, bytesReceived: 40 }
+    const { driver, links, core } = createRig({ traffic })
     core.answer = answerTo('start', open(1), send(1, 5), send(2, 9))
     driver.start()
     links[0]!.onMessage(new Uint8Array(7))
-    expect(driver.traffic).toEqual({ messagesSent: 1, bytesSent: 5, messagesReceived: 1, bytesReceived: 7 })
+    expect(traffic).toEqual({ messagesSent: 11, bytesSent: 35, messagesReceived: 21, bytesReceived: 47 })
   })
 
   it('tells its owner and the core of a refusal', () => {

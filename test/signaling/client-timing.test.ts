@@ -108,6 +108,36 @@ describe('backoff', () => {
     expect(client.calls).toEqual(['down ws://one/ cannot be reached (1006)'])
   })
 
+  test('ends when the network is back, and what looks connected is asked for an answer', async () => {
+    let online: (() => void) | undefined
+    const client = open({
+      watchOnline: (listener) => {
+        online = listener
+        return () => {
+          online = undefined
+        }
+      },
+    })
+    await settle()
+    for (let i = 0; i < 6; i++) {
+      client.sockets.at(-1)!.emit('close', closedBy(1006))
+      if (i < 5) await pauseBeforeNext(client)
+    }
+    expect(client.sockets).toHaveLength(6)
+    online?.()
+    await settle()
+    expect(client.sockets).toHaveLength(7)
+    online?.()
+    await settle()
+    expect(client.sockets, 'an attempt under way goes on').toHaveLength(7)
+    client.sockets[6]!.welcome()
+    online?.()
+    expect(client.sockets[6]!.sent).toEqual(['hello', 'contacts'])
+    client.session.close()
+    expect(online).toBeUndefined()
+    expect(client.clock.timers).toEqual([])
+  })
+
   test('is a random part of that', async () => {
     const client = open({ random: () => 0.5 })
     await settle()

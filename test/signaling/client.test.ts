@@ -283,7 +283,8 @@ describe('ends', () => {
       },
     })
     await until(() => expect(sockets[0]?.readyState).toBe(WebSocket.CLOSED))
-    expect([early.sockets.length, early.calls, late.calls]).toEqual([0, [], []])
+    await until(() => expect(early.sockets.map(({ readyState }) => readyState)).toEqual([WebSocket.CLOSED]))
+    expect([early.calls, late.calls]).toEqual([[], []])
     expect(server.health().members).toBe(0)
   })
 

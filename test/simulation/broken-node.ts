@@ -55,6 +55,10 @@ export class BrokenNode implements SimulatedNode, NodeView {
     return this.#shown.get(nodeId)?.status
   }
 
+  incarnationOf(nodeId: string): number {
+    return this.#shown.get(nodeId)?.incarnation ?? 0
+  }
+
   handle(): readonly Output[] {
     return []
   }

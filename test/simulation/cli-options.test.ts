@@ -16,6 +16,8 @@ const problems = (line: string): readonly string[] => {
 describe('npm run sim', () => {
   it('has defaults for everything', () => {
     expect(options('')).toEqual({
+      scenario: 'storm',
+      faults: [],
       nodes: 20,
       seeds: 50,
       firstSeed: 1,
@@ -37,11 +39,56 @@ describe('npm run sim', () => {
     expect(parse('--nodes x --help').kind).toBe('help')
   })
 
+  it('reads the faults of a storm, several too', () => {
+    expect(options('--fault freeze --fault=sleep')).toMatchObject({ faults: ['freeze', 'sleep'] })
+  })
+
+  it('spreads the hours of a detection run over rooms of half an hour', () => {
+    expect(options('--scenario detection')).toEqual({
+      scenario: 'detection',
+      models: ['core', 'plain-swim'],
+      baselineSeeds: 2,
+      nodes: 100,
+      seeds: 2,
+      firstSeed: 1,
+      hoursEach: 0.5,
+      throttledShare: 0,
+      throttle: 'timers',
+      limits: {},
+      maxLinks: 31,
+      trace: false,
+      workers: 2,
+    })
+    expect(options('--scenario detection --hours 10 --throttled 0.2 --throttle slow')).toMatchObject({
+      seeds: 20,
+      hoursEach: 0.5,
+      throttledShare: 0.2,
+      throttle: 'slow',
+    })
+    expect(options('--scenario detection --hours 1 --seeds 4 --model core')).toMatchObject({
+      seeds: 4,
+      hoursEach: 0.25,
+      models: ['core'],
+    })
+    expect(options('--scenario detection --hours 10 --baseline 0.1')).toMatchObject({ baselineSeeds: 2 })
+    expect(options('--scenario detection --max-false 0.01 --max-p99 4000')).toMatchObject({
+      limits: { falsePerHour: 0.01, p99Ms: 4_000 },
+    })
+    expect(options('--scenario detection --baseline 0')).toMatchObject({ models: ['core'] })
+  })
+
   it.each([
     ['--nodes', /--nodes must be a whole number from 1 to 500, got nothing/],
     ['--nodes 0', /got '0'/],
     ['--seeds 1.5', /--seeds must be a whole number/],
-    ['--model raft', /--model must be core or scalar, got 'raft'/],
+    ['--model raft', /--model must be core, scalar or plain-swim, got 'raft'/],
+    ['--model plain-swim', /plain-swim is for --scenario detection/],
+    ['--scenario detection --model scalar', /scalar is for --scenario storm/],
+    ['--scenario detection --fault freeze', /--fault is for --scenario storm/],
+    ['--hours 1', /--hours is for --scenario detection/],
+    ['--scenario detection --throttled 1.5', /--throttled must be a number from 0 to 1, got '1.5'/],
+    ['--scenario detection --baseline 0.5 --model core', /exclude each other/],
+    ['--fault gremlins', /--fault must be meta, .* or [a-z-]+, got 'gremlins'/],
     ['--frobnicate', /'--frobnicate' is no flag/],
     ['12', /'12' is no flag/],
     ['--seed 1 --seeds 2', /leave out --seeds/],
@@ -63,6 +110,21 @@ describe('npm run sim', () => {
       model: 'scalar',
       firstSeed: 77,
       seeds: 1,
+    })
+  })
+
+  it('prints a command for one room of a detection run', () => {
+    const line = '--scenario detection --nodes 30 --hours 2 --throttled 0.2 --throttle slow'
+    const command = replayCommand(options(line), 9, 'core').replace('npm run sim -- ', '')
+    expect(options(command)).toMatchObject({
+      scenario: 'detection',
+      nodes: 30,
+      firstSeed: 9,
+      seeds: 1,
+      models: ['core'],
+      hoursEach: 0.5,
+      throttledShare: 0.2,
+      throttle: 'slow',
     })
   })
 })

@@ -6,7 +6,10 @@ import type {
   ClusterEvent,
   ClusterOptions,
   Convergence,
+  HistogramSample,
   Member,
+  Metrics,
+  MetricsSnapshot,
   NodeId,
   OpeningCluster,
   Readable,
@@ -63,12 +66,36 @@ export function events(cluster: Cluster): void {
   same<Equal<readonly ClusterEvent[], ReturnType<typeof cluster.events.recent>>>()
 }
 
+export function metrics({ metrics: measured }: Cluster): void {
+  const { snapshot, prometheus }: Metrics = measured
+  same<Equal<ReturnType<typeof prometheus>, string>>()
+  same<Equal<ReturnType<typeof snapshot>, MetricsSnapshot>>()
+  const { families, diagnostic } = snapshot()
+  same<Equal<typeof diagnostic, string | undefined>>()
+  for (const family of families) {
+    // @ts-expect-error only after its type was looked at
+    void family.samples[0]!.value
+    if (family.type === 'histogram') {
+      const [sample] = family.samples
+      same<Equal<typeof sample, HistogramSample | undefined>>()
+    } else {
+      same<Equal<'counter' | 'gauge', typeof family.type>>()
+      same<Equal<number | undefined, (typeof family.samples)[number]['value'] | undefined>>()
+    }
+    // @ts-expect-error what is read is not to be written
+    family.name = 'other'
+  }
+  // @ts-expect-error nor is the list
+  families.push(families[0]!)
+}
+
 export function options(): void {
   const signaling = 'ws://localhost:8787/'
   void joinCluster('room', { signaling })
   void joinCluster('room', { signaling: [signaling] as const, signal: new AbortController().signal })
   void joinCluster('room', { signaling, token: async () => 'token', iceServers: [{ urls: ['stun:x'] }] })
   void joinCluster('room', { signaling, snapshot: false, tuning: { statusIntervalMs: 1 }, limits: {} })
+  void joinCluster('room', { signaling, metrics: false })
   // @ts-expect-error signaling is missing
   void joinCluster('room', {})
   // @ts-expect-error the name is missing
@@ -77,6 +104,8 @@ export function options(): void {
   void joinCluster('room', { signaling, signalling: '' })
   // @ts-expect-error it can only be switched off
   void joinCluster('room', { signaling, snapshot: true })
+  // @ts-expect-error on or off
+  void joinCluster('room', { signaling, metrics: 'prometheus' })
   // @ts-expect-error no such tuning
   void joinCluster('room', { signaling, tuning: { statusInterval: 1 } })
   // @ts-expect-error a number

@@ -41,6 +41,11 @@ export interface SignalingClientOptions {
   /** An attempt is given up after this long without a welcome, a connection without an answer. Default 5,000. */
   readonly connectTimeoutMs?: number
   /**
+   * Calls a listener whenever the platform's network is back: a pause before the next attempt ends then, and a
+   * connection is asked for an answer. Returns the way to stop. Default: never.
+   */
+  readonly watchOnline?: (listener: () => void) => () => void
+  /**
    * Told of everything that is ignored: a bad frame of the server, or a signal that is too large to send.
    * Default: nobody is.
    */
@@ -71,6 +76,7 @@ export function createSignalingClient(options: SignalingClientOptions): Signalin
     backoffMinMs: options.backoffMinMs ?? DEFAULT_BACKOFF_MIN_MS,
     backoffMaxMs: options.backoffMaxMs ?? DEFAULT_BACKOFF_MAX_MS,
     connectTimeoutMs: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+    watchOnline: options.watchOnline ?? (() => () => undefined),
     onProtocolError: (reason) => options.onProtocolError?.(reason),
   }
   return { open: (room, nodeId, handlers) => new Session(settings, room, nodeId, handlers) }
@@ -95,6 +101,7 @@ interface Settings {
   readonly backoffMinMs: number
   readonly backoffMaxMs: number
   readonly connectTimeoutMs: number
+  readonly watchOnline: NonNullable<SignalingClientOptions['watchOnline']>
   onProtocolError(reason: string): void
 }
 
@@ -127,12 +134,14 @@ class Session implements SignalingSession {
   /** The pause before the next attempt, or the patience of this one. */
   private cancelTimer: CancelTimer | undefined
   private cancelAnswerTimer: CancelTimer | undefined
+  private readonly stopWatching: () => void
 
   constructor(settings: Settings, room: string, nodeId: NodeId, handlers: SignalingHandlers) {
     this.settings = settings
     this.room = room
     this.nodeId = nodeId
     this.handlers = handlers
+    this.stopWatching = settings.watchOnline(() => this.online())
     this.connect()
   }
 
@@ -167,11 +176,20 @@ class Session implements SignalingSession {
 
   close(): void {
     this.phase = 'closed'
+    this.stopWatching()
     this.disconnect()
   }
 
   private get url(): string {
     return this.settings.urls[this.urlIndex % this.settings.urls.length] ?? ''
+  }
+
+  /** The network was away and is back: what waited need not wait, what looks alive may be dead. */
+  private online(): void {
+    if (this.phase === 'up') return this.askContacts()
+    if (this.phase !== 'waiting') return
+    this.cancelTimer?.()
+    this.connect()
   }
 
   private connect(): void {
@@ -184,9 +202,9 @@ class Session implements SignalingSession {
     })
     const { token } = this.settings
     const isCurrent = (): boolean => this.phase === 'connecting' && this.attempt === attempt
-    // Never at once, not even without a token function: no handler may be called during `open()`.
+    if (typeof token !== 'function') return this.dial(token)
     Promise.resolve()
-      .then(() => (typeof token === 'function' ? token() : token))
+      .then(() => token())
       .then(
         (value) => isCurrent() && this.dial(value),
         (error: unknown) => isCurrent() && this.lost(`the token function failed: ${messageOf(error)}`),
@@ -198,7 +216,10 @@ class Session implements SignalingSession {
     try {
       socket = this.settings.createSocket(this.url)
     } catch (error) {
-      this.lost(`cannot connect to ${this.url}: ${messageOf(error)}`)
+      const reason = `cannot connect to ${this.url}: ${messageOf(error)}`
+      const { attempt } = this
+      // Not at once: no handler may be called during `open()`.
+      queueMicrotask(() => this.phase === 'connecting' && this.attempt === attempt && this.lost(reason))
       return
     }
     this.socket = socket

@@ -10,69 +10,44 @@
  */
 import type { LinkId } from '../events.ts'
 import type { NodeId } from '../identity/node-id.ts'
+import { compareNodeIds } from '../identity/node-id.ts'
 import type { MembershipTable, TableChange } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
+import { Errands } from './errands.ts'
+import { Inquiry } from './inquiry.ts'
+import type { InquiryOptions } from './inquiry.ts'
 import { LocalHealth } from './local-health.ts'
+import { isObserver, otherObservers } from './observers.ts'
 import { Suspicions } from './suspicions.ts'
+import type { Phase, Watch } from './watch.ts'
+import { newWatch } from './watch.ts'
 
-export interface DetectorOptions {
+export interface DetectorOptions extends InquiryOptions {
   readonly table: MembershipTable
   readonly outbox: Outbox
   readonly random: Random
   readonly tuning: Tuning
   /** Shows a member what it is accused of, over its link. */
   readonly challenge: (linkId: LinkId, nodeId: NodeId) => void
-  /** Asks a member by way of the signaling server for a sign of life. */
-  readonly askBySignaling: (nodeId: NodeId) => void
   /** The link is useless though its member lives. */
   readonly onUseless: (linkId: LinkId, now: number) => void
 }
 
-/**
- * `calm`: evidence is fresh. `pinged`: an ack is awaited. `asked`: others try as well. `silent`: nobody got through.
- * The link may be gone while others are asked about its member.
- */
-type Phase = 'calm' | 'pinged' | 'asked' | 'silent'
-
-interface Watch {
-  readonly nodeId: NodeId
-  linkId: LinkId | undefined
-  phase: Phase
-  /** When it last acknowledged something of ours, or its link was made. */
-  evidenceAt: number
-  token: number
-  sentAt: number
-  due: number
-  rttMs: number | undefined
-  challengedAt: number
-  /** Asked about by signaling since then; `Infinity` if not. */
-  askedSignalingAt: number
-  goneBySignaling: boolean
-  /** The incarnation that was accused from here; a higher one refutes. */
-  accused: number
-  /** Others are known to reach it: it is not accused from here until then. */
-  vouchedUntil: number
-}
-
-/** A question of another member: is this one there? */
-interface Errand {
-  readonly asker: LinkId
-  readonly token: number
-  readonly until: number
-}
-
-/** Weight of a new round trip (RFC 6298, section 2). */
+/** Weight of a new round trip (RFC 6298, section 2) ... */
 const ALPHA = 1 / 8
+/** ... and of one that is longer than those before: whoever has become slow is given time soon. */
+const ALPHA_LONGER = 1 / 2
+/** Probes of one member whose ack still counts, however late. */
+const OPEN_PROBES = 8
+/** A deadline that is passed by more than this gives what waits to be read a chance to prevent what it is for. */
+const SLIGHTLY_LATE_MS = 250
+/** The higher nodeId of a pair leaves the first ping of a round to the lower, so that pings do not cross. */
+const SECOND_FACTOR = 1.25
 /** How many others are asked to try (SWIM's k). */
 const HELPERS = 3
-/** Others' questions under way at once about one member. */
-const MAX_ERRANDS = 64
-/** A wake-up this much later than asked for was not attended time. */
-const LATE_MS = 1_500
-/** An unanswered question by signaling counts as silence after this long. */
-const SIGNALING_PATIENCE_MS = 2_000
+const NO_LINK: LinkId = 0
 /** A link whose member lives, but not for us, is given up after this long. */
 const USELESS_MS = 8_000
 /** Whoever refuted an accusation from here is left to those who heard it for this long. */
@@ -81,25 +56,30 @@ const VOUCHED_MS = 10_000
 const CHALLENGE_MS = 500
 
 export class Detector {
-  readonly health = new LocalHealth()
+  readonly health: LocalHealth
   readonly suspicions: Suspicions
+  /** What signaling is asked, and says, about members that are silent. */
+  readonly inquiry: Inquiry
   readonly #options: DetectorOptions
   readonly #watches = new Map<NodeId, Watch>()
   readonly #byLink = new Map<LinkId, Watch>()
-  readonly #errands = new Map<NodeId, Errand[]>()
-  #signalingUp = false
+  readonly #errands = new Errands()
   #tokens = 0
   #revision = 0
   /** Nobody is accused before a whole round of probes after a late wake-up. */
   #graceUntil = 0
+  #lateAt = -Infinity
+  #cutOffSince: number | undefined
 
   constructor(options: DetectorOptions) {
     this.#options = options
     const { table, tuning } = options
+    this.health = new LocalHealth(tuning.maxLocalHealth)
+    this.inquiry = new Inquiry(options)
     this.suspicions = new Suspicions(table, tuning, () => this.health.multiplier, {
-      observersOf: (nodeId) => this.#possibleObservers(nodeId),
-      mayConvict: (nodeId, now) =>
-        now >= this.#graceUntil && (!this.isCutOff || this.#isSignalingsWord(nodeId, now)),
+      observersOf: (nodeId) => otherObservers(table, nodeId) + (this.#watches.has(nodeId) ? 1 : 0),
+      rttOf: (nodeId) => this.#watches.get(nodeId)?.rttMs ?? 0,
+      mayConvict: (nodeId, now, since) => this.#mayConvict(nodeId, now, since),
     })
   }
 
@@ -120,10 +100,6 @@ export class Detector {
     return true
   }
 
-  signaling(up: boolean): void {
-    this.#signalingUp = up
-  }
-
   /** A link is established. */
   watch(linkId: LinkId, nodeId: NodeId, now: number): void {
     const watch = newWatch(nodeId, now)
@@ -142,11 +118,7 @@ export class Detector {
     if (known && known.linkId !== undefined && known.linkId !== linkId) return
     const status = this.#options.table.status(nodeId)
     if (status !== 'up' && status !== 'joining') {
-      this.#watches.delete(nodeId)
-      return
-    }
-    if (known && now < known.vouchedUntil) {
-      this.#watches.delete(nodeId)
+      this.#drop(nodeId)
       return
     }
     const watch = known ?? newWatch(nodeId, now)
@@ -155,18 +127,23 @@ export class Detector {
     if (watch.phase === 'calm' || watch.phase === 'pinged') this.#askOthers(watch, now)
   }
 
+  /** A member is not to be had, though no link to it has ended: whether it lives, others may know. */
+  missed(nodeId: NodeId, now: number): void {
+    this.lost(NO_LINK, nodeId, now)
+  }
+
   /** A newer link to the same member takes the place of this one: what comes of that one, counts. */
   replaced(linkId: LinkId): void {
     const watch = this.#byLink.get(linkId)
     this.#byLink.delete(linkId)
-    if (watch?.linkId === linkId) this.#watches.delete(watch.nodeId)
+    if (watch?.linkId === linkId) this.#drop(watch.nodeId)
   }
 
   /** A hint that this member may be gone: verified at once. */
   hint(nodeId: NodeId, bySignaling: boolean, now: number): void {
     const watch = this.#watches.get(nodeId)
     if (!watch) return
-    if (bySignaling) watch.goneBySignaling = true
+    if (bySignaling) this.inquiry.gone(nodeId)
     if (watch.phase === 'calm' && watch.linkId !== undefined) this.#ping(watch, now)
   }
 
@@ -185,17 +162,17 @@ export class Detector {
     if (!watch) return
     // Its ping is no evidence, but a good moment to ask for some: both frames travel in one message.
     const { probeIntervalMs } = this.#options.tuning
-    if (watch.phase === 'silent' || (watch.phase === 'calm' && watch.due - now < probeIntervalMs / 2)) {
-      this.#ping(watch, now)
-    }
+    if (watch.phase === 'silent') this.#ping(watch, now, 'silent')
+    else if (watch.phase === 'calm' && watch.due - now < probeIntervalMs / 2) this.#ping(watch, now)
   }
 
   onAck(linkId: LinkId, token: number, now: number): void {
     const watch = this.#byLink.get(linkId)
-    if (!watch || token === 0 || watch.token !== token) return
-    const sample = now - watch.sentAt
-    watch.rttMs = watch.rttMs === undefined ? sample : watch.rttMs + ALPHA * (sample - watch.rttMs)
-    watch.token = 0
+    const at = watch ? watch.probes.findIndex((probe) => probe.token === token) : -1
+    if (!watch || at < 0) return
+    const sample = now - watch.probes[at]!.sentAt
+    watch.probes.splice(0, at + 1)
+    watch.rttMs = smooth(watch.rttMs, sample)
     this.#revision++
     if (watch.phase === 'pinged') this.health.good()
     this.#evidence(watch, now)
@@ -210,18 +187,14 @@ export class Detector {
       this.#options.outbox.frame(linkId, { kind: 'probed', subject, token, alive: false })
       return
     }
-    const errands = this.#errands.get(subject) ?? []
-    if (errands.length < MAX_ERRANDS) {
-      errands.push({ asker: linkId, token, until: now + 2 * this.#timeout(watch) })
-      this.#errands.set(subject, errands)
-    }
+    this.#errands.add(subject, { asker: linkId, token, until: now + 2 * this.#timeout(watch) })
     if (watch.phase !== 'pinged') this.#ping(watch, now, watch.phase)
   }
 
   /** A member that was asked reports. Only good news count: bad news are what we have ourselves. */
   onProbed(subject: NodeId, token: number, alive: boolean, now: number): void {
     const watch = this.#watches.get(subject)
-    if (!watch || !alive || watch.phase !== 'asked' || token !== watch.token) return
+    if (!watch || !alive || watch.phase !== 'asked' || token !== watch.asked) return
     // It lives; our way to it is what failed.
     this.health.bad()
     this.#vouch(watch, now)
@@ -233,7 +206,7 @@ export class Detector {
     const watch = this.#watches.get(nodeId)
     const isOver = after === 'removed' || after === 'leaving'
     if (isOver || (after === 'unreachable' && watch?.linkId === undefined)) {
-      this.#watches.delete(nodeId)
+      this.#drop(nodeId)
       if (watch?.linkId !== undefined) this.#byLink.delete(watch.linkId)
       return
     }
@@ -247,12 +220,16 @@ export class Detector {
     // Whoever is suspected by others is looked at by all its neighbours, now.
     if (watch && watch.phase === 'calm' && this.suspicions.has(nodeId)) this.#ping(watch, now)
     if (watch && this.suspicions.has(nodeId) && watch.phase === 'silent') this.#accuse(watch, now)
+    // Others count on the word of whoever is linked to it as far as they know: one without a link asks around.
+    if (!watch && this.suspicions.has(nodeId) && isObserver(this.#options.table, nodeId))
+      this.missed(nodeId, now)
   }
 
   tick(now: number, lateMs: number): void {
-    if (lateMs > LATE_MS) this.#wokeLate(now, lateMs)
+    if (lateMs > this.#options.tuning.lateMs) this.#wokeLate(now, lateMs)
+    this.#followCutOff(now)
     for (const watch of this.#watches.values()) {
-      if (now < watch.due) continue
+      if (now < watch.due || (lateMs > SLIGHTLY_LATE_MS && this.#reprieve(watch, now))) continue
       switch (watch.phase) {
         case 'calm':
           this.#ping(watch, now)
@@ -268,9 +245,8 @@ export class Detector {
           break
       }
     }
-    for (const [subject, errands] of this.#errands) {
-      if (errands.every(({ until }) => until <= now)) this.#errands.delete(subject)
-    }
+    this.#errands.tick(now)
+    this.#followCutOff(now)
     this.suspicions.tick(now)
   }
 
@@ -282,19 +258,25 @@ export class Detector {
 
   #ping(watch: Watch, now: number, phase: Phase = 'pinged'): void {
     if (watch.linkId === undefined) return
-    watch.token = ++this.#tokens
-    watch.sentAt = now
+    const token = ++this.#tokens
+    watch.probes.push({ token, sentAt: now })
+    if (watch.probes.length > OPEN_PROBES) watch.probes.shift()
     watch.phase = phase
-    if (phase === 'pinged') watch.due = now + this.#timeout(watch)
-    this.#options.outbox.frame(watch.linkId, { kind: 'ping', token: watch.token })
+    if (phase === 'pinged') {
+      watch.due = now + this.#timeout(watch)
+      watch.reprieved = false
+    }
+    this.#options.outbox.frame(watch.linkId, { kind: 'ping', token })
   }
 
   #askOthers(watch: Watch, now: number): void {
     const { outbox, table } = this.#options
     watch.phase = 'asked'
     if (watch.linkId !== undefined) this.#ping(watch, now, 'asked')
-    else watch.token = ++this.#tokens
-    watch.due = now + this.#timeout(watch)
+    watch.asked = ++this.#tokens
+    // Without a link all depends on others, who have a way to go as well.
+    watch.due = now + this.#timeout(watch) * (watch.linkId === undefined ? 2 : 1)
+    watch.reprieved = false
     const short = table.get(watch.nodeId)?.short ?? 0
     const others = [...this.#watches.values()].filter(
       ({ nodeId, linkId, phase }) => linkId !== undefined && phase === 'calm' && nodeId !== watch.nodeId,
@@ -304,8 +286,24 @@ export class Detector {
     const able = linked.length > 0 ? linked : others
     for (let i = 0; i < HELPERS && able.length > 0; i++) {
       const [helper] = able.splice(Math.floor(this.#options.random() * able.length), 1)
-      outbox.frame(helper!.linkId!, { kind: 'probe', subject: watch.nodeId, token: watch.token })
+      outbox.frame(helper!.linkId!, { kind: 'probe', subject: watch.nodeId, token: watch.asked })
     }
+  }
+
+  #mayConvict(nodeId: NodeId, now: number, since: number): boolean {
+    if (now < this.#graceUntil) return false
+    if (this.isCutOff && !this.inquiry.isLost(nodeId, now)) return false
+    const watch = this.#watches.get(nodeId)
+    // It has answered, and is shown what it is accused of: it will refute, or fall silent again.
+    return !watch || watch.evidenceAt <= since || watch.phase === 'silent'
+  }
+
+  /** Once in each step of a round: this member was late itself, and the answer may be waiting to be read. */
+  #reprieve(watch: Watch, now: number): boolean {
+    if (watch.reprieved || (watch.phase !== 'pinged' && watch.phase !== 'asked')) return false
+    watch.reprieved = true
+    watch.due = now + this.#round / 2
+    return true
   }
 
   #concludeSilence(watch: Watch, now: number): void {
@@ -327,18 +325,16 @@ export class Detector {
       table.accuse(watch.nodeId, 'suspect', 'no answer')
       return
     }
-    if (!this.#signalingUp) return
-    if (this.#isSignalingsWord(watch.nodeId, now)) {
+    if (this.inquiry.isLost(watch.nodeId, now)) {
       table.accuse(watch.nodeId, 'unreachable', 'no answer on any way')
-    } else if (watch.askedSignalingAt === Infinity) {
-      watch.askedSignalingAt = now
-      this.#options.askBySignaling(watch.nodeId)
+    } else {
+      this.inquiry.ask(watch.nodeId, now)
     }
   }
 
   /** Others reach it. */
   #vouch(watch: Watch, now: number): void {
-    watch.askedSignalingAt = Infinity
+    this.inquiry.forget(watch.nodeId)
     if (watch.linkId === undefined) {
       this.#watches.delete(watch.nodeId)
       return
@@ -348,20 +344,19 @@ export class Detector {
     if (now - watch.evidenceAt > USELESS_MS) this.#options.onUseless(watch.linkId, now)
   }
 
-  /** The signaling server says that the member is gone, or the member did not answer through it. */
-  #isSignalingsWord(nodeId: NodeId, now: number): boolean {
-    const watch = this.#watches.get(nodeId)
-    if (!watch || !this.#signalingUp) return false
-    return watch.goneBySignaling || now - watch.askedSignalingAt >= SIGNALING_PATIENCE_MS
+  /** What was asked about it by signaling is of no use to a watch to come. */
+  #drop(nodeId: NodeId): void {
+    this.#watches.delete(nodeId)
+    this.inquiry.forget(nodeId)
   }
 
   #evidence(watch: Watch, now: number): void {
     watch.evidenceAt = now
     watch.phase = 'calm'
-    watch.askedSignalingAt = Infinity
-    watch.goneBySignaling = false
-    const { probeIntervalMs } = this.#options.tuning
-    watch.due = now + probeIntervalMs * (0.9 + this.#options.random() * 0.2)
+    this.inquiry.forget(watch.nodeId)
+    const { table, random, tuning } = this.#options
+    const turn = compareNodeIds(table.own, watch.nodeId) < 0 ? 1 : SECOND_FACTOR
+    watch.due = now + tuning.probeIntervalMs * turn * (0.9 + random() * 0.2)
   }
 
   /** A living member that is accused is shown so, and refutes. */
@@ -373,10 +368,7 @@ export class Detector {
   }
 
   #answerErrands(subject: NodeId, alive: boolean): void {
-    const errands = this.#errands.get(subject)
-    if (!errands) return
-    this.#errands.delete(subject)
-    for (const { asker, token } of errands) {
+    for (const { asker, token } of this.#errands.take(subject)) {
       // Whoever asked may be gone by now.
       if (!this.#byLink.has(asker)) continue
       this.#options.outbox.frame(asker, { kind: 'probed', subject, token, alive })
@@ -386,54 +378,48 @@ export class Detector {
   /** Nobody else is to blame for time in which this member did not run. */
   #wokeLate(now: number, lateMs: number): void {
     this.health.bad()
+    // Whoever is always late would never come to a verdict: its pace is what it has.
+    const isPace = now - this.#lateAt < 2 * (lateMs + this.#options.tuning.lateMs)
+    this.#lateAt = now
     this.suspicions.shift(lateMs)
-    let round = 0
+    this.inquiry.shift(lateMs)
+    let round = this.#round
     for (const watch of this.#watches.values()) {
-      if (watch.linkId === undefined) {
-        watch.due += lateMs
-        continue
-      }
       watch.evidenceAt += lateMs
-      watch.askedSignalingAt += lateMs
-      this.#ping(watch, now)
+      // Late in the same step before: what waited then has been read since, and the step is over.
+      if (isPace && watch.reprieved && watch.phase !== 'calm') continue
+      if (watch.linkId === undefined) watch.due += lateMs
+      else this.#ping(watch, now, watch.phase === 'asked' && isPace ? 'asked' : 'pinged')
+      if (isPace && watch.phase === 'asked') watch.due = now + this.#timeout(watch)
+      watch.reprieved = true
       round = Math.max(round, watch.due - now)
     }
-    this.#graceUntil = now + 2 * round
+    if (!isPace) this.#graceUntil = now + 2 * round
+  }
+
+  /** While this member was cut off, nobody could refute towards it: that time counts for nothing. */
+  #followCutOff(now: number): void {
+    const { isCutOff } = this
+    if (isCutOff) this.#cutOffSince ??= now
+    else if (this.#cutOffSince !== undefined) {
+      this.suspicions.shift(now - this.#cutOffSince)
+      this.#cutOffSince = undefined
+      this.#graceUntil = Math.max(this.#graceUntil, now + 2 * this.#round)
+    }
+  }
+
+  /** How long a probe waits for its answer where nothing is known of the way. */
+  get #round(): number {
+    return this.#options.tuning.probeTimeoutMs * this.health.multiplier
   }
 
   #timeout(watch: Watch): number {
     const { probeTimeoutMs } = this.#options.tuning
-    return Math.max(probeTimeoutMs, 3 * (watch.rttMs ?? 0)) * this.health.multiplier
-  }
-
-  /** Members that could observe the subject's silence: up, not suspected, and linked to it by their own or its word. */
-  #possibleObservers(subject: NodeId): number {
-    const { table } = this.#options
-    const record = table.get(subject)
-    if (!record) return 1
-    let count = this.#watches.has(subject) ? 1 : 0
-    for (const nodeId of table.live()) {
-      if (nodeId === subject || nodeId === table.own) continue
-      const other = table.get(nodeId)!
-      if (other.accusation) continue
-      if (other.links.has(record.short) || record.links.has(other.short)) count++
-    }
-    return count
+    // Whoever was never measured may be slow (RFC 6298 begins at a second, too).
+    const usual = watch.rttMs === undefined ? 2 * probeTimeoutMs : Math.max(probeTimeoutMs, 3 * watch.rttMs)
+    return usual * this.health.multiplier
   }
 }
 
-const newWatch = (nodeId: NodeId, now: number): Watch => ({
-  nodeId,
-  linkId: undefined,
-  phase: 'calm',
-  evidenceAt: now,
-  token: 0,
-  sentAt: 0,
-  due: now,
-  rttMs: undefined,
-  challengedAt: -Infinity,
-  askedSignalingAt: Infinity,
-  goneBySignaling: false,
-  accused: Infinity,
-  vouchedUntil: 0,
-})
+const smooth = (known: number | undefined, sample: number): number =>
+  known === undefined ? sample : known + (sample > known ? ALPHA_LONGER : ALPHA) * (sample - known)

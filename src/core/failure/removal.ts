@@ -6,10 +6,13 @@
  * So a partition of a minute does not make both halves reborn.
  */
 import type { NodeId } from '../identity/node-id.ts'
+import { authorityOf } from '../identity/node-id.ts'
 import type { MembershipTable, TableChange } from '../membership/table.ts'
 
 /** How often a removal that was not allowed is looked at again. */
 const RECHECK_MS = 5_000
+/** The end of a socket belongs to a loss that is found this much later at most; after that it was another one. */
+const GONE_COUNTS_MS = 30_000
 
 export class Removal {
   readonly #table: MembershipTable
@@ -21,7 +24,8 @@ export class Removal {
   /** Who was live at the end of the last turn without a loss. */
   #steady: readonly NodeId[] = []
   #seenMembership = -1
-  readonly #gone = new Set<NodeId>()
+  /** When the signaling server said so. */
+  readonly #gone = new Map<NodeId, number>()
 
   constructor(table: MembershipTable, removeAfterMs: number) {
     this.#table = table
@@ -30,17 +34,21 @@ export class Removal {
 
   notice({ nodeId, before, after }: TableChange, now: number): void {
     if (after === 'unreachable' && before !== 'unreachable') {
-      if (this.#due.size === 0) this.#base = [...new Set([...this.#steady, nodeId])].sort()
+      if (this.#due.size === 0) this.#base = this.#steady
+      // Who was lost before this member heard of it, was lost by those who are here.
+      const here = before === undefined ? this.#table.live() : []
+      this.#base = [...new Set([...this.#base, ...here, nodeId])].sort()
       this.#due.set(nodeId, now + this.#removeAfterMs)
-    } else if (after !== 'unreachable') {
+      if (now - (this.#gone.get(nodeId) ?? now) > GONE_COUNTS_MS) this.#gone.delete(nodeId)
+    } else if (after === 'removed' || (before === 'unreachable' && after !== before)) {
       this.#due.delete(nodeId)
       this.#gone.delete(nodeId)
     }
   }
 
   /** The signaling server's word that this life's socket ended without goodbye. */
-  gone(nodeId: NodeId): void {
-    if (this.#table.get(nodeId)) this.#gone.add(nodeId)
+  gone(nodeId: NodeId, now: number): void {
+    if (this.#table.status(nodeId) !== 'removed' && this.#table.get(nodeId)) this.#gone.set(nodeId, now)
   }
 
   /** Several may be lost in one turn: who was live is what was so before it. */
@@ -71,8 +79,14 @@ export class Removal {
   }
 
   #seesMost(): boolean {
-    const seen = this.#base.filter((nodeId) => this.#table.status(nodeId) === 'up').length
+    const seen = this.#base.filter((nodeId) => this.#isHere(nodeId)).length
     const half = this.#base.length / 2
-    return seen > half || (seen === half && this.#table.status(this.#base[0]!) === 'up')
+    return seen > half || (seen === half && this.#isHere(this.#base[0]!))
+  }
+
+  /** Whoever was reloaded meanwhile is on this side all the same. */
+  #isHere(nodeId: NodeId): boolean {
+    const life = this.#table.currentLife(authorityOf(nodeId))
+    return life !== undefined && this.#table.status(life) === 'up'
   }
 }

@@ -7,12 +7,14 @@ import type { NodeId } from '../identity/node-id.ts'
 import type { MembershipTable, TableChange } from '../membership/table.ts'
 import type { Tuning } from '../tuning.ts'
 
-/** Observers beyond the first after which a suspicion is as short as it gets. */
+/** Observers beyond the first after which a suspicion is as short as it gets; all there are, where there are fewer. */
 const CONFIRMATIONS = 3
 /** Members that did not observe the silence themselves leave the verdict to those who did for this much longer. */
 const BYSTANDER_MS = 5_000
 /** Whoever is hidden is slow for a reason. */
 const HIDDEN_FACTOR = 2
+/** A suspect has so many round trips, as measured, to refute. */
+const ROUND_TRIPS = 3
 /** A verdict that lacks an observer is looked at again this soon. */
 const RECHECK_MS = 250
 
@@ -26,8 +28,10 @@ interface Suspicion {
 export interface Judge {
   /** How many members could observe the subject, this one included. */
   observersOf(nodeId: NodeId): number
-  /** `false` while this member is more likely lost itself. */
-  mayConvict(nodeId: NodeId, now: number): boolean
+  /** Smoothed round trip in ms; 0 where none was measured. */
+  rttOf(nodeId: NodeId): number
+  /** `false` while this member is more likely lost itself, or has had an answer since the suspicion began. */
+  mayConvict(nodeId: NodeId, now: number, since: number): boolean
 }
 
 export class Suspicions {
@@ -72,8 +76,8 @@ export class Suspicions {
     for (const [nodeId, suspicion] of this.#open) {
       if (now < suspicion.due) continue
       const observers = this.#table.get(nodeId)?.accusation?.observers ?? []
-      const needed = Math.min(2, Math.max(1, this.#judge.observersOf(nodeId)))
-      if (observers.length >= needed && this.#judge.mayConvict(nodeId, now)) {
+      const needed = Math.min(this.#tuning.minObservers, Math.max(1, this.#judge.observersOf(nodeId)))
+      if (observers.length >= needed && this.#judge.mayConvict(nodeId, now, suspicion.since)) {
         this.#open.delete(nodeId)
         this.#table.convict(nodeId, 'no answer, and nobody who could reach it')
       } else {
@@ -89,12 +93,13 @@ export class Suspicions {
   }
 
   #patience(nodeId: NodeId, observers: readonly NodeId[]): number {
-    const { suspicionMinMs: min, suspicionMaxMs: max } = this.#tuning
-    const confirmations = Math.min(CONFIRMATIONS, Math.max(0, observers.length - 1))
-    const base = Math.max(
-      min,
-      max - (max - min) * (Math.log(confirmations + 1) / Math.log(CONFIRMATIONS + 1)),
-    )
+    const { suspicionMinMs, suspicionMaxMs } = this.#tuning
+    // It must hear of it, refute, and be heard: no verdict comes before a member that slow could have.
+    const min = suspicionMinMs === 0 ? 0 : Math.max(suspicionMinMs, ROUND_TRIPS * this.#judge.rttOf(nodeId))
+    const max = Math.max(suspicionMaxMs, min)
+    const most = Math.min(CONFIRMATIONS, Math.max(1, this.#judge.observersOf(nodeId) - 1))
+    const confirmations = Math.min(most, Math.max(0, observers.length - 1))
+    const base = Math.max(min, max - (max - min) * (Math.log(confirmations + 1) / Math.log(most + 1)))
     const hidden = this.#table.get(nodeId)?.self?.visibility === 'visible' ? 1 : HIDDEN_FACTOR
     if (!observers.includes(this.#table.own)) return base * hidden + BYSTANDER_MS
     return base * hidden * this.#multiplier()

@@ -3,8 +3,7 @@
  *
  * - *Eager*: a change is forwarded, after a few ms of gathering, to every neighbour that is not known to have it: not
  *   to the one it came from, nor to those that one is linked to itself.
- * - *Lazy*: status frames with hashes. A mismatch that outlives quiet periods starts a *sync*: bucket hashes, then the
- *   digest of the differing buckets, then exactly the missing ranges, as in Scuttlebutt (van Renesse et al., 2008).
+ * - *Lazy*: status frames with hashes. A mismatch that outlives quiet periods starts a comparison, see `repair.ts`.
  * - A range that starts after what is known here is a gap: the missing range is asked for at once.
  */
 import type { LinkId } from '../events.ts'
@@ -12,21 +11,7 @@ import type { NodeId } from '../identity/node-id.ts'
 import { compareNodeIds } from '../identity/node-id.ts'
 import type { LoggedChange } from '../membership/change-log.ts'
 import { LOCAL } from '../membership/change-log.ts'
-import {
-  ALL_BUCKETS,
-  chunkRanges,
-  compareDigest,
-  complement,
-  differingBuckets,
-  digestOf,
-  isEmptyMask,
-  joinBuckets,
-  NO_BUCKETS,
-  rangeOf,
-  rangesIn,
-  splitMask,
-  withoutBuckets,
-} from '../membership/digest.ts'
+import { chunkRanges, rangeOf } from '../membership/digest.ts'
 import type { Accusation } from '../membership/record.ts'
 import type { Memory } from './memory.ts'
 import type { MembershipTable } from '../membership/table.ts'
@@ -34,12 +19,14 @@ import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
 import { encodeFrame } from '../wire/codec.ts'
-import type { BucketMask, DigestEntry, Frame, MissingRange, OriginRange } from '../wire/frames.ts'
-import { coveredBy } from './bitmap.ts'
+import type { Frame, MissingRange, OriginRange } from '../wire/frames.ts'
+import { coveredBy, isFull } from './bitmap.ts'
 import type { Published } from './convergence.ts'
 import { Convergence } from './convergence.ts'
 import type { Neighbour, StatusFrame } from './neighbour.ts'
 import { callsForSync, createNeighbour, trackMismatch } from './neighbour.ts'
+import { CHUNK_BYTES, Repair } from './repair.ts'
+import type { Introduction } from './repair.ts'
 
 /** Frames that members exchange once their handshake is done. */
 export type GossipFrame = Extract<
@@ -50,13 +37,8 @@ export type GossipFrame = Extract<
 /** Tables up to this size say all they know in the handshake, which saves a round trip. */
 export const SMALL_TABLE = 16
 
-/** Deltas and digests are cut at about this many bytes, below one fragment. */
-const CHUNK_BYTES = 12 * 1024
-const CHUNK_ENTRIES = 200
 /** Changes kept after all neighbours were told, for those that are in the middle of a handshake. */
 const KEPT_CHANGES = 512
-/** An unanswered sync or missing range no longer counts as being repaired after this long. */
-const REPAIR_PATIENCE_MS = 5_000
 /**
  * Status frames that news call for are this far apart at least. The first after a change of view goes out with the
  * next flush; each further one for the same view waits twice as long, since it only passes on what others answered.
@@ -91,8 +73,7 @@ export class Gossip {
   readonly #memory: Memory
   readonly #onAccused: GossipOptions['onAccused']
   readonly #neighbours = new Map<LinkId, Neighbour>()
-  readonly #askers = new Set<Neighbour>()
-  readonly #repairing = new Set<Neighbour>()
+  readonly #repair: Repair
   #flushAt: number | undefined
   #statusAt: number | undefined
   /** Status frames are due because of news. */
@@ -101,7 +82,6 @@ export class Gossip {
   #eagerGap = EAGER_STATUS_MS
   #seenRevision = 0
   #tableBytes = 0
-  #recalled = false
   /** Something that the gossip state depends on has changed. */
   #dirty = true
 
@@ -113,6 +93,8 @@ export class Gossip {
     this.#memory = memory
     this.#onAccused = onAccused
     this.convergence = new Convergence(table)
+    const onChange = (): void => void (this.#dirty = true)
+    this.#repair = new Repair({ table, outbox, memory, onAccused, onChange })
   }
 
   /** Bytes of table content, digests included, that neighbours have sent. */
@@ -122,36 +104,24 @@ export class Gossip {
 
   /** Whether a neighbour has confirmed something that an earlier life remembered. */
   get hasRecalled(): boolean {
-    return this.#recalled
+    return this.#repair.hasRecalled
   }
 
-  /**
-   * A neighbour introduced itself and was accepted. Where it said all it knows, it gets exactly what it lacks; else
-   * the member with the lower nodeId says what it has in the buckets that differ.
-   */
-  introduced(
-    linkId: LinkId,
-    nodeId: NodeId,
-    hello: Pick<Extract<Frame, { kind: 'hello' }>, 'buckets' | 'digest' | 'remembered'>,
-    greeted: Greeting,
-    now: number,
-  ): void {
+  /** A neighbour introduced itself and was accepted. */
+  introduced(linkId: LinkId, nodeId: NodeId, hello: Introduction, greeted: Greeting, now: number): void {
     const neighbour = createNeighbour(linkId, nodeId, greeted.revision, now)
     this.#neighbours.set(linkId, neighbour)
-    if (hello.remembered) this.#answerMemory(neighbour, hello.remembered)
-    else if (hello.digest) this.#answerDigest(neighbour, ALL_BUCKETS, hello.digest, now)
-    else if (!greeted.saidAll && compareNodeIds(this.#table.own, nodeId) < 0)
-      this.#asked(neighbour).askedBuckets = hello.buckets
+    this.#repair.begin(neighbour, hello, greeted.saidAll, now)
     this.#hasNews(now)
     this.#statusAt ??= now + this.#statusPeriod()
   }
 
-  parted(linkId: LinkId): void {
+  parted(linkId: LinkId, now: number): void {
+    if (this.#memory.withdraw(linkId)) this.#compareWithOne(linkId, now)
     const neighbour = this.#neighbours.get(linkId)
     if (!neighbour) return
     this.#neighbours.delete(linkId)
-    this.#askers.delete(neighbour)
-    this.#repairing.delete(neighbour)
+    this.#repair.end(neighbour)
     this.#dirty = true
     if (this.#neighbours.size === 0) this.#statusAt = undefined
   }
@@ -164,15 +134,14 @@ export class Gossip {
       case 'delta':
         return this.#onDelta(neighbour, frame.ranges, now)
       case 'missing':
-        return this.#onMissing(neighbour, frame.ranges)
+        return this.#repair.onMissing(neighbour, frame.ranges)
       case 'buckets':
-        this.#asked(neighbour).askedBuckets = frame.buckets
-        return
+        return this.#repair.onBuckets(neighbour, frame.buckets)
       case 'recall':
-        return this.#onRecall(neighbour, frame.confirmed, now)
+        if (this.#repair.onRecall(neighbour, frame.confirmed, now)) this.#compareWithOne(linkId, now)
+        return
       case 'digest':
-        this.#expectRepair(neighbour, 0)
-        return this.#answerDigest(neighbour, frame.mask, frame.entries, now)
+        return this.#repair.onDigest(neighbour, frame.mask, frame.entries, now)
       case 'status':
         return this.#onStatus(neighbour, frame, now)
     }
@@ -180,7 +149,7 @@ export class Gossip {
 
   /** Answers, and looks at what this turn changed in the table. To be called at the end of every turn. */
   settle(now: number): void {
-    this.#answer()
+    this.#repair.settle()
     const { revision } = this.#table.log
     if (revision !== this.#seenRevision) {
       this.#seenRevision = revision
@@ -195,7 +164,7 @@ export class Gossip {
     }
     if (!this.#dirty) return
     this.#dirty = false
-    if (!this.convergence.settle(now, this.#repairing.size > 0, this.#publishedByNode())) return
+    if (!this.convergence.settle(now, this.#repair.isUnderWay, this.#publishedByNode())) return
     const { state, viewHash, durationMs } = this.convergence
     const took = state === 'confirmed' && durationMs !== undefined ? { durationMs } : {}
     this.#outbox.event({ type: 'convergence', state, viewHash, ...took })
@@ -215,17 +184,13 @@ export class Gossip {
       this.#statusAt = now + this.#statusPeriod()
     }
     if (this.#eagerAt !== undefined && now >= this.#eagerAt) this.#tellNews(now)
-    for (const neighbour of this.#repairing) {
-      if (now >= neighbour.repairUntil) this.#expectRepair(neighbour, 0)
-    }
+    this.#repair.tick(now)
   }
 
   nextDeadline(): number | undefined {
-    let next = this.#flushAt ?? Infinity
+    let next = Math.min(this.#flushAt ?? Infinity, this.#repair.nextDeadline())
     if (this.#statusAt !== undefined) next = Math.min(next, this.#statusAt)
     if (this.#eagerAt !== undefined) next = Math.min(next, this.#eagerAt)
-    for (const { repairUntil } of this.#neighbours.values())
-      if (repairUntil > 0) next = Math.min(next, repairUntil)
     return next === Infinity ? undefined : next
   }
 
@@ -237,7 +202,7 @@ export class Gossip {
     for (const neighbour of this.#neighbours.values()) {
       const changes = log.since(neighbour.told)
       neighbour.told = log.revision
-      if (!changes) this.#startSync(neighbour, now)
+      if (!changes) this.#repair.start(neighbour, now)
       else if (changes.length > 0) this.#forward(neighbour, changes, encoded)
     }
     log.forget(log.revision - KEPT_CHANGES)
@@ -246,7 +211,7 @@ export class Gossip {
   #onDelta(neighbour: Neighbour, ranges: readonly OriginRange[], now: number): void {
     const missing: MissingRange[] = []
     let refused: string | undefined
-    this.#expectRepair(neighbour, 0)
+    this.#repair.answered(neighbour)
     for (const range of ranges) {
       const result = this.#table.apply(range, neighbour.linkId, now, 'gossip')
       if (result.accused) this.#onAccused(result.accused, now)
@@ -257,37 +222,7 @@ export class Gossip {
       this.#outbox.event({ type: 'gap', nodeId, known: result.missingFrom, from })
     }
     if (refused) this.#outbox.event({ type: 'frame-rejected', nodeId: neighbour.nodeId, reason: refused })
-    this.#ask(neighbour, missing, now)
-  }
-
-  #onMissing(neighbour: Neighbour, asked: readonly MissingRange[]): void {
-    for (const { nodeId, from } of asked) {
-      const record = this.#table.get(nodeId)
-      if (record) this.#owe(neighbour, rangeOf(record, from))
-    }
-  }
-
-  #asked(neighbour: Neighbour): Neighbour {
-    this.#askers.add(neighbour)
-    return neighbour
-  }
-
-  #owe(neighbour: Neighbour, range: OriginRange): void {
-    const owed = this.#asked(neighbour).owed.get(range.nodeId)
-    if (!owed || range.from < owed.from) neighbour.owed.set(range.nodeId, range)
-  }
-
-  /** Gives every neighbour what it asked for in this turn. */
-  #answer(): void {
-    for (const neighbour of this.#askers) {
-      const { askedBuckets, owed } = neighbour
-      if (askedBuckets) this.#answerBuckets(neighbour, askedBuckets)
-      this.#send(neighbour, [...owed.values()])
-      neighbour.askedBuckets = undefined
-      neighbour.listed = NO_BUCKETS
-      owed.clear()
-    }
-    this.#askers.clear()
+    this.#repair.ask(neighbour, missing, now)
   }
 
   #onStatus(neighbour: Neighbour, frame: StatusFrame, now: number): void {
@@ -300,69 +235,17 @@ export class Gossip {
     const turn = compareNodeIds(this.#table.own, neighbour.nodeId) < 0 ? 0 : 1
     if (now >= neighbour.repairUntil && callsForSync(neighbour, this.#tuning, turn, now)) {
       neighbour.mismatchSince = undefined
-      this.#startSync(neighbour, now)
+      this.#repair.start(neighbour, now)
     }
     if (convergence.join(neighbour.published)) this.#hasNews(now)
   }
 
-  #startSync(neighbour: Neighbour, now: number): void {
-    this.#expectRepair(neighbour, now + REPAIR_PATIENCE_MS)
-    this.#outbox.frame(neighbour.linkId, { kind: 'buckets', buckets: this.#table.hash.buckets })
-  }
-
-  /** A member that was here before says what it remembers: it gets what is no longer so. */
-  #answerMemory(neighbour: Neighbour, remembered: Uint32Array): void {
-    const changed = differingBuckets(this.#table.hash.buckets, remembered)
-    this.#outbox.frame(neighbour.linkId, { kind: 'recall', confirmed: complement(changed) })
-    this.#send(neighbour, rangesIn(this.#table, changed, neighbour.nodeId))
-  }
-
-  #onRecall(neighbour: Neighbour, confirmed: BucketMask, now: number): void {
-    const ranges = this.#memory.recall(confirmed)
-    if (ranges.length > 0) this.#recalled = true
-    for (const range of ranges) this.#table.apply(range, neighbour.linkId, now, 'remembered')
-  }
-
-  #answerBuckets(neighbour: Neighbour, theirs: Uint32Array): void {
-    const mask = differingBuckets(this.#table.hash.buckets, theirs)
-    if (isEmptyMask(mask)) {
-      this.#outbox.frame(neighbour.linkId, { kind: 'digest', mask, entries: [] })
+  /** The offered memory came to nothing: any neighbour can tell what the table lacks. */
+  #compareWithOne(except: LinkId, now: number): void {
+    for (const neighbour of this.#neighbours.values()) {
+      if (neighbour.linkId === except) continue
+      this.#repair.start(neighbour, now)
       return
-    }
-    for (const part of splitMask(this.#table, mask, CHUNK_ENTRIES)) {
-      this.#outbox.frame(neighbour.linkId, {
-        kind: 'digest',
-        mask: part,
-        entries: digestOf(this.#table, part),
-      })
-    }
-  }
-
-  #answerDigest(neighbour: Neighbour, all: BucketMask, entries: readonly DigestEntry[], now: number): void {
-    const { listed } = this.#asked(neighbour)
-    const mask = withoutBuckets(all, listed)
-    neighbour.listed = joinBuckets(all, listed)
-    const { ranges, missing, ended } = compareDigest(this.#table, mask, entries)
-    for (const nodeId of ended) {
-      if (nodeId === this.#table.own) this.#onAccused({ rank: 'removed', incarnation: 0, observers: [] }, now)
-      else this.#table.remove(nodeId, now, 'its end was known to another member')
-    }
-    for (const range of ranges) this.#owe(neighbour, range)
-    // What is remembered will be confirmed, or sent, without being asked for.
-    if (this.#memory.isEmpty) this.#ask(neighbour, missing, now)
-  }
-
-  #ask(neighbour: Neighbour, missing: readonly MissingRange[], now: number): void {
-    if (missing.length === 0) return
-    this.#expectRepair(neighbour, now + REPAIR_PATIENCE_MS)
-    for (let i = 0; i < missing.length; i += CHUNK_ENTRIES) {
-      this.#outbox.frame(neighbour.linkId, { kind: 'missing', ranges: missing.slice(i, i + CHUNK_ENTRIES) })
-    }
-  }
-
-  #send(neighbour: Neighbour, ranges: readonly OriginRange[]): void {
-    for (const chunk of chunkRanges(ranges, CHUNK_BYTES)) {
-      this.#outbox.frame(neighbour.linkId, { kind: 'delta', ranges: chunk })
     }
   }
 
@@ -412,9 +295,12 @@ export class Gossip {
     return links < this.#table.live().length - 1
   }
 
-  /** Status frames go out with the next flush, but not too often. */
+  /** Status frames go out with the next flush, but not too often; that all hold the view is the last word on it. */
   #hasNews(now: number): void {
-    this.#eagerAt ??= Math.max(now + this.#tuning.gossipDebounceMs, this.#lastEager + this.#eagerGap)
+    const soon = now + this.#tuning.gossipDebounceMs
+    const isLastWord = isFull(this.convergence.bits, this.#table.live().length)
+    const due = isLastWord ? soon : Math.max(soon, this.#lastEager + this.#eagerGap)
+    this.#eagerAt = Math.min(this.#eagerAt ?? Infinity, due)
   }
 
   #tellNews(now: number): void {
@@ -439,14 +325,6 @@ export class Gossip {
       neighbour.sentBits = sentBits
       this.#outbox.bytes(neighbour.linkId, encoded)
     }
-  }
-
-  #expectRepair(neighbour: Neighbour, until: number): void {
-    if (neighbour.repairUntil === until) return
-    neighbour.repairUntil = until
-    if (until > 0) this.#repairing.add(neighbour)
-    else this.#repairing.delete(neighbour)
-    this.#dirty = true
   }
 
   #statusPeriod(): number {

@@ -100,8 +100,12 @@ export class Handshakes {
   /** The channel to `nodeId` is open. Returns the hello to send. */
   begin(linkId: LinkId, nodeId: NodeId, fingerprints: Fingerprints | undefined): HelloFrame {
     const table = this.#table
+    const memory = this.#memory
+    const isOffered = memory.offerOver(linkId)
+    // Whoever is not asked about the memory is not told either that nothing is known: it would send everything.
+    const isPending = !isOffered && !memory.isEmpty
     const digest: DigestEntry[] | undefined =
-      table.size <= SMALL_TABLE ? digestOf(table, ALL_BUCKETS) : undefined
+      table.size <= SMALL_TABLE && !isPending ? digestOf(table, ALL_BUCKETS) : undefined
     const greeted = { saidAll: digest !== undefined, revision: table.log.revision }
     const nonce = createNonce(this.#random)
     this.#links.set(linkId, {
@@ -123,9 +127,9 @@ export class Handshakes {
       nonce,
       publicKey: this.#publicKey,
       own: rangeOf(table.get(table.own)!, 0),
-      buckets: table.hash.buckets,
+      buckets: isPending ? memory.buckets(table) : table.hash.buckets,
       digest,
-      remembered: this.#memory.isEmpty ? undefined : this.#memory.buckets(table),
+      remembered: isOffered ? memory.buckets(table) : undefined,
     }
   }
 

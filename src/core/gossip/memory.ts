@@ -6,16 +6,19 @@
  * which buckets are still exactly what it holds itself, and sends the content of the others. Only then, and only
  * those buckets, memory becomes knowledge. So a rejoin costs what has changed, whatever the size of the room.
  */
+import type { LinkId } from '../events.ts'
 import type { NodeId } from '../identity/node-id.ts'
 import { parseNodeId } from '../identity/node-id.ts'
 import { decodeFrames, encodeFrame, encodeMessage } from '../wire/codec.ts'
 import type { BucketMask, OriginRange } from '../wire/frames.ts'
 import { bucketOf, BUCKETS, ContentHash } from '../membership/content-hash.ts'
 import { chunkRanges, inMask, rangeOf } from '../membership/digest.ts'
-import { hash32 } from '../membership/hash.ts'
+import { shortOf } from '../membership/hash.ts'
 import { statusOf } from '../membership/record.ts'
 import type { MembershipTable } from '../membership/table.ts'
 
+/** So many contacts are offered it at once: one may be slow, and more would all send the same. */
+const MAX_OFFERS = 2
 /** Largest memory that is kept, in bytes; members beyond it are not remembered. */
 export const MAX_MEMORY = 1024 * 1024
 const CHUNK_BYTES = 12 * 1024
@@ -62,6 +65,8 @@ export function unpackMemory(bytes: Uint8Array): Unpacked {
 export class Memory {
   readonly #hash = new ContentHash()
   #ranges: readonly OriginRange[]
+  /** Links over which it is offered, without an answer so far. */
+  readonly #offers = new Set<LinkId>()
 
   /** Earlier lives of the own authority are no members to remember. */
   constructor(ranges: readonly OriginRange[], own: NodeId) {
@@ -70,7 +75,7 @@ export class Memory {
     for (const { nodeId, to, self } of this.#ranges) {
       this.#hash.update({
         nodeId,
-        short: hash32(nodeId),
+        short: shortOf(nodeId),
         counter: to,
         self,
         accusation: undefined,
@@ -81,6 +86,11 @@ export class Memory {
 
   get isEmpty(): boolean {
     return this.#ranges.length === 0
+  }
+
+  /** Whether somebody who was offered it has not answered yet. */
+  get isAwaited(): boolean {
+    return !this.isEmpty && this.#offers.size > 0
   }
 
   /** Members as last known. */
@@ -95,9 +105,29 @@ export class Memory {
     return buckets
   }
 
-  /** Gives what a contact confirmed, and forgets everything: memory is used once. */
-  recall(confirmed: BucketMask): OriginRange[] {
-    const ranges = this.#ranges.filter(({ nodeId }) => inMask(confirmed, bucketOf(hash32(nodeId))))
+  /** Whether it is to be offered over this link. */
+  offerOver(linkId: LinkId): boolean {
+    if (this.isEmpty || this.#offers.size >= MAX_OFFERS) return false
+    this.#offers.add(linkId)
+    return true
+  }
+
+  /**
+   * A link has ended. Where nobody is left to answer an offer, everything is forgotten, and `true` says that what it
+   * stood for has to be found out in another way.
+   */
+  withdraw(linkId: LinkId): boolean {
+    if (!this.#offers.delete(linkId) || this.isEmpty || this.#offers.size > 0) return false
+    this.forget()
+    return true
+  }
+
+  /** Gives what a contact confirmed that it was offered to, and forgets everything: memory is used once. */
+  recall(linkId: LinkId, confirmed: BucketMask, byNewcomer: boolean): OriginRange[] {
+    if (!this.#offers.delete(linkId)) return []
+    // A newcomer knows hardly anybody: where another was asked as well, that one's word is waited for.
+    if (byNewcomer && this.#offers.size > 0) return []
+    const ranges = this.#ranges.filter(({ nodeId }) => inMask(confirmed, bucketOf(shortOf(nodeId))))
     this.forget()
     return ranges
   }

@@ -15,6 +15,8 @@ const NOISY_PERIODS = 8
 export interface Neighbour {
   readonly linkId: LinkId
   readonly nodeId: NodeId
+  /** It was joining when it said hello. */
+  isNewcomer: boolean
   /** It was told everything up to this revision of the log, or told where to find it. */
   told: number
   published: Published | undefined
@@ -43,6 +45,7 @@ export interface Neighbour {
 export const createNeighbour = (linkId: LinkId, nodeId: NodeId, told: number, now: number): Neighbour => ({
   linkId,
   nodeId,
+  isNewcomer: false,
   told,
   published: undefined,
   content: 0,

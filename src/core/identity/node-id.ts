@@ -17,6 +17,7 @@ export interface NodeIdParts {
 export const MAX_GENERATION = 2 ** 40
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
+const AUTHORITY_LENGTH = 20
 const AUTHORITY = /^[a-z2-7]{20}$/
 const NODE_ID = /^([a-z2-7]{20})\.([1-9][0-9]{0,12})\.([a-z2-7]{10})$/
 const PROCESS_ID = /^[a-z2-7]{16}$/
@@ -36,14 +37,22 @@ export function createNodeId(authority: Authority, generation: number, random: R
   return `${authority}.${generation}.${randomName(10, random)}`
 }
 
+/** NodeIds come in with every frame, most of them again and again: their parts are remembered, up to so many. */
+const REMEMBERED = 8_192
+let parsed = new Map<string, NodeIdParts>()
+let parsedBefore = new Map<string, NodeIdParts>()
+
 /** The parts of a nodeId, or `undefined` where the text is none. */
 export function parseNodeId(text: string): NodeIdParts | undefined {
-  const match = NODE_ID.exec(text)
-  if (!match) return undefined
-  const generation = Number(match[2])
-  if (generation > MAX_GENERATION) return undefined
-  return { authority: match[1]!, generation, nonce: match[3]! }
+  const known = parsed.get(text)
+  if (known) return known
+  const parts = parsedBefore.get(text) ?? parse(text)
+  if (parts) remember(text, parts)
+  return parts
 }
+
+/** Who this life is of, for a nodeId that is known to be one. */
+export const authorityOf = (nodeId: NodeId): Authority => nodeId.slice(0, AUTHORITY_LENGTH)
 
 export const isNodeId = (text: string): boolean => parseNodeId(text) !== undefined
 export const isAuthority = (text: string): boolean => AUTHORITY.test(text)
@@ -57,4 +66,21 @@ export function compareNodeIds(a: NodeId, b: NodeId): number {
 /** Orders two lives of one authority: the higher generation is the newer; the nonce decides a tie. */
 export function compareLives(a: NodeIdParts, b: NodeIdParts): number {
   return a.generation - b.generation || compareNodeIds(a.nonce, b.nonce)
+}
+
+function parse(text: string): NodeIdParts | undefined {
+  const match = NODE_ID.exec(text)
+  if (!match) return undefined
+  const generation = Number(match[2])
+  if (generation > MAX_GENERATION) return undefined
+  return { authority: match[1]!, generation, nonce: match[3]! }
+}
+
+/** What was not asked for since the last time that there were too many is forgotten. */
+function remember(text: string, parts: NodeIdParts): void {
+  if (parsed.size >= REMEMBERED) {
+    parsedBefore = parsed
+    parsed = new Map()
+  }
+  parsed.set(text, parts)
 }

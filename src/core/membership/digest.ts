@@ -6,7 +6,7 @@ import type { NodeId } from '../identity/node-id.ts'
 import { parseNodeId } from '../identity/node-id.ts'
 import type { AccusationSummary, BucketMask, DigestEntry, MissingRange, OriginRange } from '../wire/frames.ts'
 import { BUCKETS, bucketOf, observersHash } from './content-hash.ts'
-import { hash32 } from './hash.ts'
+import { shortOf } from './hash.ts'
 import { REMOVED } from './record.ts'
 import type { MembershipTable, NodeRecord } from './table.ts'
 
@@ -136,7 +136,7 @@ export function compareDigest(
   const listed = new Set<NodeId>()
   for (const entry of theirs) {
     // Nobody honest lists twice, or what the mask does not cover.
-    if (listed.has(entry.nodeId) || !inMask(mask, bucketOf(hash32(entry.nodeId)))) continue
+    if (listed.has(entry.nodeId) || !inMask(mask, bucketOf(shortOf(entry.nodeId)))) continue
     listed.add(entry.nodeId)
     const record = table.get(entry.nodeId)
     const over = entry.accusation?.rank === 'removed'

@@ -2,6 +2,8 @@
  * Hashing of table content: two 32-bit lanes of multiply-xorshift with the finalizer of MurmurHash3 (Appleby, 2008).
  * Fast and well spread, not cryptographic: it finds honest differences and is no proof against a hostile member.
  */
+import type { NodeId } from '../identity/node-id.ts'
+import { authorityOf } from '../identity/node-id.ts'
 
 export interface Hash64 {
   readonly hi: number
@@ -51,8 +53,14 @@ export class Mixer {
 
 const shared = new Mixer()
 
-/** 32 bits of a text: bucket of a nodeId, short name of a link. */
+/** 32 bits of a text. */
 export const hash32 = (text: string): number => shared.reset().text(text).lo
+
+/**
+ * The short name of a member: its bucket, its place on the ring, its name in published links. Of the authority, not
+ * of the life: a reload changes nobody else's links, and so nothing that anybody else publishes.
+ */
+export const shortOf = (nodeId: NodeId): number => hash32(authorityOf(nodeId))
 
 /** 16 hex digits. */
 export const formatHash = (hash: Hash64): string => hex8(hash.hi) + hex8(hash.lo)

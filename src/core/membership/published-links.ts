@@ -1,5 +1,5 @@
 /**
- * The links a member publishes about itself: 32-bit hashes of nodeIds in hex, sorted, without separators. Short,
+ * The links a member publishes about itself: short names (`shortOf`) in hex, sorted, without separators. Short,
  * because every member holds every member's; a collision makes one link look longer than it is, no more.
  */
 import { hex8 } from './hash.ts'

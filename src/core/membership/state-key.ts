@@ -5,7 +5,7 @@ export const MAX_KEY_BYTES = 64
 /** Keys that start with this are the protocol's own. */
 export const RESERVED_PREFIX = '$'
 
-/** The members this one has links to, as short hashes; see `published-links.ts`. */
+/** The members this one has links to, by their short names; see `published-links.ts`. */
 export const LINKS_KEY = '$links'
 
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype'])

@@ -13,7 +13,7 @@ import type { OriginRange, StateEntry } from '../wire/frames.ts'
 import { utf8Length } from '../utf8.ts'
 import { ChangeLog, LOCAL } from './change-log.ts'
 import { ContentHash } from './content-hash.ts'
-import { hash32 } from './hash.ts'
+import { shortOf } from './hash.ts'
 import { decodeLinks, MAX_LINKS_BYTES } from './published-links.ts'
 import type { Accusation, NodeStatus, SelfRegister } from './record.ts'
 import { effective, mergeAccusation, mergeSelf, REMOVED, sameAccusation, statusOf } from './record.ts'
@@ -23,7 +23,7 @@ import { LINKS_KEY } from './state-key.ts'
 export interface NodeRecord {
   readonly nodeId: NodeId
   readonly parts: NodeIdParts
-  /** 32-bit hash of the nodeId: its bucket, and its name in published links. */
+  /** 32-bit hash of the authority: its bucket, and its name in published links. */
   readonly short: number
   /** The origin's version: everything up to it is known here. */
   readonly counter: number
@@ -81,7 +81,7 @@ export class MembershipTable {
   readonly #newest = new Map<Authority, NodeId>()
   /** Highest generation of each authority that was collected. */
   readonly #floors = new Map<Authority, number>()
-  readonly #byShort = new Map<number, NodeId>()
+  readonly #byShort = new Map<number, Authority>()
   #live: NodeId[] = []
   #changes: TableChange[] = []
   #membershipRevision = 0
@@ -132,8 +132,10 @@ export class MembershipTable {
     return this.#newest.get(authority)
   }
 
+  /** The life of this short name that is not removed. */
   byShort(short: number): NodeId | undefined {
-    return this.#byShort.get(short)
+    const authority = this.#byShort.get(short)
+    return authority === undefined ? undefined : this.#current.get(authority)
   }
 
   /** Members that are `up`, sorted. The order gives positions in status bitmaps. */
@@ -267,16 +269,18 @@ export class MembershipTable {
     for (const record of this.#records.values()) {
       if (record.removedAt === undefined || record.removedAt > before || record.nodeId === this.own) continue
       this.#records.delete(record.nodeId)
-      if (this.#byShort.get(record.short) === record.nodeId) this.#byShort.delete(record.short)
       const { authority, generation } = record.parts
-      if (this.#newest.get(authority) === record.nodeId) this.#newest.delete(authority)
+      if (this.#newest.get(authority) === record.nodeId) {
+        this.#newest.delete(authority)
+        if (this.#byShort.get(record.short) === authority) this.#byShort.delete(record.short)
+      }
       this.#floors.set(authority, Math.max(this.#floors.get(authority) ?? 0, generation))
       if (this.#floors.size > this.#limits.members * 4) this.#floors.delete(this.#floors.keys().next().value!)
     }
   }
 
   #create(nodeId: NodeId, parts: NodeIdParts): Mutable {
-    const short = hash32(nodeId)
+    const short = shortOf(nodeId)
     const record: Mutable = {
       nodeId,
       parts,
@@ -291,7 +295,7 @@ export class MembershipTable {
       removedAt: undefined,
     }
     this.#records.set(nodeId, record)
-    this.#byShort.set(short, nodeId)
+    this.#byShort.set(short, parts.authority)
     const newest = this.#newest.get(parts.authority)
     if (newest === undefined || compareLives(parts, this.#records.get(newest)!.parts) > 0) {
       this.#newest.set(parts.authority, nodeId)

@@ -26,6 +26,8 @@ export interface MeshLink {
   readonly initiator: boolean
   readonly session: string
   readonly startedAt: number
+  /** When the channel opened: the handshake has as much time as the channel had. */
+  openedAt: number | undefined
   phase: LinkPhase
   /** The other side was let in: its record is in the table. */
   introduced: boolean
@@ -196,10 +198,11 @@ export class Mesh {
     if (isOffer && !this.#endedSessions.has(key)) this.#onOffer(from, envelope, now)
   }
 
-  opened(linkId: LinkId): MeshLink | undefined {
+  opened(linkId: LinkId, now: number): MeshLink | undefined {
     const link = this.#links.get(linkId)
     if (!link || link.phase !== 'connecting') return undefined
     link.phase = 'open'
+    link.openedAt = now
     this.#stale = true
     return link
   }
@@ -327,6 +330,7 @@ export class Mesh {
       initiator,
       session,
       startedAt: now,
+      openedAt: undefined,
       phase: 'connecting',
       introduced: false,
       sent: 0,
@@ -390,7 +394,9 @@ export class Mesh {
   #forgetRemoved(): void {
     for (const known of [this.#redials, this.#wantedSince]) {
       for (const nodeId of known.keys()) {
-        if (this.#table.status(nodeId) === 'removed' && !this.#contacts.has(nodeId)) known.delete(nodeId)
+        const status = this.#table.status(nodeId)
+        const isNobody = status === 'removed' || status === undefined
+        if (isNobody && !this.#contacts.has(nodeId) && !this.#byNode.has(nodeId)) known.delete(nodeId)
       }
     }
   }
@@ -432,7 +438,7 @@ export class Mesh {
   }
 
   #deadlineOf(link: MeshLink): number {
-    return link.startedAt + this.#tuning.linkTimeoutMs
+    return (link.openedAt ?? link.startedAt) + this.#tuning.linkTimeoutMs
   }
 }
 

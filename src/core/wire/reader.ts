@@ -2,6 +2,9 @@
  * Reads what `Writer` wrote, and anything else: it never throws and never reads past the end. The first thing that
  * is wrong is kept in `problem`; everything read after it is empty, so a decoder checks once at its end.
  */
+/** Longer texts are read code point by code point. */
+const MAX_PLAIN = 1_024
+
 export class Reader {
   readonly #bytes: Uint8Array
   #at: number
@@ -96,6 +99,8 @@ export class Reader {
       return ''
     }
     const end = this.#at + length
+    const plain = this.#ascii(end)
+    if (plain !== undefined) return plain
     let text = ''
     while (this.#at < end) {
       const point = this.#point(end)
@@ -113,6 +118,15 @@ export class Reader {
     const start = this.#at
     this.#at += Math.min(length, this.remaining)
     return new Reader(this.#bytes, start, this.#at)
+  }
+
+  /** Most texts are short and plain: these are read in one go. */
+  #ascii(end: number): string | undefined {
+    if (end - this.#at > MAX_PLAIN) return undefined
+    for (let at = this.#at; at < end; at++) if (this.#bytes[at]! >= 0x80) return undefined
+    const text = String.fromCharCode.apply(null, this.#bytes.subarray(this.#at, end) as never)
+    this.#at = end
+    return text
   }
 
   #take(length: number): Uint8Array {

@@ -1,11 +1,12 @@
 /** What `npm run sim` understands. */
+import { DEFAULT_FAULTS } from '../faults.ts'
+import type { ActionKind } from '../faults.ts'
 
-export interface SimOptions {
+interface CommonOptions {
   readonly nodes: number
   /** Seeds that are run: `firstSeed` and those after it. */
   readonly seeds: number
   readonly firstSeed: number
-  readonly model: 'core' | 'scalar'
   readonly maxLinks: number
   /** Print what happens, line by line. Only with one seed. */
   readonly trace: boolean
@@ -13,86 +14,228 @@ export interface SimOptions {
   readonly workers: number
 }
 
+export interface StormOptions extends CommonOptions {
+  readonly scenario: 'storm'
+  readonly model: 'core' | 'scalar'
+  /** Only these faults; all if empty. */
+  readonly faults: readonly ActionKind[]
+}
+
+export type DetectionModel = 'core' | 'plain-swim'
+
+export interface DetectionSimOptions extends CommonOptions {
+  readonly scenario: 'detection'
+  readonly models: readonly DetectionModel[]
+  /** Plain SWIM runs only the first so many seeds. */
+  readonly baselineSeeds: number
+  /** Measured hours of each seed's room. */
+  readonly hoursEach: number
+  readonly throttledShare: number
+  readonly throttle: 'timers' | 'slow'
+  /** What the core has to keep for the exit code 0. */
+  readonly limits: DetectionLimits
+}
+
+export interface DetectionLimits {
+  /** Upper 95% bound of false `unreachable` per node-hour. */
+  readonly falsePerHour?: number | undefined
+  /** From a crash until every other live member shows it, p99. */
+  readonly p99Ms?: number | undefined
+}
+
+export type SimOptions = StormOptions | DetectionSimOptions
+
 export type ParsedOptions =
   | { readonly kind: 'run'; readonly options: SimOptions }
   | { readonly kind: 'help' }
   /** One sentence for each flag that is wrong. */
   | { readonly kind: 'wrong'; readonly problems: readonly string[] }
 
-export const HELP = `Runs the real core of Grainmesh in a simulated network, once for each seed, and checks its invariants.
-
-  npm run sim -- [flags]
-
-  --nodes N        members of the room                              (default 20, from 1 to 500)
-  --seeds N        how many seeds to run                            (default 50)
-  --first N        the first of them                                (default 1)
-  --seed N         run this one seed and print what happens in it
-  --model NAME     core, or scalar: the one-version baseline        (default core)
-  --max-links N    full mesh up to N + 1 members, N links above     (default 31)
-  --trace          every event, line by line (with --seed: default; --no-trace turns it off)
-  --workers N      worker threads                                   (default: one for each CPU)
-  --help           this text
-
-Each run: the room forms, rests, changes, goes through a storm of faults, is healed, and must agree again.
-The exit code is 1 if an invariant was violated, 2 if a flag is wrong. The scalar model is expected to diverge:
-its divergence is counted, and the exit code is 0.
-`
-
-const NUMBERS = {
-  '--nodes': [1, 500],
-  '--seeds': [1, 1_000_000],
-  '--first': [0, Number.MAX_SAFE_INTEGER],
-  '--seed': [0, Number.MAX_SAFE_INTEGER],
-  '--max-links': [1, 500],
-  '--workers': [1, 64],
-} as const
-
-type NumberFlag = keyof typeof NUMBERS
-
-export function parseSimOptions(args: readonly string[], cpus: number): ParsedOptions {
-  const problems: string[] = []
-  const numbers = new Map<NumberFlag, number>()
-  let model: SimOptions['model'] = 'core'
-  let trace: boolean | undefined
-  for (let i = 0; i < args.length; i++) {
-    const [flag, inline] = splitFlag(args[i]!)
-    const value = (): string | undefined => inline ?? args[++i]
-    if (flag === '--help' || flag === '-h') return { kind: 'help' }
-    if (flag === '--trace' || flag === '--no-trace') trace = flag === '--trace'
-    else if (flag === '--model') {
-      const name = value()
-      if (name === 'core' || name === 'scalar') model = name
-      else problems.push(`--model must be core or scalar, got ${shown(name)}.`)
-    } else if (flag in NUMBERS) {
-      const number = readNumber(flag as NumberFlag, value(), problems)
-      if (number !== undefined) numbers.set(flag as NumberFlag, number)
-    } else problems.push(`${shown(args[i])} is no flag of this command.`)
-  }
-  const seed = numbers.get('--seed')
-  if (seed !== undefined && (numbers.has('--seeds') || numbers.has('--first'))) {
-    problems.push('--seed runs one seed; leave out --seeds and --first.')
-  }
-  const seeds = seed === undefined ? (numbers.get('--seeds') ?? 50) : 1
-  if (trace && seeds > 1) problems.push('--trace prints one run; name it with --seed N.')
-  if (problems.length > 0) return { kind: 'wrong', problems }
-  const options: SimOptions = {
-    nodes: numbers.get('--nodes') ?? 20,
-    seeds,
-    firstSeed: seed ?? numbers.get('--first') ?? 1,
-    model,
-    maxLinks: numbers.get('--max-links') ?? 31,
-    trace: trace ?? seed !== undefined,
-    workers: Math.min(seeds, numbers.get('--workers') ?? Math.max(1, cpus)),
-  }
-  return { kind: 'run', options }
+interface NumberRange {
+  readonly min: number
+  readonly max: number
+  readonly whole: boolean
 }
 
-/** The one command that runs a seed again, as it was. */
-export function replayCommand(options: SimOptions, seed: number): string {
-  const parts = [`npm run sim -- --nodes ${options.nodes} --seed ${seed}`]
-  if (options.maxLinks !== 31) parts.push(`--max-links ${options.maxLinks}`)
-  if (options.model !== 'core') parts.push(`--model ${options.model}`)
+const whole = (min: number, max: number): NumberRange => ({ min, max, whole: true })
+const NUMBERS = {
+  '--nodes': whole(1, 500),
+  '--seeds': whole(1, 1_000_000),
+  '--first': whole(0, Number.MAX_SAFE_INTEGER),
+  '--seed': whole(0, Number.MAX_SAFE_INTEGER),
+  '--max-links': whole(1, 500),
+  '--workers': whole(1, 64),
+  '--hours': { min: 0.04, max: 10_000, whole: false },
+  '--throttled': { min: 0, max: 1, whole: false },
+  '--baseline': { min: 0, max: 1, whole: false },
+  '--max-false': { min: 0, max: 1_000, whole: false },
+  '--max-p99': whole(1, 1_000_000),
+} as const satisfies Record<string, NumberRange>
+
+const WORDS = {
+  '--scenario': ['storm', 'detection'],
+  '--model': ['core', 'scalar', 'plain-swim'],
+  '--throttle': ['timers', 'slow'],
+  '--fault': Object.keys(DEFAULT_FAULTS.weights),
+} as const satisfies Record<string, readonly string[]>
+
+type NumberFlag = keyof typeof NUMBERS
+type WordFlag = keyof typeof WORDS
+
+/** Which flags make sense only in one scenario. */
+const ONLY_IN = {
+  '--fault': 'storm',
+  '--hours': 'detection',
+  '--throttled': 'detection',
+  '--throttle': 'detection',
+  '--baseline': 'detection',
+  '--max-false': 'detection',
+  '--max-p99': 'detection',
+} as const
+
+const DEFAULT_LINKS = 31
+/** A long run is many rooms of this long: they run side by side. */
+const HOURS_EACH = 0.5
+
+export function parseSimOptions(args: readonly string[], cpus: number): ParsedOptions {
+  const given = readFlags(args)
+  if (given === 'help') return { kind: 'help' }
+  const { problems } = given
+  const scenario = given.word('--scenario') ?? 'storm'
+  for (const [flag, only] of Object.entries(ONLY_IN)) {
+    if (given.has(flag) && only !== scenario) problems.push(`${flag} is for --scenario ${only}.`)
+  }
+  const common = commonOptions(given, cpus, scenario)
+  const options = scenario === 'storm' ? stormOptions(given, common) : detectionOptions(given, common)
+  return problems.length > 0 ? { kind: 'wrong', problems } : { kind: 'run', options }
+}
+
+/** The one command that runs a seed again, as it was; of one model, where a run has two. */
+export function replayCommand(options: SimOptions, seed: number, model?: DetectionModel): string {
+  const parts = ['npm run sim --']
+  if (options.scenario === 'detection') parts.push('--scenario detection')
+  parts.push(`--nodes ${options.nodes} --seed ${seed}`)
+  if (options.maxLinks !== DEFAULT_LINKS) parts.push(`--max-links ${options.maxLinks}`)
+  if (options.scenario === 'storm') {
+    for (const fault of options.faults) parts.push(`--fault ${fault}`)
+    if (options.model !== 'core') parts.push(`--model ${options.model}`)
+    return parts.join(' ')
+  }
+  parts.push(`--hours ${options.hoursEach}`)
+  if (options.throttledShare > 0) {
+    parts.push(`--throttled ${options.throttledShare} --throttle ${options.throttle}`)
+  }
+  const only = model ?? (options.models.length === 1 ? options.models[0] : undefined)
+  if (only !== undefined) parts.push(`--model ${only}`)
   return parts.join(' ')
+}
+
+function commonOptions(given: Flags, cpus: number, scenario: SimOptions['scenario']): CommonOptions {
+  const seed = given.number('--seed')
+  if (seed !== undefined && (given.has('--seeds') || given.has('--first'))) {
+    given.problems.push('--seed runs one seed; leave out --seeds and --first.')
+  }
+  const usual = scenario === 'storm' ? 50 : Math.ceil((given.number('--hours') ?? 1) / HOURS_EACH)
+  const seeds = seed === undefined ? (given.number('--seeds') ?? usual) : 1
+  if (given.trace && seeds > 1) given.problems.push('--trace prints one run; name it with --seed N.')
+  return {
+    nodes: given.number('--nodes') ?? (scenario === 'storm' ? 20 : 100),
+    seeds,
+    firstSeed: seed ?? given.number('--first') ?? 1,
+    maxLinks: given.number('--max-links') ?? DEFAULT_LINKS,
+    trace: given.trace ?? seed !== undefined,
+    workers: given.number('--workers') ?? Math.max(1, cpus),
+  }
+}
+
+function stormOptions(given: Flags, common: CommonOptions): StormOptions {
+  const model = given.word('--model') ?? 'core'
+  if (model === 'plain-swim') given.problems.push('--model plain-swim is for --scenario detection.')
+  const faults = given.words('--fault') as ActionKind[]
+  const workers = Math.min(common.seeds, common.workers)
+  return { ...common, workers, scenario: 'storm', model: model === 'scalar' ? model : 'core', faults }
+}
+
+function detectionOptions(given: Flags, common: CommonOptions): DetectionSimOptions {
+  const model = given.word('--model')
+  if (model === 'scalar') given.problems.push('--model scalar is for --scenario storm.')
+  const baseline = given.number('--baseline') ?? 1
+  if (baseline < 1 && model !== undefined) given.problems.push('--baseline and --model exclude each other.')
+  const models: DetectionModel[] =
+    model === 'core' || model === 'plain-swim' ? [model] : baseline === 0 ? ['core'] : ['core', 'plain-swim']
+  const { seeds } = common
+  const hours = given.number('--hours') ?? (given.has('--seed') ? HOURS_EACH : 1)
+  return {
+    ...common,
+    workers: Math.min(seeds * models.length, common.workers),
+    scenario: 'detection',
+    models,
+    baselineSeeds: Math.ceil(seeds * baseline),
+    hoursEach: hours / seeds,
+    throttledShare: given.number('--throttled') ?? 0,
+    throttle: given.word('--throttle') ?? 'timers',
+    limits: { falsePerHour: given.number('--max-false'), p99Ms: given.number('--max-p99') },
+  }
+}
+
+/** What was given, flag by flag, and what is wrong with it. */
+class Flags {
+  readonly problems: string[] = []
+  trace: boolean | undefined
+  readonly #given = new Map<string, (string | undefined)[]>()
+
+  add(flag: string, text: string | undefined): void {
+    this.#given.set(flag, [...(this.#given.get(flag) ?? []), text])
+    if (flag in WORDS) this.#checkWord(flag as WordFlag, text)
+    else this.#checkNumber(flag as NumberFlag, text)
+  }
+
+  has(flag: string): boolean {
+    return this.#given.has(flag)
+  }
+
+  number(flag: NumberFlag): number | undefined {
+    const number = Number(this.#given.get(flag)?.at(-1) ?? Number.NaN)
+    return Number.isNaN(number) ? undefined : number
+  }
+
+  word<F extends WordFlag>(flag: F): (typeof WORDS)[F][number] | undefined {
+    return this.words(flag).at(-1)
+  }
+
+  words<F extends WordFlag>(flag: F): (typeof WORDS)[F][number][] {
+    const allowed: readonly string[] = WORDS[flag]
+    return (this.#given.get(flag) ?? []).filter(
+      (text) => text !== undefined && allowed.includes(text),
+    ) as (typeof WORDS)[F][number][]
+  }
+
+  #checkWord(flag: WordFlag, text: string | undefined): void {
+    const allowed: readonly string[] = WORDS[flag]
+    if (text !== undefined && allowed.includes(text)) return
+    this.problems.push(`${flag} must be ${list(allowed)}, got ${shown(text)}.`)
+  }
+
+  #checkNumber(flag: NumberFlag, text: string | undefined): void {
+    const { min, max, whole: isWhole }: NumberRange = NUMBERS[flag]
+    const isNumber = text !== undefined && (isWhole ? /^[0-9]+$/ : /^[0-9]+(\.[0-9]+)?$/).test(text)
+    if (isNumber && Number(text) >= min && Number(text) <= max) return
+    this.problems.push(
+      `${flag} must be a ${isWhole ? 'whole number' : 'number'} from ${min} to ${max}, got ${shown(text)}.`,
+    )
+  }
+}
+
+function readFlags(args: readonly string[]): Flags | 'help' {
+  const flags = new Flags()
+  for (let i = 0; i < args.length; i++) {
+    const [flag, inline] = splitFlag(args[i]!)
+    if (flag === '--help' || flag === '-h') return 'help'
+    if (flag === '--trace' || flag === '--no-trace') flags.trace = flag === '--trace'
+    else if (flag in NUMBERS || flag in WORDS) flags.add(flag, inline ?? args[++i])
+    else flags.problems.push(`${shown(args[i])} is no flag of this command.`)
+  }
+  return flags
 }
 
 function splitFlag(arg: string): [string, string | undefined] {
@@ -100,12 +243,6 @@ function splitFlag(arg: string): [string, string | undefined] {
   return at < 0 ? [arg, undefined] : [arg.slice(0, at), arg.slice(at + 1)]
 }
 
-function readNumber(flag: NumberFlag, text: string | undefined, problems: string[]): number | undefined {
-  const [min, max] = NUMBERS[flag]
-  const number = text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : Number.NaN
-  if (number >= min && number <= max) return number
-  problems.push(`${flag} must be a whole number from ${min} to ${max}, got ${shown(text)}.`)
-  return undefined
-}
-
 const shown = (text: string | undefined): string => (text === undefined ? 'nothing' : `'${text}'`)
+const list = (words: readonly string[]): string =>
+  words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`

@@ -1,28 +1,30 @@
-/** Spreads seeds over worker threads. Every worker runs the same bundled file as the command itself. */
+/** Spreads jobs over worker threads. Every worker runs the same bundled file as the command itself. */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { SimOptions } from './options.ts'
-import type { SeedOutcome } from './run-seed.ts'
+
+/** Messages in flight outlive a small nursery: with a large one, collecting them costs half as much. */
+const RESOURCES = { maxYoungGenerationSizeMb: 96 }
 
 /**
- * Runs every seed of `options`; `onOutcome` hears of each as it ends, in any order. The result is sorted by seed.
- * Rejects if a worker dies: that is an error of the simulator, never of a node under test.
+ * Runs every job under `options`; `onOutcome` hears of each as it ends, in any order. The result is in the order of
+ * the jobs. Rejects if a worker dies: that is an error of the simulator, never of a node under test.
  */
-export async function runSeeds(
+export async function runJobs<Job, Outcome>(
   entry: URL,
   options: SimOptions,
-  onOutcome: (outcome: SeedOutcome) => void,
-): Promise<SeedOutcome[]> {
-  const seeds = Array.from({ length: options.seeds }, (_, i) => options.firstSeed + i)
-  const queue = seeds.values()
-  const outcomes: SeedOutcome[] = []
+  jobs: readonly Job[],
+  onOutcome: (outcome: Outcome) => void,
+): Promise<Outcome[]> {
+  const queue = jobs.entries()
+  const outcomes: Outcome[] = []
   const work = async (): Promise<void> => {
-    const worker = new Worker(entry, { workerData: options })
+    const worker = new Worker(entry, { workerData: options, resourceLimits: RESOURCES })
     try {
-      for (const seed of queue) {
-        worker.postMessage(seed)
-        const [outcome] = (await once(worker, 'message')) as [SeedOutcome]
-        outcomes.push(outcome)
+      for (const [index, job] of queue) {
+        worker.postMessage(job)
+        const [outcome] = (await once(worker, 'message')) as [Outcome]
+        outcomes[index] = outcome
         onOutcome(outcome)
       }
     } finally {
@@ -30,5 +32,5 @@ export async function runSeeds(
     }
   }
   await Promise.all(Array.from({ length: options.workers }, work))
-  return outcomes.sort((a, b) => a.seed - b.seed)
+  return outcomes
 }

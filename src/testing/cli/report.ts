@@ -1,16 +1,18 @@
 /** Turns the outcomes of all seeds into what people read. */
 import { percentile } from '../measures.ts'
 import type { PhaseName, PhaseTraffic } from '../measures.ts'
+import { duration } from './format.ts'
 import { replayCommand } from './options.ts'
-import type { SimOptions } from './options.ts'
+import type { StormOptions } from './options.ts'
 import type { SeedOutcome } from './run-seed.ts'
 
 const FAILING_SHOWN = 20
 
-export function report(options: SimOptions, outcomes: readonly SeedOutcome[], tookMs: number): string {
+export function report(options: StormOptions, outcomes: readonly SeedOutcome[], tookMs: number): string {
   const sections = [
     headline(options, outcomes, tookMs),
     timesSection(outcomes),
+    accusationLine(outcomes),
     trafficSection(outcomes),
     options.model === 'scalar' ? divergenceSection(options, outcomes) : violationSection(options, outcomes),
   ]
@@ -18,7 +20,7 @@ export function report(options: SimOptions, outcomes: readonly SeedOutcome[], to
 }
 
 /** A line about one seed with violations, printed as soon as it is known. */
-export function violationLines(options: SimOptions, outcome: SeedOutcome): string {
+export function violationLines(options: StormOptions, outcome: SeedOutcome): string {
   const lines = outcome.violations.slice(0, 3).map(({ invariant, time, node, what }) => {
     return `  ${(time / 1_000).toFixed(3)} s ${node}: ${invariant}: ${what}`
   })
@@ -32,7 +34,7 @@ export function violationLines(options: SimOptions, outcome: SeedOutcome): strin
 }
 
 function headline(
-  { model, nodes, maxLinks }: SimOptions,
+  { model, nodes, maxLinks }: StormOptions,
   outcomes: readonly SeedOutcome[],
   tookMs: number,
 ): string {
@@ -63,6 +65,12 @@ function timesSection(outcomes: readonly SeedOutcome[]): string {
       all(({ measured }) => measured.confirmedStormMs),
     ),
     row(
+      'crash until shown by all, amid faults',
+      all(({ measured }) =>
+        measured.detected.crashes.map(({ allMs }) => allMs).filter((ms) => !Number.isNaN(ms)),
+      ),
+    ),
+    row(
       'last arrival until all are up and agree',
       all(({ measured }) => [measured.formedMs]),
     ),
@@ -71,6 +79,15 @@ function timesSection(outcomes: readonly SeedOutcome[]): string {
       all(({ measured }) => [measured.healedMs]),
     ),
   ].join('\n')
+}
+
+/** Not all of them are wrong: whoever is cut off is rightly called unreachable by the others. */
+function accusationLine(outcomes: readonly SeedOutcome[]): string {
+  const detected = outcomes.map(({ measured }) => measured.detected)
+  const accused = detected.reduce((count, { accusations }) => count + accusations.length, 0)
+  const hours = detected.reduce((sum, { nodeHours }) => sum + nodeHours, 0)
+  const perHour = (accused / hours).toFixed(1)
+  return `shown as unreachable though they ran, partitions included: ${accused} in ${hours.toFixed(1)} node-hours, ${perHour} per hour`
 }
 
 function trafficSection(outcomes: readonly SeedOutcome[]): string {
@@ -90,7 +107,7 @@ function trafficSection(outcomes: readonly SeedOutcome[]): string {
   ].join('\n')
 }
 
-function violationSection(options: SimOptions, outcomes: readonly SeedOutcome[]): string {
+function violationSection(options: StormOptions, outcomes: readonly SeedOutcome[]): string {
   const failing = outcomes.filter(({ violations }) => violations.length > 0)
   if (failing.length === 0) return 'violations: none; all views were equal after every healing'
   const shown = failing.slice(0, FAILING_SHOWN).map((outcome) => violationLines(options, outcome))
@@ -99,7 +116,7 @@ function violationSection(options: SimOptions, outcomes: readonly SeedOutcome[])
   return [`violations: in ${failing.length} of ${outcomes.length} seeds`, ...shown].join('\n')
 }
 
-function divergenceSection(options: SimOptions, outcomes: readonly SeedOutcome[]): string {
+function divergenceSection(options: StormOptions, outcomes: readonly SeedOutcome[]): string {
   const differing = outcomes.filter((outcome) => outcome.divergence?.tablesDiffer)
   const stuck = outcomes.filter((outcome) => outcome.divergence?.withEqualVersions)
   const share = (part: readonly unknown[]) => `${part.length} of ${outcomes.length}`
@@ -120,9 +137,4 @@ function sum(parts: readonly PhaseTraffic[]): PhaseTraffic {
     total.endSeconds += part.endSeconds
   }
   return total
-}
-
-function duration(ms: number): string {
-  if (Number.isNaN(ms)) return '-'
-  return ms < 10_000 ? `${ms.toFixed(0)} ms` : `${(ms / 1_000).toFixed(1)} s`
 }

@@ -1,30 +1,75 @@
-/** Runs one seed and keeps what the report needs: plain data, fit to cross between threads. */
+/** Runs one job and keeps what the report needs: plain data, fit to cross between threads. */
 import { createCoreNode } from '../core-node.ts'
+import { PLAIN_SWIM, simulateDetection } from '../detection.ts'
+import type { DetectionResult } from '../detection.ts'
+import { drawFaults, onlyFaults } from '../faults.ts'
 import type { Violation } from '../invariants.ts'
-import type { Measured } from '../measures.ts'
+import { seededRandom } from '../random.ts'
 import { createScalarNode, divergence } from '../scalar-model.ts'
 import type { Divergence } from '../scalar-model.ts'
 import { simulate } from '../simulation.ts'
-import type { SimOptions } from './options.ts'
+import type { SimulationResult } from '../simulation.ts'
+import type { DetectionModel, DetectionSimOptions, StormOptions } from './options.ts'
 
 export interface SeedOutcome {
   readonly seed: number
   readonly violations: readonly Violation[]
   readonly traceHash: string
-  readonly measured: Measured
+  readonly measured: SimulationResult['measured']
   /** Real time it took, in ms. */
   readonly tookMs: number
   /** Of the scalar model only. */
   readonly divergence?: Divergence
 }
 
-export function runSeed(options: SimOptions, seed: number, trace?: (line: string) => void): SeedOutcome {
+/** One seed under one model. */
+export interface DetectionJob {
+  readonly seed: number
+  readonly model: DetectionModel
+}
+
+export interface DetectionOutcome extends DetectionJob, DetectionResult {
+  /** Real time it took, in ms. */
+  readonly tookMs: number
+}
+
+type Trace = (line: string) => void
+
+const HOUR_MS = 3_600_000
+
+export function runSeed(options: StormOptions, seed: number, trace?: Trace): SeedOutcome {
   const { nodes, maxLinks, model } = options
   const started = performance.now()
   const create = model === 'core' ? createCoreNode : createScalarNode
-  const result = simulate({ seed, nodes, maxLinks, create, ...(trace ? { trace } : {}) })
+  const faults = options.faults.length > 0 ? { faults: faultsOf(options, seed) } : {}
+  const result = simulate({ seed, nodes, maxLinks, create, ...faults, ...(trace ? { trace } : {}) })
   const { violations, traceHash, measured, processes } = result
   const outcome = { seed, violations, traceHash, measured, tookMs: performance.now() - started }
   if (model === 'core') return outcome
   return { ...outcome, divergence: divergence(processes.map((process) => process.node)) }
 }
+
+export function runDetection(
+  options: DetectionSimOptions,
+  job: DetectionJob,
+  trace?: Trace,
+): DetectionOutcome {
+  const { nodes, maxLinks, hoursEach, throttledShare, throttle } = options
+  const started = performance.now()
+  const result = simulateDetection({
+    seed: job.seed,
+    nodes,
+    maxLinks,
+    throttledShare,
+    throttle,
+    create: createCoreNode,
+    ms: hoursEach * HOUR_MS,
+    ...(job.model === 'plain-swim' ? { tuning: PLAIN_SWIM } : {}),
+    ...(trace ? { trace } : {}),
+  })
+  return { ...result, model: job.model, tookMs: performance.now() - started }
+}
+
+/** The seed's own weather, with the named faults alone in it. */
+const faultsOf = ({ faults }: StormOptions, seed: number) =>
+  onlyFaults(drawFaults(seededRandom(seed, 'weather')), faults)

@@ -1,15 +1,18 @@
-/** The command behind `npm run sim`. Started as a worker, the same file runs the seeds that it is sent. */
+/** The command behind `npm run sim`. Started as a worker, the same file runs the jobs that it is sent. */
 import { availableParallelism } from 'node:os'
 import process from 'node:process'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
-import { HELP, parseSimOptions } from './options.ts'
-import type { SimOptions } from './options.ts'
-import { runSeeds } from './pool.ts'
+import { detectionReport, isFine, oddLines } from './detection-report.ts'
+import { HELP } from './help.ts'
+import { parseSimOptions } from './options.ts'
+import type { DetectionSimOptions, SimOptions, StormOptions } from './options.ts'
+import { runJobs } from './pool.ts'
+import { Progress } from './progress.ts'
 import { report, violationLines } from './report.ts'
-import { runSeed } from './run-seed.ts'
-import type { SeedOutcome } from './run-seed.ts'
+import { runDetection, runSeed } from './run-seed.ts'
+import type { DetectionJob, DetectionOutcome, SeedOutcome } from './run-seed.ts'
 
-const PROGRESS_EVERY_MS = 5_000
+type Trace = (line: string) => void
 
 async function main(): Promise<number> {
   const parsed = parseSimOptions(process.argv.slice(2), availableParallelism())
@@ -22,68 +25,63 @@ async function main(): Promise<number> {
     return 2
   }
   const { options } = parsed
+  return options.scenario === 'storm' ? runStorm(options) : runDetections(options)
+}
+
+async function runStorm(options: StormOptions): Promise<number> {
+  const seeds = Array.from({ length: options.seeds }, (_, i) => options.firstSeed + i)
   const started = performance.now()
-  const outcomes = options.seeds === 1 ? [runOne(options)] : await runMany(options, started)
-  process.stdout.write(`${report(options, outcomes, performance.now() - started)}`)
+  const perform = (seed: number, trace?: Trace) => runSeed(options, seed, trace)
+  const trouble = (outcome: SeedOutcome): string =>
+    options.model === 'core' && outcome.violations.length > 0 ? violationLines(options, outcome) : ''
+  const outcomes = await run(options, seeds, 'seeds', perform, trouble)
+  process.stdout.write(report(options, outcomes, performance.now() - started))
   const violated = outcomes.some(({ violations }) => violations.length > 0)
   return violated && options.model === 'core' ? 1 : 0
 }
 
-function runOne(options: SimOptions): SeedOutcome {
-  const print = (line: string): void => void process.stdout.write(`${line}\n`)
-  const outcome = runSeed(options, options.firstSeed, options.trace ? print : undefined)
-  if (options.trace) print('')
-  return outcome
+async function runDetections(options: DetectionSimOptions): Promise<number> {
+  const jobs = detectionJobs(options)
+  const started = performance.now()
+  const perform = (job: DetectionJob, trace?: Trace) => runDetection(options, job, trace)
+  const trouble = (outcome: DetectionOutcome): string => oddLines(options, outcome)
+  const outcomes = await run(options, jobs, 'rooms', perform, trouble)
+  process.stdout.write(detectionReport(options, outcomes, performance.now() - started))
+  return isFine(options, outcomes) ? 0 : 1
 }
 
-async function runMany(options: SimOptions, started: number): Promise<SeedOutcome[]> {
-  const progress = new Progress(options, started)
+/** Every seed under every model, but the baseline only as often as it is asked for. */
+function detectionJobs({ seeds, firstSeed, models, baselineSeeds }: DetectionSimOptions): DetectionJob[] {
+  const jobs: DetectionJob[] = []
+  for (let i = 0; i < seeds; i++) {
+    for (const model of models) {
+      if (model === 'core' || i < baselineSeeds) jobs.push({ seed: firstSeed + i, model })
+    }
+  }
+  return jobs
+}
+
+/** A single job runs here, where it can print its trace; many on worker threads. */
+async function run<Job, Outcome>(
+  options: SimOptions,
+  jobs: readonly Job[],
+  what: string,
+  perform: (job: Job, trace?: Trace) => Outcome,
+  trouble: (outcome: Outcome) => string,
+): Promise<Outcome[]> {
+  if (options.trace || jobs.length === 1) {
+    const print = (line: string): void => void process.stdout.write(`${line}\n`)
+    const outcomes = jobs.map((job) => perform(job, options.trace ? print : undefined))
+    if (options.trace) print('')
+    return outcomes
+  }
+  const progress = new Progress(jobs.length, `${what} of ${options.nodes} nodes`, options.workers)
   try {
-    return await runSeeds(new URL(import.meta.url), options, (outcome) => progress.add(outcome))
+    return await runJobs<Job, Outcome>(new URL(import.meta.url), options, jobs, (outcome) => {
+      progress.add(trouble(outcome))
+    })
   } finally {
     progress.end()
-  }
-}
-
-/** One line that rewrites itself on a terminal, a new line now and then elsewhere. */
-class Progress {
-  readonly #options: SimOptions
-  readonly #started: number
-  readonly #live = process.stderr.isTTY
-  #done = 0
-  #failing = 0
-  #shownAt = 0
-
-  constructor(options: SimOptions, started: number) {
-    this.#options = options
-    this.#started = started
-    this.#show(0)
-  }
-
-  add(outcome: SeedOutcome): void {
-    this.#done++
-    const failed = outcome.violations.length > 0 && this.#options.model === 'core'
-    if (failed) {
-      this.#failing++
-      this.end()
-      process.stderr.write(`${violationLines(this.#options, outcome)}\n`)
-    }
-    const now = performance.now()
-    if (this.#live || now - this.#shownAt > PROGRESS_EVERY_MS) this.#show(now)
-  }
-
-  end(): void {
-    if (this.#live) process.stderr.write('\r\u001b[K')
-  }
-
-  #show(now: number): void {
-    this.#shownAt = now
-    const { seeds, nodes, workers } = this.#options
-    const left = this.#done > 0 ? ((now - this.#started) / this.#done) * (seeds - this.#done) : 0
-    const rest = this.#done > 0 ? `, about ${Math.ceil(left / 1_000)} s left` : ` on ${workers} thread(s)`
-    const trouble = this.#failing > 0 ? `, ${this.#failing} with violations` : ''
-    const line = `${this.#done}/${seeds} seeds of ${nodes} nodes${trouble}${rest}`
-    process.stderr.write(this.#live ? `\r\u001b[K${line}` : `${line}\n`)
   }
 }
 
@@ -91,7 +89,11 @@ if (isMainThread) {
   process.exitCode = await main()
 } else {
   const options = workerData as SimOptions
-  parentPort?.on('message', (seed: number) => {
-    parentPort?.postMessage(runSeed(options, seed))
+  parentPort?.on('message', (job: unknown) => {
+    const outcome =
+      options.scenario === 'storm'
+        ? runSeed(options, job as number)
+        : runDetection(options, job as DetectionJob)
+    parentPort?.postMessage(outcome)
   })
 }

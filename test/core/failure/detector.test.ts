@@ -45,6 +45,7 @@ function heal(room: Room): void {
 
 interface Seen {
   readonly at: number
+  readonly by: NodeId
   readonly subject: NodeId
   readonly rank: string
   readonly observers: readonly NodeId[]
@@ -52,11 +53,11 @@ interface Seen {
 
 /** Accusations on the wire, by whoever spread them. */
 const accusations = (room: Room): Seen[] =>
-  room.frames('delta').flatMap(({ at, frame }) =>
+  room.frames('delta').flatMap(({ at, from: by, frame }) =>
     frame.ranges.flatMap(({ nodeId, accusation }) => {
       if (!accusation || accusation.rank === 'removed') return []
       const { rank, observers } = accusation
-      return [{ at, subject: nodeId, rank, observers }]
+      return [{ at, by, subject: nodeId, rank, observers }]
     }),
   )
 
@@ -79,8 +80,9 @@ describe('a silent member', () => {
     expect(observed(a, d).length).toBeGreaterThanOrEqual(2)
     expect(room.now - since).toBeGreaterThanOrEqual(suspicionMinMs)
     room.until(() => agree([a, b, c]), 'the others agree', 1_000)
-    expect(accusations(room).every(({ subject }) => subject === d.nodeId)).toBe(true)
-    const verdicts = accusations(room).filter(({ rank }) => rank === 'unreachable')
+    const said = accusations(room).filter(({ by }) => by !== d.nodeId)
+    expect(said.every(({ subject }) => subject === d.nodeId)).toBe(true)
+    const verdicts = said.filter(({ rank }) => rank === 'unreachable')
     expect(Math.min(...verdicts.map(({ observers }) => observers.length))).toBeGreaterThanOrEqual(2)
     expect(room.events(a, 'member-status').at(-1)).toMatchObject({
       nodeId: d.nodeId,
@@ -131,6 +133,62 @@ describe('a silent member', () => {
   })
 })
 
+describe('the last of a room', () => {
+  it('is isolated until signaling has told that the others are gone, then alone', () => {
+    const { room, cores } = four()
+    const [a, ...others] = cores
+    for (const other of others) room.kill(other)
+    room.until(() => a.status === 'isolated', 'it has lost everybody', 5_000)
+    room.until(() => a.status === 'up', 'it knows that they are gone', 5_000)
+    expect(others.map(({ nodeId }) => a.table.status(nodeId))).toEqual(Array(3).fill('unreachable'))
+    room.disconnectSignaling(a)
+    room.until(() => a.status === 'isolated', 'nobody can be asked any more', 1_000)
+  })
+})
+
+describe('a slow member', () => {
+  const TURN_MS = 1_000
+
+  /** It gets one turn a second, and finds all that came meanwhile waiting. */
+  function slowDown(room: Room, core: NodeCore, forMs: number): void {
+    for (let ms = 0; ms < forMs; ms += TURN_MS) {
+      room.sleep(core, TURN_MS)
+      room.run(TURN_MS)
+    }
+  }
+
+  it('is not accused once its round trips are known, and accuses nobody', () => {
+    const { room, cores } = four()
+    const [, , , d] = cores
+    slowDown(room, d, 10_000)
+    room.sent.length = 0
+    slowDown(room, d, 60_000)
+    expect(accusations(room)).toEqual([])
+    expect(agree(cores)).toBe(true)
+  })
+
+  it('is never unreachable, and is not isolated', () => {
+    const { room, cores } = four()
+    const [a, , , d] = cores
+    slowDown(room, d, 60_000)
+    expect(accusations(room).filter(({ rank }) => rank === 'unreachable')).toEqual([])
+    expect(room.events(d, 'status').filter(({ to }) => to === 'isolated')).toEqual([])
+    expect(a.table.status(d.nodeId)).toBe('up')
+  })
+
+  it('finds a silent one all the same', () => {
+    const { room, cores } = cluster(2)
+    const [slow, lost] = cores as [NodeCore, NodeCore]
+    room.run(PUBLISHED_MS)
+    room.kill(lost, false)
+    for (let ms = 0; ms < FOUND_OUT_MS; ms += TURN_MS) {
+      room.sleep(slow, TURN_MS)
+      room.run(TURN_MS)
+    }
+    expect(slow.table.status(lost.nodeId)).toBe('unreachable')
+  })
+})
+
 describe('a suspicion', () => {
   const subject = nodeIdOf(9)
   const accused = (...observers: NodeId[]) => ({
@@ -138,9 +196,9 @@ describe('a suspicion', () => {
     accusation: { rank: 'suspect' as const, incarnation: 0, observers },
   })
 
-  function open(observersOf: number, mayConvict: () => boolean = () => true) {
+  function open(observersOf: number, mayConvict: () => boolean = () => true, rttMs = 0) {
     const table = tableOf(1)
-    const judge = { observersOf: () => observersOf, mayConvict }
+    const judge = { observersOf: () => observersOf, rttOf: () => rttMs, mayConvict }
     const suspicions = new Suspicions(table, DEFAULT_TUNING, () => 1, judge)
     const settle = (now: number): void => {
       for (const change of table.takeChanges()) suspicions.notice(change, now)
@@ -189,6 +247,22 @@ describe('a suspicion', () => {
     expect(dues[3]).toBe(suspicionMinMs)
     expect(dues).toEqual([...dues].sort((x, y) => y - x))
     expect(new Set(dues).size).toBe(4)
+  })
+
+  it('is as short as it gets where all that could observe it do', () => {
+    const { table, settle, suspicions } = open(2)
+    table.apply(accused(nodeIdOf(2)), 1, 0, 'test')
+    table.accuse(subject, 'suspect', 'test')
+    settle(0)
+    expect(suspicions.nextDeadline()).toBe(suspicionMinMs)
+  })
+
+  it('lasts three round trips at least', () => {
+    const { table, settle, suspicions } = open(2, () => true, 500)
+    table.apply(accused(nodeIdOf(2)), 1, 0, 'test')
+    table.accuse(subject, 'suspect', 'test')
+    settle(0)
+    expect(suspicions.nextDeadline()).toBe(1_500)
   })
 
   it('that this member does not share is left to those who do for a while', () => {
@@ -275,6 +349,45 @@ describe('a member that is cut off', () => {
     room.run(30_000)
     expect([b, c, d].map(({ nodeId }) => a.table.get(nodeId)!.accusation)).toEqual(Array(3).fill(undefined))
     expect(a.status).toBe('isolated')
+  })
+
+  it('accuses nobody while the signaling server, though connected, says nothing', () => {
+    const { room, cores } = four()
+    const [a, b, c, d] = cores
+    silence(room, a)
+    room.answers = (asker) => asker !== a.nodeId
+    room.run(30_000)
+    expect([b, c, d].map(({ nodeId }) => a.table.get(nodeId)!.accusation)).toEqual(Array(3).fill(undefined))
+    expect(a.status).toBe('isolated')
+    expect([b, c, d].map((core) => core.table.status(a.nodeId))).toEqual(Array(3).fill('unreachable'))
+    heal(room)
+    room.answers = () => true
+    room.until(() => agree(cores), 'all agree', 30_000)
+    expect(incarnations([b, c, d])).toEqual([0, 0, 0])
+  })
+
+  it('accuses nobody after it, whatever it suspected before it knew, and however old its questions are', () => {
+    let suspectedBefore = 0
+    for (let offset = 0; offset < 1_000; offset += 100) {
+      const { room, cores } = four()
+      const [a, ...others] = cores
+      room.run(offset)
+      silence(room, a)
+      room.answers = (asker) => asker !== a.nodeId
+      room.run(12_000)
+      expect(a.status).toBe('isolated')
+      suspectedBefore += others.filter((other) => observed(a, other).length > 0).length
+      heal(room)
+      room.answers = () => true
+      const convicted = new Set<NodeId>()
+      for (let step = 0; step < 300; step++) {
+        room.run(10)
+        for (const { nodeId } of others) if (a.table.status(nodeId) !== 'up') convicted.add(nodeId)
+      }
+      expect([...convicted], `cut off ${offset} ms later`).toEqual([])
+      room.until(() => agree(cores), 'all agree', 30_000)
+    }
+    expect(suspectedBefore, 'some were suspected').toBeGreaterThan(0)
   })
 
   it('asks by signaling, and accuses alone whom the signaling server calls gone', () => {

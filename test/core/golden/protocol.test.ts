@@ -159,7 +159,7 @@ describe('PROTOCOL.md', () => {
       `${suspicionMinMs / 1_000} s with four`,
       `gathered for ${gossipDebounceMs} ms`,
       `lasts for ${quietPeriods === 2 ? 'two' : quietPeriods} status periods`,
-      `${linkTimeoutMs / 1_000} s after it began`,
+      `${linkTimeoutMs / 1_000} s after it began is given up, and one that has not come this far ${linkTimeoutMs / 1_000} s after`,
       `unreachable for ${removeAfterMs / 1_000} s`,
       `kept for ${tombstoneMs / 60_000} min`,
       `after ${leaveTimeoutMs} ms`,

@@ -175,6 +175,6 @@ describe('a cluster', () => {
     room.passes = (from, to) => !direct(from, to)
     room.feed(c, { type: 'set-meta', meta: '"new"' })
     room.until(() => a.viewHash === c.viewHash && a.gossipState === 'confirmed', 'a hears of c through b')
-    expect(b.gossipState).toBe('confirmed')
+    room.until(() => b.gossipState === 'confirmed', 'so does b', 100)
   })
 })

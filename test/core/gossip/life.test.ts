@@ -1,10 +1,11 @@
 /** The order of life: joining, up, isolated, leaving; accusation and refutation; removal and what allows it. */
 import { describe, expect, it } from 'vitest'
+import { authorityOf } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { DEFAULT_TUNING } from '../../../src/core/tuning.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
 import { nodeIdOf, wholeOf } from '../support/names.ts'
-import { agree, cluster, coreOf, isLinked } from '../support/nodes.ts'
+import { agree, cluster, coreOf, isLinked, reload } from '../support/nodes.ts'
 import { Puppet } from '../support/puppet.ts'
 import { Room } from '../support/room.ts'
 
@@ -26,7 +27,9 @@ const statuses = (room: Room, core: NodeCore, of: string): string[] =>
 
 /** Parts the room in two: no signaling and no frames across. */
 function part(room: Room, left: readonly NodeCore[], right: readonly NodeCore[]): void {
-  const sideOf = (nodeId: string): boolean => left.some((core) => core.nodeId === nodeId)
+  // A life that follows is on the side of the one before.
+  const authorities = new Set(left.map((core) => authorityOf(core.nodeId)))
+  const sideOf = (nodeId: string): boolean => authorities.has(authorityOf(nodeId))
   room.signals = (from, to) => sideOf(from) === sideOf(to)
   room.connects = (from, to) => sideOf(from) === sideOf(to)
   room.contacts = (asker, others) => others.filter((other) => sideOf(other) === sideOf(asker))
@@ -95,6 +98,20 @@ describe('joining', () => {
   })
 })
 
+describe('two newcomers that meet', () => {
+  it('say that they have joined once each has heard that the other is up, not before', () => {
+    const room = new Room()
+    const cores = [coreOf(1), coreOf(2)]
+    for (const core of cores) room.join(core)
+    const told = (): number => cores.filter((core) => room.events(core, 'joined').length > 0).length
+    room.until(() => told() > 0 || agree(cores), 'they know each other')
+    expect(told(), 'before they agree').toBe(0)
+    room.until(() => told() === 2, 'both have joined', 1_000)
+    expect(agree(cores)).toBe(true)
+    for (const core of cores) expect(room.events(core, 'joined')).toMatchObject([{ table: 'full' }])
+  })
+})
+
 describe('leaving', () => {
   it('is leaving, then removed, everywhere, at once', () => {
     const { room, cores } = three()
@@ -150,6 +167,19 @@ describe('leaving', () => {
     room.feed(c, { type: 'leave' })
     room.until(() => agree([a, b]), 'the others agree', leaveTimeoutMs + FOUND_OUT_MS)
     expect([a, b].map((core) => core.table.status(c.nodeId))).toEqual(['unreachable', 'unreachable'])
+  })
+
+  it('puts nothing on links that are closed already, while a member is silent', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    room.run(5_000)
+    room.kill(c, false)
+    room.run(1_000)
+    room.feed(a, { type: 'leave' })
+    // The room throws where something is sent on a link that was closed.
+    room.run(3_000)
+    expect(room.events(a, 'status').at(-1)).toMatchObject({ to: 'left' })
+    expect(b.table.status(a.nodeId)).toBe('removed')
   })
 
   it('alone, or while joining, is done at once', () => {
@@ -240,6 +270,24 @@ describe('removal', () => {
     expect(majority.map((core) => room.lives(core).length)).toEqual([1, 1, 1])
   })
 
+  it.each([
+    ['the lower', 1],
+    ['the higher', 2],
+  ])('is not for a minority of which one is reloaded meanwhile (%s nodeId)', (_, index) => {
+    const { room, cores } = cluster(5)
+    const [minority, majority] = [cores.slice(0, 2), cores.slice(2)]
+    part(room, minority, majority)
+    room.run(20_000)
+    minority[index - 1] = reload(room, minority[index - 1]!, index)
+    room.run(2 * removeAfterMs)
+    for (const core of minority) {
+      for (const { nodeId } of majority) expect(core.table.status(nodeId)).not.toBe('removed')
+    }
+    heal(room)
+    room.until(() => agree([...minority, ...majority]), 'all agree', 120_000)
+    expect(majority.map((core) => room.lives(core).length)).toEqual([1, 1, 1])
+  })
+
   it('of two exact halves is for the one with the lowest nodeId', () => {
     const { room, cores } = cluster(4)
     const [low, high] = [cores.slice(0, 2), cores.slice(2)]
@@ -265,7 +313,7 @@ describe('removal', () => {
       room.kill(cores[lost]!)
       room.run(2 * removeAfterMs)
       expect(survivor.table.status(nodeId)).toBe(word || kept === 0 ? 'removed' : 'unreachable')
-      expect(survivor.status).toBe(word || kept === 0 ? 'up' : 'isolated')
+      expect(survivor.status, 'signaling could be asked').toBe('up')
     }
   })
 

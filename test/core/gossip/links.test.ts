@@ -2,9 +2,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { NodeCore } from '../../../src/core/node.ts'
 import type { NodeId } from '../../../src/core/identity/node-id.ts'
+import { Mesh } from '../../../src/core/overlay/mesh.ts'
 import { decodeSignal, encodeSignal } from '../../../src/core/overlay/signal-envelope.ts'
+import { Outbox } from '../../../src/core/outbox.ts'
+import { DEFAULT_TUNING } from '../../../src/core/tuning.ts'
 import { encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
-import { nodeIdOf } from '../support/names.ts'
+import { nodeIdOf, tableOf, wholeOf } from '../support/names.ts'
 import { agree, cluster, coreOf, isLinked } from '../support/nodes.ts'
 import { Puppet } from '../support/puppet.ts'
 import { Room } from '../support/room.ts'
@@ -147,6 +150,37 @@ describe('attempts', () => {
     }
     expect(puppets.filter(({ isOpen }) => isOpen)).toHaveLength(33)
     expect(puppets.at(-1)!.ended).toBe('no room for another link')
+  })
+})
+
+describe('failures', () => {
+  it('of strangers that never became members are forgotten', () => {
+    const [table, outbox] = [tableOf(1), new Outbox()]
+    let linkId = 0
+    const mesh = new Mesh({
+      table,
+      outbox,
+      random: () => 0.5,
+      tuning: DEFAULT_TUNING,
+      maxLinks: 31,
+      nextLinkId: () => ++linkId,
+      onEnded: () => undefined,
+      onSignOfLife: () => undefined,
+    })
+    mesh.signalingUp()
+    const member = nodeIdOf(2)
+    table.apply(wholeOf(member), 0, 0, 'test')
+    const strangers = Array.from({ length: 100 }, (_, i) => nodeIdOf(1_000 + i))
+    for (const [i, from] of [member, ...strangers].entries()) {
+      mesh.onSignal(from, encodeSignal({ session: 'aaaaaaaa', sequence: 0, data: 'offer' }), i)
+      mesh.closed(linkId, 'failed', i)
+      expect(mesh.failuresOf(from)).toBe(1)
+    }
+    // Looked through whenever members come or go.
+    table.apply(wholeOf(nodeIdOf(3)), 0, 200, 'test')
+    mesh.settle(200)
+    expect(strangers.filter((stranger) => mesh.failuresOf(stranger) > 0)).toEqual([])
+    expect(mesh.failuresOf(member), 'of a member').toBe(1)
   })
 })
 

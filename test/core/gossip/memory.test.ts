@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { MAX_MEMORY, Memory, packMemory, unpackMemory } from '../../../src/core/gossip/memory.ts'
 import { bucketOf } from '../../../src/core/membership/content-hash.ts'
 import { rangeOf } from '../../../src/core/membership/digest.ts'
-import { hash32 } from '../../../src/core/membership/hash.ts'
+import { shortOf } from '../../../src/core/membership/hash.ts'
 import { REMOVED } from '../../../src/core/membership/record.ts'
 import type { MembershipTable } from '../../../src/core/membership/table.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
@@ -12,7 +12,7 @@ import { encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
 import type { BucketMask, OriginRange } from '../../../src/core/wire/frames.ts'
 import { runs } from '../support/arbitraries.ts'
 import { nodeIdOf, tableOf, wholeOf } from '../support/names.ts'
-import { agree, coreOf, isLinked } from '../support/nodes.ts'
+import { agree, allConfirmed, cluster, coreOf, isLinked } from '../support/nodes.ts'
 import { Puppet } from '../support/puppet.ts'
 import { Room } from '../support/room.ts'
 
@@ -23,6 +23,11 @@ const meta = (index: number): string => JSON.stringify({ name: `member ${index}`
 const others = (count: number): OriginRange[] =>
   Array.from({ length: count }, (_, i) => wholeOf(nodeIdOf(FIRST + i), { meta: meta(i) }))
 
+function unpacked(table: MembershipTable): readonly OriginRange[] {
+  const result = unpackMemory(packMemory(table))
+  return result.ok ? result.ranges : []
+}
+
 function filled(count: number): MembershipTable {
   const table = tableOf(1)
   for (const range of others(count)) table.apply(range, 1, 0, 'test')
@@ -32,7 +37,7 @@ function filled(count: number): MembershipTable {
 const maskOf = (...nodeIds: string[]): BucketMask => {
   const mask = { low: 0, high: 0 }
   for (const nodeId of nodeIds) {
-    const bucket = bucketOf(hash32(nodeId))
+    const bucket = bucketOf(shortOf(nodeId))
     if (bucket < 32) mask.low = (mask.low | (1 << bucket)) >>> 0
     else mask.high = (mask.high | (1 << (bucket - 32))) >>> 0
   }
@@ -46,6 +51,25 @@ const reasonOf = (bytes: Uint8Array): string => {
   const result = unpackMemory(bytes)
   return result.ok ? 'nothing' : result.reason
 }
+
+describe('a reload', () => {
+  it('changes nothing that others publish, so that their memory of each other stays good', () => {
+    const { room, cores } = cluster(3)
+    const [a, b, c] = cores as [NodeCore, NodeCore, NodeCore]
+    room.run(10_000)
+    const versions = (): number[] => [a, b].map(({ table, nodeId }) => table.get(nodeId)!.counter)
+    const before = versions()
+    room.feed(c, { type: 'leave' })
+    room.run(500)
+    const next = coreOf(3, { nodeId: nodeIdOf(3, 2) })
+    room.join(next)
+    room.until(() => allConfirmed([a, b, next]), 'the next life is in')
+    room.run(10_000)
+    expect(versions()).toEqual(before)
+    expect(a.table.byShort(a.table.get(next.nodeId)!.short)).toBe(next.nodeId)
+    expect([...b.table.get(a.nodeId)!.links]).toContain(b.table.get(next.nodeId)!.short)
+  })
+})
 
 describe('a packed memory', () => {
   it.each([0, 1, 10, 400])('of %i members comes back as it was', (count) => {
@@ -127,16 +151,88 @@ describe('a memory', () => {
     const ranges = others(50)
     const memory = new Memory(ranges, nodeIdOf(1))
     const mask = maskOf(ranges[3]!.nodeId)
-    const bucket = bucketOf(hash32(ranges[3]!.nodeId))
-    const expected = ranges.filter(({ nodeId }) => bucketOf(hash32(nodeId)) === bucket)
-    expect(memory.recall(mask)).toEqual(expected)
+    const bucket = bucketOf(shortOf(ranges[3]!.nodeId))
+    const expected = ranges.filter(({ nodeId }) => bucketOf(shortOf(nodeId)) === bucket)
+    memory.offerOver(1)
+    expect(memory.recall(2, mask, false), 'from one who was not asked').toEqual([])
+    expect(memory.recall(1, mask, false)).toEqual(expected)
     expect(memory.isEmpty).toBe(true)
-    expect(memory.recall({ low: 0xffffffff, high: 0xffffffff })).toEqual([])
+    expect(memory.recall(1, { low: 0xffffffff, high: 0xffffffff }, false)).toEqual([])
   })
 
   it('knows nothing of earlier lives of its own authority', () => {
     const memory = new Memory([wholeOf(nodeIdOf(1)), wholeOf(nodeIdOf(2))], nodeIdOf(1, 2))
     expect(memory.ranges.map(({ nodeId }) => nodeId)).toEqual([nodeIdOf(2)])
+  })
+})
+
+describe('an offer of it', () => {
+  it('is made over two links at most, and over another one when one of them ends', () => {
+    const memory = new Memory(others(3), nodeIdOf(1))
+    expect([1, 2, 3].map((linkId) => memory.offerOver(linkId))).toEqual([true, true, false])
+    expect(memory.withdraw(3)).toBe(false)
+    expect(memory.withdraw(1)).toBe(false)
+    expect(memory.offerOver(4)).toBe(true)
+  })
+
+  it('that nobody is left to answer is over', () => {
+    const memory = new Memory(others(3), nodeIdOf(1))
+    memory.offerOver(1)
+    expect(memory.withdraw(1)).toBe(true)
+    expect(memory.isEmpty).toBe(true)
+    expect([memory.offerOver(2), memory.withdraw(1)]).toEqual([false, false])
+  })
+
+  it('of nothing is not made', () => {
+    expect(new Memory([], nodeIdOf(1)).offerOver(1)).toBe(false)
+  })
+
+  it('brings the table from whom it is made to, not from everybody', () => {
+    const { room, cores } = cluster(6)
+    room.run(10_000)
+    const remembered = unpacked(cores[1]!.table)
+    for (const core of cores.slice(3)) room.feed(core, { type: 'set-meta', meta: '"changed"' })
+    room.run(1_000)
+    room.sent.length = 0
+    const newcomer = coreOf(7, { remembered })
+    room.join(newcomer)
+    room.until(() => allConfirmed([...cores, newcomer]), 'the newcomer is in')
+    const offers = room.frames('hello').filter(({ from }) => from === newcomer.nodeId)
+    expect(offers.filter(({ frame }) => frame.remembered)).toHaveLength(2)
+    expect(room.events(newcomer, 'joined')).toMatchObject([{ table: 'delta' }])
+    const ranges = room
+      .frames('delta')
+      .flatMap(({ to, frame }) => (to === newcomer.nodeId ? frame.ranges : []))
+    const whole = ranges.filter(({ nodeId, from }) => from === 0 && nodeId !== newcomer.nodeId)
+    expect(whole.length).toBeLessThanOrEqual(2 * cores.length)
+  })
+
+  it('to members that never answer it, and go, ends in the whole table from another', () => {
+    const { room, cores } = cluster(1)
+    const [core] = cores as [NodeCore]
+    const mutes = [new Puppet(room, nodeIdOf(901)), new Puppet(room, nodeIdOf(902))]
+    for (const mute of mutes) room.join(mute)
+    for (const range of others(5)) core.table.apply(range, 0, 0, 'test')
+    const newcomer = coreOf(7, { remembered: others(5) })
+    const ids = [...mutes, newcomer].map(({ nodeId }) => nodeId)
+    room.contacts = () => []
+    room.signals = (from, to) => ids.includes(from) && ids.includes(to)
+    room.join(newcomer)
+    for (const mute of mutes) {
+      mute.enter(newcomer.nodeId)
+      room.run(50)
+      expect(mute.heard('hello')[0]!.remembered).toBeDefined()
+    }
+    ids.push(core.nodeId)
+    room.contacts = (asker) => (asker === newcomer.nodeId ? [core.nodeId] : [])
+    room.feed(newcomer, { type: 'signaling-contacts', contacts: [core.nodeId] })
+    room.until(() => isLinked(newcomer, core), 'the newcomer is linked to the one that knows')
+    expect(newcomer.table.get(others(1)[0]!.nodeId)).toBeUndefined()
+    for (const mute of mutes) mute.hangUp()
+    room.until(
+      () => others(5).every(({ nodeId }) => newcomer.table.get(nodeId) !== undefined),
+      'all is known',
+    )
   })
 })
 
@@ -183,13 +279,63 @@ describe('a newcomer that remembers', () => {
     const { nodeId } = ranges[7]!
     puppet.say({ kind: 'recall', confirmed: maskOf(nodeId) })
     room.run(5)
-    const bucket = bucketOf(hash32(nodeId))
+    const bucket = bucketOf(shortOf(nodeId))
     const there = ranges.filter((range) => newcomer.table.get(range.nodeId))
-    expect(there).toEqual(ranges.filter((range) => bucketOf(hash32(range.nodeId)) === bucket))
+    expect(there).toEqual(ranges.filter((range) => bucketOf(shortOf(range.nodeId)) === bucket))
     // Used once: another word brings nothing more.
     puppet.say({ kind: 'recall', confirmed: { low: 0xffffffff, high: 0xffffffff } })
     room.run(5)
     expect(ranges.filter((range) => newcomer.table.get(range.nodeId))).toEqual(there)
+  })
+
+  describe('and has offered it to two', () => {
+    const ranges = others(30)
+    const ALL: BucketMask = { low: 0xffffffff, high: 0xffffffff }
+
+    /** Everybody but the newcomer is played; the first of them is a newcomer as well. */
+    function offered() {
+      const room = new Room()
+      const newcomer = coreOf(2, { remembered: ranges })
+      const puppets = [900, 901, 902].map((index) => new Puppet(room, nodeIdOf(index)))
+      room.contacts = () => []
+      room.signals = (from, to) =>
+        [from, to].every((id) => [newcomer, ...puppets].some((p) => p.nodeId === id))
+      for (const participant of [newcomer, ...puppets]) room.join(participant)
+      const [fresh, member, third] = puppets as [Puppet, Puppet, Puppet]
+      // All three say hello before one of them is let in.
+      fresh.introduce(newcomer.nodeId, { own: wholeOf(fresh.nodeId, { status: 'joining' }) })
+      for (const puppet of [member, third]) puppet.introduce(newcomer.nodeId)
+      for (const puppet of puppets) puppet.say({ kind: 'accept', version: 1 })
+      room.run(5)
+      expect(puppets.map((puppet) => puppet.heard('accept').length)).toEqual([1, 1, 1])
+      expect(puppets.map((p) => p.heard('hello')[0]!.remembered !== undefined)).toEqual([true, true, false])
+      const recall = (puppet: Puppet, confirmed: BucketMask): number => {
+        puppet.say({ kind: 'recall', confirmed })
+        room.run(5)
+        return ranges.filter(({ nodeId }) => newcomer.table.get(nodeId)).length
+      }
+      return { newcomer, fresh, member, third, recall }
+    }
+
+    it('takes nothing from a third that was not asked', () => {
+      const { newcomer, member, third, recall } = offered()
+      expect(recall(third, ALL)).toBe(0)
+      expect(newcomer.remembered).toHaveLength(ranges.length)
+      expect(recall(member, ALL)).toBe(ranges.length)
+    })
+
+    it('waits for the member where the other one, a newcomer, confirms nothing', () => {
+      const { fresh, member, recall } = offered()
+      expect(recall(fresh, { low: 0, high: 0 })).toBe(0)
+      expect(recall(member, ALL)).toBe(ranges.length)
+    })
+
+    it('compares with a third where the member goes, and the newcomer confirms nothing', () => {
+      const { fresh, member, third, recall } = offered()
+      member.hangUp()
+      expect(recall(fresh, { low: 0, high: 0 })).toBe(0)
+      expect([fresh, third].map((puppet) => puppet.heard('buckets').length)).toEqual([0, 1])
+    })
   })
 
   it('tells its contact nothing by it', () => {

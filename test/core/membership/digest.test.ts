@@ -13,7 +13,7 @@ import {
   removedRange,
   splitMask,
 } from '../../../src/core/membership/digest.ts'
-import { hash32 } from '../../../src/core/membership/hash.ts'
+import { shortOf } from '../../../src/core/membership/hash.ts'
 import type { MembershipTable } from '../../../src/core/membership/table.ts'
 import { encodeFrame, MAX_FRAME, MAX_MESSAGE } from '../../../src/core/wire/codec.ts'
 import type { BucketMask, OriginRange } from '../../../src/core/wire/frames.ts'
@@ -117,7 +117,7 @@ describe('compareDigest', () => {
     const [a, b] = [tableOf(1, { members: 20_000 }), tableOf(2, { members: 20_000 })]
     const crowded: string[] = []
     for (let i = 10; crowded.length < 1_500; i++) {
-      if (bucketOf(hash32(nodeIdOf(i))) === 5) crowded.push(nodeIdOf(i))
+      if (bucketOf(shortOf(nodeIdOf(i))) === 5) crowded.push(nodeIdOf(i))
     }
     for (const nodeId of crowded) a.apply(wholeOf(nodeId), 1, 0, 'test')
     const mask = { low: 1 << 5, high: 0 }

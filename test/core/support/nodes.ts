@@ -2,6 +2,7 @@
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../../../src/core/tuning.ts'
 import type { NodeOptions } from '../../../src/core/node.ts'
 import { NodeCore } from '../../../src/core/node.ts'
+import { packMemory, unpackMemory } from '../../../src/core/gossip/memory.ts'
 import { seededRandom } from '../../../src/testing/random.ts'
 import { standInPublicKey } from '../../../src/adapters/memory/stand-in-keys.ts'
 import { authorityOf, nodeIdOf, processOf } from './names.ts'
@@ -48,6 +49,17 @@ export function cluster(count: number, options: CoreOptions = {}): { room: Room;
   for (const core of cores) room.join(core)
   room.until(() => allConfirmed(cores), `${count} cores become one cluster`)
   return { room, cores }
+}
+
+/** A tab that is reloaded: leaves, and is back a moment later as the second life of `index`, with what it remembers. */
+export function reload(room: Room, core: NodeCore, index: number): NodeCore {
+  const memory = unpackMemory(packMemory(core.table))
+  if (!memory.ok) throw new Error(memory.reason)
+  room.feed(core, { type: 'leave' })
+  room.run(30)
+  const next = coreOf(index, { nodeId: nodeIdOf(index, 2), remembered: memory.ranges })
+  room.join(next)
+  return next
 }
 
 export const isLinked = (core: NodeCore, other: { readonly nodeId: string }): boolean =>

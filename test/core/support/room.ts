@@ -73,6 +73,8 @@ export class Room {
   passes: (from: NodeId, to: NodeId, frames: readonly Frame[]) => boolean = () => true
   /** Whether signaling carries a message. */
   signals: (from: NodeId, to: NodeId, data: string) => boolean = () => true
+  /** Whether the signaling server answers a member that is connected to it. */
+  answers: (asker: NodeId) => boolean = () => true
   /** Whom the signaling server names to `asker`; all others by default. */
   contacts: (asker: NodeId, others: readonly NodeId[]) => readonly NodeId[] = (_, others) => others
   /** What a member knows of the channel to another. */
@@ -265,7 +267,7 @@ export class Room {
       case 'signaling-send':
         return this.#signal(seat, output.to, output.data)
       case 'signaling-contacts':
-        if (!seat.signaling) return
+        if (!seat.signaling || !this.answers(seat.participant.nodeId)) return
         return this.#later(2 * DELAY, () =>
           this.#feed(seat, { type: 'signaling-contacts', contacts: this.#contactsFor(seat) }),
         )

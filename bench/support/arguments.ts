@@ -1,0 +1,27 @@
+import { parseArgs } from 'node:util'
+
+/** A whole number that a bench takes as `--name`. */
+export interface Count {
+  readonly default: number
+  /** Default 1. */
+  readonly min?: number
+}
+
+/**
+ * The bench's arguments, all whole numbers.
+ * @throws Error that names the argument that is wrong
+ */
+export function readCounts<Name extends string>(counts: Readonly<Record<Name, Count>>): Record<Name, number> {
+  const names = Object.keys(counts) as Name[]
+  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]))
+  const given: Readonly<Record<string, unknown>> = parseArgs({ options }).values
+  const read = (name: Name): number => {
+    const { default: usual, min = 1 } = counts[name]
+    const text = given[name]
+    if (typeof text !== 'string') return usual
+    const count = Number(text)
+    if (/^\d+$/.test(text) && count >= min) return count
+    throw new Error(`--${name} must be a whole number from ${min} on, not "${text}"`)
+  }
+  return Object.fromEntries(names.map((name) => [name, read(name)])) as Record<Name, number>
+}

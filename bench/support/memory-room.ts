@@ -1,0 +1,133 @@
+/**
+ * Rooms too large for real tabs: the real library on a network in memory, in virtual time, in one process. Keys are
+ * stand-ins without any protection; what goes over a link is as large as with real ones.
+ */
+import { openCluster } from '../../src/index.ts'
+import type { Authority, Cluster, Identity, IdentityStore, Keys, Platform } from '../../src/index.ts'
+import type { Snapshot, SnapshotStore } from '../../src/index.ts'
+import { createMemoryNetwork, FakeClock, seededRandom } from '../../src/testing/index.ts'
+
+const STEP_MS = 20
+const LATENCY_MS = 5
+/** Newcomers of a room that is set up come this far apart. */
+const APART_MS = 40
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
+/** As Ed25519. */
+const PUBLIC_KEY_BYTES = 44
+const SIGNATURE_BYTES = 64
+
+/** One tab through its reloads. */
+export interface MemoryTab {
+  open(): Cluster
+}
+
+export class MemoryRoom {
+  readonly clock = new FakeClock()
+  readonly #network = createMemoryNetwork({
+    clock: this.clock,
+    latencyMs: LATENCY_MS,
+    random: seededRandom(1, 'network'),
+  })
+  #tabs = 0
+
+  /** `ports` replace what the tab would use here. */
+  tab(ports: Partial<Platform> = {}): MemoryTab {
+    const random = seededRandom(1, 'tab', this.#tabs++)
+    const name = (length: number): string =>
+      Array.from({ length }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join('')
+    const shared: Omit<Platform, 'transport' | 'signaling'> = {
+      clock: this.clock,
+      random,
+      identity: identityOf(name(20), name(16)),
+      keys: STAND_IN_KEYS,
+      snapshot: createStore(),
+      lifecycle: {
+        watch(handlers) {
+          handlers.onVisibility('visible')
+          return () => undefined
+        },
+      },
+    }
+    return {
+      open: () =>
+        openCluster('room', {
+          signaling: 'ws://memory',
+          platform: {
+            ...shared,
+            transport: this.#network.transport(),
+            signaling: this.#network.signaling(),
+            ...ports,
+          },
+        }),
+    }
+  }
+
+  /** Opens that many, and waits until they are one cluster. */
+  async gather(tabs: readonly MemoryTab[]): Promise<Cluster[]> {
+    const clusters: Cluster[] = []
+    for (const tab of tabs) {
+      clusters.push(tab.open())
+      await this.pass(APART_MS)
+    }
+    await this.together(clusters)
+    return clusters
+  }
+
+  /** They are up, see exactly each other as live, and know that all do. */
+  together(clusters: readonly Cluster[]): Promise<void> {
+    return this.until(`${clusters.length} members are one cluster`, () =>
+      clusters.every((cluster) => {
+        if (cluster.status.get() !== 'up' || cluster.convergence.get().state !== 'confirmed') return false
+        const live = cluster.members.get().filter(({ status }) => status === 'up')
+        return live.length === clusters.length
+      }),
+    )
+  }
+
+  async until(what: string, isSo: () => boolean, withinMs = 120_000): Promise<void> {
+    const end = this.clock.now().mono + withinMs
+    while (!isSo()) {
+      if (this.clock.now().mono >= end) throw new Error(`not within ${withinMs} ms of virtual time: ${what}`)
+      await this.pass(STEP_MS)
+    }
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.clock.advanceAsync(ms)
+    // what is not promises, such as storage, gets its turn too
+    await new Promise((resolve) => setTimeout(resolve, 0))
+  }
+}
+
+/** Whoever says who it is, is. */
+const STAND_IN_KEYS: Keys = {
+  verify: (publicKey, authority) => Promise.resolve(String.fromCharCode(...publicKey).startsWith(authority)),
+}
+
+function identityOf(authority: Authority, browser: string): IdentityStore {
+  let generation = 0
+  const publicKey = new Uint8Array(PUBLIC_KEY_BYTES)
+  publicKey.set(Array.from(authority, (letter) => letter.charCodeAt(0)))
+  const claim = (): Identity => ({
+    authority,
+    publicKey,
+    generation: ++generation,
+    browser,
+    sign: () => Promise.resolve(new Uint8Array(SIGNATURE_BYTES)),
+    nextGeneration: () => Promise.resolve(++generation),
+    release: () => undefined,
+    abandon: () => undefined,
+  })
+  return { claim: () => Promise.resolve(claim()) }
+}
+
+function createStore(): SnapshotStore {
+  let kept: Snapshot | undefined
+  return {
+    load: () => Promise.resolve(kept),
+    save(snapshot) {
+      kept = structuredClone(snapshot)
+      return Promise.resolve()
+    },
+  }
+}
