@@ -48,8 +48,13 @@ const SECOND_FACTOR = 1.25
 /** How many others are asked to try (SWIM's k). */
 const HELPERS = 3
 const NO_LINK: LinkId = 0
-/** A link whose member lives, but not for us, is given up after this long. */
-const USELESS_MS = 8_000
+/**
+ * A link whose member lives, but not for us, is given up this long after others were first known to reach it. How long
+ * it was silent before says nothing: where the member's network was gone and is back, all its links come back within
+ * seconds (Chromium resends what was lost at most 3 s later), and what arrives first on one of them is no reason to
+ * close the others.
+ */
+const USELESS_MS = 6_000
 /** Whoever refuted an accusation from here is left to those who heard it for this long. */
 const VOUCHED_MS = 10_000
 /** A member is shown an accusation at most this often. */
@@ -341,7 +346,8 @@ export class Detector {
     }
     watch.phase = 'calm'
     watch.due = now + this.#options.tuning.probeIntervalMs
-    if (now - watch.evidenceAt > USELESS_MS) this.#options.onUseless(watch.linkId, now)
+    watch.reachedAt ??= now
+    if (now - watch.reachedAt > USELESS_MS) this.#options.onUseless(watch.linkId, now)
   }
 
   /** What was asked about it by signaling is of no use to a watch to come. */
@@ -352,6 +358,7 @@ export class Detector {
 
   #evidence(watch: Watch, now: number): void {
     watch.evidenceAt = now
+    watch.reachedAt = undefined
     watch.phase = 'calm'
     this.inquiry.forget(watch.nodeId)
     const { table, random, tuning } = this.#options
@@ -386,6 +393,7 @@ export class Detector {
     let round = this.#round
     for (const watch of this.#watches.values()) {
       watch.evidenceAt += lateMs
+      if (watch.reachedAt !== undefined) watch.reachedAt += lateMs
       // Late in the same step before: what waited then has been read since, and the step is over.
       if (isPace && watch.reprieved && watch.phase !== 'calm') continue
       if (watch.linkId === undefined) watch.due += lateMs

@@ -27,6 +27,8 @@ export interface Watch {
   accused: number
   /** Others are known to reach it: it is not accused from here until then. */
   vouchedUntil: number
+  /** When others first reached it since it last gave evidence here. */
+  reachedAt: number | undefined
 }
 
 export const newWatch = (nodeId: NodeId, now: number): Watch => ({
@@ -42,4 +44,5 @@ export const newWatch = (nodeId: NodeId, now: number): Watch => ({
   challengedAt: -Infinity,
   accused: Infinity,
   vouchedUntil: 0,
+  reachedAt: undefined,
 })
