@@ -214,7 +214,7 @@ function readNodeId(r: Reader, what: string): string {
 
 /** Stops at the first problem, so that a hostile count costs no more than the bytes that came with it. */
 function readList<T>(r: Reader, what: string, max: number, read: (r: Reader) => T): T[] {
-  const count = r.varint(`count of ${what}`, max)
+  const count = r.varint(what, max, 'count of ')
   const list: T[] = []
   for (let i = 0; i < count && !r.problem; i++) list.push(read(r))
   return list

@@ -1,10 +1,9 @@
+import { plainText } from './plain-text.ts'
+
 /**
  * Reads what `Writer` wrote, and anything else: it never throws and never reads past the end. The first thing that
  * is wrong is kept in `problem`; everything read after it is empty, so a decoder checks once at its end.
  */
-/** Longer texts are read code point by code point. */
-const MAX_PLAIN = 1_024
-
 export class Reader {
   readonly #bytes: Uint8Array
   #at: number
@@ -43,23 +42,27 @@ export class Reader {
     return this.#bytes[this.#at++]!
   }
 
-  /** A non-negative integer up to `max`. */
-  varint(what: string, max = Number.MAX_SAFE_INTEGER): number {
+  /** A non-negative integer up to `max`. `role` goes before the name in a problem. */
+  varint(what: string, max = Number.MAX_SAFE_INTEGER, role = ''): number {
     let value = 0
     let scale = 1
     for (let i = 0; i < 8; i++) {
-      const byte = this.byte(what)
+      if (this.#at >= this.#end) {
+        this.fail(`${role}${what} is cut short`)
+        return 0
+      }
+      const byte = this.#bytes[this.#at++]!
       value += (byte & 0x7f) * scale
       if (byte < 0x80) {
         if (value > max) {
-          this.fail(`${what} is ${value}, over its limit of ${max}`)
+          this.fail(`${role}${what} is ${value}, over its limit of ${max}`)
           return 0
         }
         return value
       }
       scale *= 0x80
     }
-    this.fail(`${what} is too long a number`)
+    this.fail(`${role}${what} is too long a number`)
     return 0
   }
 
@@ -75,7 +78,7 @@ export class Reader {
   }
 
   blob(what: string, maxLength: number): Uint8Array {
-    const length = this.varint(`length of ${what}`, maxLength)
+    const length = this.varint(what, maxLength, 'length of ')
     if (length > this.remaining) {
       this.fail(`${what} is cut short`)
       return new Uint8Array(0)
@@ -93,14 +96,17 @@ export class Reader {
   }
 
   text(what: string, maxBytes: number): string {
-    const length = this.varint(`length of ${what}`, maxBytes)
+    const length = this.varint(what, maxBytes, 'length of ')
     if (length > this.remaining) {
       this.fail(`${what} is cut short`)
       return ''
     }
     const end = this.#at + length
-    const plain = this.#ascii(end)
-    if (plain !== undefined) return plain
+    const plain = plainText(this.#bytes, this.#at, end)
+    if (plain !== undefined) {
+      this.#at = end
+      return plain
+    }
     let text = ''
     while (this.#at < end) {
       const point = this.#point(end)
@@ -118,15 +124,6 @@ export class Reader {
     const start = this.#at
     this.#at += Math.min(length, this.remaining)
     return new Reader(this.#bytes, start, this.#at)
-  }
-
-  /** Most texts are short and plain: these are read in one go. */
-  #ascii(end: number): string | undefined {
-    if (end - this.#at > MAX_PLAIN) return undefined
-    for (let at = this.#at; at < end; at++) if (this.#bytes[at]! >= 0x80) return undefined
-    const text = String.fromCharCode.apply(null, this.#bytes.subarray(this.#at, end) as never)
-    this.#at = end
-    return text
   }
 
   #take(length: number): Uint8Array {
