@@ -6,8 +6,9 @@ import type { Frame } from './wire/frames.ts'
 export class Outbox {
   #outputs: Output[] = []
   readonly #frames = new Map<LinkId, Uint8Array[]>()
-  /** Messages of one frame that goes to many links. */
-  readonly #shared = new Map<Uint8Array, Uint8Array>()
+  /** The newest message of one frame, and the frame: it may go to the next link as well. */
+  #lastFrame: Uint8Array | undefined
+  #lastMessage: Uint8Array | undefined
   /** Links that ended in this turn: nothing is sent on them any more. */
   readonly #ended = new Set<LinkId>()
   #wall = 0
@@ -51,10 +52,13 @@ export class Outbox {
   }
 
   take(): Output[] {
-    for (const [linkId, frames] of this.#frames) this.#flush(linkId, frames)
-    this.#frames.clear()
-    this.#shared.clear()
-    this.#ended.clear()
+    // Asked first: most turns send nothing or little, and emptying a map makes a new table, even of an empty one.
+    if (this.#frames.size > 0) {
+      for (const [linkId, frames] of this.#frames) this.#flush(linkId, frames)
+      this.#frames.clear()
+      this.#lastFrame = this.#lastMessage = undefined
+    }
+    if (this.#ended.size > 0) this.#ended.clear()
     const outputs = this.#outputs
     this.#outputs = []
     return outputs
@@ -63,9 +67,7 @@ export class Outbox {
   #flush(linkId: LinkId, frames: readonly Uint8Array[] | undefined): void {
     if (!frames) return
     if (frames.length === 1) {
-      const bytes = this.#shared.get(frames[0]!) ?? encodeMessage(frames)
-      this.#shared.set(frames[0]!, bytes)
-      this.#outputs.push({ type: 'link-send', linkId, bytes })
+      this.#outputs.push({ type: 'link-send', linkId, bytes: this.#messageOf(frames) })
       return
     }
     let message: Uint8Array[] = []
@@ -80,5 +82,14 @@ export class Outbox {
       size += frame.length + 3
     }
     if (message.length > 0) this.#outputs.push({ type: 'link-send', linkId, bytes: encodeMessage(message) })
+  }
+
+  /** Neighbours are mostly told the same, one after the other: they share one message. */
+  #messageOf(frames: readonly Uint8Array[]): Uint8Array {
+    if (this.#lastMessage === undefined || this.#lastFrame !== frames[0]) {
+      this.#lastFrame = frames[0]
+      this.#lastMessage = encodeMessage(frames)
+    }
+    return this.#lastMessage
   }
 }
