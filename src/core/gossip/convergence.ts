@@ -6,6 +6,7 @@
  * known without every member hearing every other.
  */
 import type { GossipState } from '../events.ts'
+import type { NodeId } from '../identity/node-id.ts'
 import { formatHash } from '../membership/hash.ts'
 import type { MembershipTable } from '../membership/table.ts'
 import type { Bitmap } from './bitmap.ts'
@@ -18,6 +19,12 @@ export interface Published {
   readonly bits: Bitmap
   /** This member's own epoch when it arrived. */
   readonly epoch: number
+}
+
+/** A neighbour, as far as this is about it. */
+export interface Publisher {
+  readonly nodeId: NodeId
+  readonly published: Published | undefined
 }
 
 export class Convergence {
@@ -77,7 +84,7 @@ export class Convergence {
   }
 
   /** Starts anew if the own view changed. Returns whether it did. */
-  notice(now: number, neighbours: Iterable<Published | undefined>): boolean {
+  notice(now: number, neighbours: Iterable<Publisher>): boolean {
     const { viewHi, viewLo } = this.#table.hash
     if (viewHi === this.#hi && viewLo === this.#lo) return false
     this.#hi = viewHi
@@ -88,7 +95,7 @@ export class Convergence {
     this.#bits = createBitmap(this.#table.live().length)
     const own = this.#table.liveIndex(this.#table.own)
     if (own >= 0) setBit(this.#bits, own)
-    for (const published of neighbours) if (published) this.join(published)
+    for (const { published } of neighbours) if (published) this.join(published)
     return true
   }
 
@@ -104,7 +111,7 @@ export class Convergence {
   }
 
   /** Works out the state; `true` if it changed, or another view is confirmed now. */
-  settle(now: number, reconciling: boolean, neighbours: Iterable<[string, Published | undefined]>): boolean {
+  settle(now: number, reconciling: boolean, neighbours: Iterable<Publisher>): boolean {
     const before = this.#state
     this.#state = reconciling ? 'reconciling' : this.#isConfirmed(neighbours) ? 'confirmed' : 'diffusing'
     if (this.#state !== 'confirmed') return before !== this.#state
@@ -121,10 +128,10 @@ export class Convergence {
     return before !== this.#state
   }
 
-  #isConfirmed(neighbours: Iterable<[string, Published | undefined]>): boolean {
+  #isConfirmed(neighbours: Iterable<Publisher>): boolean {
     const live = this.#table.live().length
     if (live === 0 || !isFull(this.#bits, live)) return false
-    for (const [nodeId, published] of neighbours) {
+    for (const { nodeId, published } of neighbours) {
       if (!published || published.epoch !== this.#epoch || this.matches(published)) continue
       const at = this.#table.liveIndex(nodeId)
       if (at >= 0 && hasBit(this.#bits, at)) return false

@@ -21,7 +21,6 @@ import type { Tuning } from '../tuning.ts'
 import { encodeFrame } from '../wire/codec.ts'
 import type { Frame, MissingRange, OriginRange } from '../wire/frames.ts'
 import { coveredBy, isFull } from './bitmap.ts'
-import type { Published } from './convergence.ts'
 import { Convergence } from './convergence.ts'
 import type { Neighbour, StatusFrame } from './neighbour.ts'
 import { callsForSync, createNeighbour, trackMismatch } from './neighbour.ts'
@@ -156,7 +155,7 @@ export class Gossip {
       if (this.#neighbours.size === 0) this.#table.log.forget(revision - KEPT_CHANGES)
       else this.#flushAt ??= now + this.#tuning.gossipDebounceMs
     }
-    if (this.convergence.notice(now, this.#publishedByNeighbours())) {
+    if (this.convergence.notice(now, this.#neighbours.values())) {
       this.#dirty = true
       // While one change chases the next, nobody can confirm anything: the gap grows on.
       if (now - this.#lastEager > 2 * this.#eagerGap) this.#eagerGap = EAGER_STATUS_MS
@@ -164,7 +163,7 @@ export class Gossip {
     }
     if (!this.#dirty) return
     this.#dirty = false
-    if (!this.convergence.settle(now, this.#repair.isUnderWay, this.#publishedByNode())) return
+    if (!this.convergence.settle(now, this.#repair.isUnderWay, this.#neighbours.values())) return
     const { state, viewHash, durationMs } = this.convergence
     const took = state === 'confirmed' && durationMs !== undefined ? { durationMs } : {}
     this.#outbox.event({ type: 'convergence', state, viewHash, ...took })
@@ -329,13 +328,5 @@ export class Gossip {
 
   #statusPeriod(): number {
     return this.#tuning.statusIntervalMs * (0.75 + this.#random() / 2)
-  }
-
-  *#publishedByNeighbours(): IterableIterator<Published | undefined> {
-    for (const { published } of this.#neighbours.values()) yield published
-  }
-
-  *#publishedByNode(): IterableIterator<[string, Published | undefined]> {
-    for (const { nodeId, published } of this.#neighbours.values()) yield [nodeId, published]
   }
 }

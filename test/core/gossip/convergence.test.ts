@@ -123,9 +123,11 @@ describe('Convergence', () => {
     const { convergence } = three
     convergence.join(published(three, 1, 2))
     const movedOn = { ...published(three), viewLo: 1 }
-    convergence.settle(110, false, [[nodeIdOf(2), movedOn]])
+    convergence.settle(110, false, [{ nodeId: nodeIdOf(2), published: movedOn }])
     expect(convergence.state).toBe('diffusing')
-    convergence.settle(120, false, [[nodeIdOf(2), { ...movedOn, epoch: convergence.epoch - 1 }]])
+    convergence.settle(120, false, [
+      { nodeId: nodeIdOf(2), published: { ...movedOn, epoch: convergence.epoch - 1 } },
+    ])
     expect(convergence.state).toBe('confirmed')
   })
 
@@ -135,7 +137,12 @@ describe('Convergence', () => {
     convergence.join(published(three, 1, 2))
     convergence.settle(110, false, [])
     table.writeOwn({ meta: '1' }, 'test')
-    expect(convergence.notice(200, [published(three, 2), undefined])).toBe(true)
+    expect(
+      convergence.notice(200, [
+        { nodeId: nodeIdOf(3), published: published(three, 2) },
+        { nodeId: nodeIdOf(2), published: undefined },
+      ]),
+    ).toBe(true)
     expect(convergence.notice(201, [])).toBe(false)
     convergence.settle(210, false, [])
     expect(convergence.state).toBe('diffusing')
