@@ -134,7 +134,8 @@ export class Handshakes {
   }
 
   isDone(linkId: LinkId): boolean {
-    return this.acquaintance(linkId) !== undefined
+    const progress = this.#links.get(linkId)
+    return progress?.hello !== undefined && progress.introduced && progress.accepted
   }
 
   /** `undefined` until both have accepted. Each of the two knows it before the other's first frame of gossip. */

@@ -67,14 +67,14 @@ export function decodeFrames(bytes: Uint8Array, maxBytes: number): Decoded {
     if (!reader.problem && length > reader.remaining) reader.fail('frame is cut short')
     if (reader.problem) return { ok: false, reason: reader.problem }
     const section = reader.section(length)
-    const parts = readFrame(section)
-    if (!parts || section.problem) return { ok: false, reason: section.problem ?? 'frame is invalid' }
-    envelopes.push({ ...parts, size: length })
+    const envelope = readFrame(section, length)
+    if (!envelope) return { ok: false, reason: section.problem ?? 'frame is invalid' }
+    envelopes.push(envelope)
   }
   return { ok: true, envelopes }
 }
 
-function readFrame(reader: Reader): Omit<Envelope, 'size'> | undefined {
+function readFrame(reader: Reader, size: number): Envelope | undefined {
   const version = reader.byte('wire version')
   const kind = kindName(reader.byte('frame kind'))
   const flags = reader.byte('frame flags')
@@ -91,7 +91,7 @@ function readFrame(reader: Reader): Omit<Envelope, 'size'> | undefined {
   const route = flags & ROUTED ? readRoute(reader) : undefined
   const frame = readBody(reader, kind)
   if (!reader.problem && !reader.done) reader.fail(`${kind} has ${reader.remaining} bytes too many`)
-  return reader.problem || !frame ? undefined : route ? { route, frame } : { frame }
+  return reader.problem || !frame ? undefined : route ? { route, frame, size } : { frame, size }
 }
 
 function readRoute(reader: Reader): RouteHeader {
