@@ -28,6 +28,8 @@ export interface MeshLink {
   readonly startedAt: number
   /** When the channel opened: the handshake has as much time as the channel had. */
   openedAt: number | undefined
+  /** The other end offered a link as well, and was left waiting for the answer to this offer. */
+  contested: boolean
   phase: LinkPhase
   /** The other side was let in: its record is in the table. */
   introduced: boolean
@@ -65,6 +67,8 @@ const SLACK = 32
 const LINGER_MS = 1_000
 /** A contact that failed this often is no longer dialled for the signaling server's sake. */
 const CONTACT_TRIES = 6
+/** Why an attempt makes place for the next one. */
+const OFFER_LOST = 'the offer was lost'
 /** Ended sessions are remembered, because signaling may deliver twice. */
 const REMEMBERED_SESSIONS = 256
 
@@ -287,7 +291,13 @@ export class Mesh {
 
   #expireAttempts(now: number): void {
     for (const link of this.#links.values()) {
-      if (link.phase !== 'established' && now >= this.#deadlineOf(link)) {
+      if (link.phase === 'established' || now < this.#deadlineOf(link)) continue
+      if (this.#isOfferLost(link, now)) {
+        // The other end is there and waits: no reason for a pause.
+        this.#signal(link, { ended: OFFER_LOST })
+        this.#close(link, OFFER_LOST, true, now)
+        this.#redials.delete(link.nodeId)
+      } else {
         this.#giveUp(link, `no link within ${this.#tuning.linkTimeoutMs} ms`, now)
       }
     }
@@ -305,7 +315,11 @@ export class Mesh {
 
   #onOffer(from: NodeId, { session, data }: SignalEnvelope, now: number): void {
     const known = this.#byNode.get(from)
-    if (known?.phase === 'connecting' && known.initiator && compareNodeIds(this.#table.own, from) < 0) return
+    if (known?.phase === 'connecting' && known.initiator && compareNodeIds(this.#table.own, from) < 0) {
+      known.contested = true
+      if (!this.#isOfferLost(known, now)) return
+      this.#signal(known, { ended: OFFER_LOST })
+    }
     if (!known && this.#links.size >= this.#maxLinks + SLACK) {
       const full = encodeSignal({ session, sequence: 0, ended: 'no room for another link' })
       this.#outbox.push({ type: 'signaling-send', to: from, data: full })
@@ -331,6 +345,7 @@ export class Mesh {
       session,
       startedAt: now,
       openedAt: undefined,
+      contested: false,
       phase: 'connecting',
       introduced: false,
       sent: 0,
@@ -437,9 +452,18 @@ export class Mesh {
     return Math.max(notBefore, patience)
   }
 
+  /** Whoever offers a link itself would have answered an offer by now: its network was gone, and ours with it. */
+  #isOfferLost(link: MeshLink, now: number): boolean {
+    return mayBeLost(link) && now >= link.startedAt + PATIENCE_MS
+  }
+
   #deadlineOf(link: MeshLink): number {
+    if (mayBeLost(link)) return link.startedAt + PATIENCE_MS
     return (link.openedAt ?? link.startedAt) + this.#tuning.linkTimeoutMs
   }
 }
+
+const mayBeLost = ({ contested, phase, seen }: MeshLink): boolean =>
+  contested && phase === 'connecting' && seen.size === 0
 
 const sessionKey = (nodeId: NodeId, session: string): string => `${nodeId}/${session}`

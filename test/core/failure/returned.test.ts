@@ -8,6 +8,8 @@ import type { Room } from '../support/room.ts'
 const PUBLISHED_MS = 5_000
 /** Shorter than the time after which a transport gives a silent link up by itself. */
 const OUTAGE_MS = 15_000
+/** An offer that was lost is given up 2 s after it was made, where the other end has made one. */
+const LINKED_MS = 2_100
 
 interface Scene {
   readonly room: Room
@@ -62,6 +64,30 @@ describe('a member whose network returns', () => {
       others.filter((_, i) => i !== index),
     )
   })
+
+  it.each([0, 3])(
+    'is linked to all soon, whenever it returns, though offers to it were lost (%i)',
+    (index) => {
+      for (let outageMs = 8_000; outageMs <= 30_000; outageMs += 500) {
+        const { room, cores } = cluster(4)
+        room.run(PUBLISHED_MS)
+        const away = cores[index]!
+        const others = cores.filter((core) => core !== away)
+        // To the signaling server its socket is still open: nobody is told that the member is gone.
+        room.signals = (from, to) => from !== away.nodeId && to !== away.nodeId
+        room.feed(away, { type: 'signaling-down', reason: 'test' })
+        for (const other of others) room.cut(away, other)
+        room.run(outageMs)
+        room.signals = () => true
+        room.feed(away, { type: 'signaling-up', contacts: [] })
+        const isBack = () => agree(cores) && others.every((other) => isLinked(away, other))
+        room.until(isBack, `linked again after ${outageMs} ms`, LINKED_MS)
+        room.run(15_000)
+        expect(isBack(), 'and stays so').toBe(true)
+        expect(losses({ room, away, others }), 'missed once').toEqual([1, 1, 1])
+      }
+    },
+  )
 })
 
 function expectStillLinked(scene: Scene, linked: readonly NodeCore[]): void {
