@@ -248,27 +248,33 @@ export class Gossip {
     }
   }
 
-  /** Neighbours that lack the same changes share one encoding. */
+  /** Neighbours that lack the same changes share one encoding; `encoded` is by the revisions of the changes. */
   #forward(neighbour: Neighbour, changes: readonly LoggedChange[], encoded: Map<string, Uint8Array[]>): void {
-    const starts = new Map<NodeId, number>()
+    const lacking: LoggedChange[] = []
+    let key = ''
     for (const change of changes) {
       if (this.#isReached(neighbour, change)) continue
-      starts.set(change.nodeId, Math.min(change.from, starts.get(change.nodeId) ?? Infinity))
+      lacking.push(change)
+      key += `${change.revision} `
     }
-    if (starts.size === 0) return
-    let key = ''
-    for (const [nodeId, from] of starts) key += `${nodeId}:${from} `
+    if (lacking.length === 0) return
     let frames = encoded.get(key)
     if (!frames) {
-      const ranges: OriginRange[] = []
-      for (const [nodeId, from] of starts) {
-        const record = this.#table.get(nodeId)
-        if (record) ranges.push(rangeOf(record, from))
-      }
-      frames = chunkRanges(ranges, CHUNK_BYTES).map((chunk) => encodeFrame({ kind: 'delta', ranges: chunk }))
+      frames = this.#encodeChanges(lacking)
       encoded.set(key, frames)
     }
     for (const frame of frames) this.#outbox.bytes(neighbour.linkId, frame)
+  }
+
+  #encodeChanges(changes: readonly LoggedChange[]): Uint8Array[] {
+    const starts = new Map<NodeId, number>()
+    for (const { nodeId, from } of changes) starts.set(nodeId, Math.min(from, starts.get(nodeId) ?? Infinity))
+    const ranges: OriginRange[] = []
+    for (const [nodeId, from] of starts) {
+      const record = this.#table.get(nodeId)
+      if (record) ranges.push(rangeOf(record, from))
+    }
+    return chunkRanges(ranges, CHUNK_BYTES).map((chunk) => encodeFrame({ kind: 'delta', ranges: chunk }))
   }
 
   /**
