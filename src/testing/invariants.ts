@@ -168,7 +168,7 @@ export function differences(processes: readonly Observed[], limit: number): stri
     else if (view.viewHash !== hash) found.push(`${label} has view hash ${view.viewHash}, others ${hash}`)
   }
   if (found.length >= limit) return found
-  const truth = new Map<NodeId, string>()
+  const truth = new Map<NodeId, Content | undefined>()
   for (const process of processes) truth.set(process.node.nodeId, ownContent(process.node))
   for (const process of processes) {
     if (found.length >= limit) break
@@ -177,33 +177,46 @@ export function differences(processes: readonly Observed[], limit: number): stri
   return found.slice(0, limit)
 }
 
-function compareTable({ node, label }: Observed, truth: ReadonlyMap<NodeId, string>, found: string[]): void {
+function compareTable({ node, label }: Observed, truth: Truth, found: string[]): void {
   let shown = 0
   for (const member of node.view.members()) {
     if (member.status === 'removed') continue
-    const expected = truth.get(member.nodeId)
-    if (expected === undefined)
-      found.push(`${label} shows ${member.nodeId}, which is gone, as ${member.status}`)
-    else if (member.status !== 'up') found.push(`${label} shows ${member.nodeId} as ${member.status}`)
-    else if (content(member) !== expected) {
-      found.push(`${label} shows ${member.nodeId} as ${content(member)}, which itself is ${expected}`)
+    const { nodeId, status } = member
+    if (!truth.has(nodeId)) found.push(`${label} shows ${nodeId}, which is gone, as ${status}`)
+    else if (status !== 'up') found.push(`${label} shows ${nodeId} as ${status}`)
+    else if (!isSame(member, truth.get(nodeId))) {
+      const expected = contentText(truth.get(nodeId))
+      found.push(`${label} shows ${nodeId} as ${contentText(member)}, which itself is ${expected}`)
     } else shown++
   }
   if (shown < truth.size) found.push(`${label} shows ${shown} of ${truth.size} members rightly`)
 }
 
-function ownContent(node: SimulatedNode): string {
-  for (const member of node.view.members()) if (member.nodeId === node.nodeId) return content(member)
-  return 'it does not show itself'
+type Content = Pick<ShownMember, 'meta' | 'visibility' | 'peerState' | 'incarnation'>
+/** What every living process says of itself; `undefined` for one that does not show itself. */
+type Truth = ReadonlyMap<NodeId, Content | undefined>
+
+function ownContent(node: SimulatedNode): Content | undefined {
+  for (const member of node.view.members()) {
+    if (member.nodeId !== node.nodeId) continue
+    const { meta, visibility, peerState, incarnation } = member
+    return { meta, visibility, peerState, incarnation }
+  }
+  return undefined
 }
 
-type Content = {
-  meta: string
-  visibility: string | undefined
-  peerState: ReadonlyMap<string, string>
-  incarnation: number
+/** Field by field: while a room waits for agreement, every table is compared with every other again and again. */
+function isSame(a: Content, b: Content | undefined): boolean {
+  if (!b || a.incarnation !== b.incarnation || a.meta !== b.meta || a.visibility !== b.visibility)
+    return false
+  const { peerState } = a
+  if (peerState.size !== b.peerState.size) return false
+  for (const [key, value] of peerState) if (b.peerState.get(key) !== value) return false
+  return true
 }
 
-function content({ meta, visibility, peerState, incarnation }: Content): string {
+function contentText(content: Content | undefined): string {
+  if (!content) return 'it does not show itself'
+  const { meta, visibility, peerState, incarnation } = content
   return JSON.stringify([incarnation, meta, visibility, [...peerState].sort(([a], [b]) => (a < b ? -1 : 1))])
 }
