@@ -143,6 +143,8 @@ export class Repair {
 
   /** Gives every neighbour what it asked for in this turn. */
   settle(): void {
+    // Asked first: few turns bring a question, and emptying a set makes a new table, even of an empty one.
+    if (this.#askers.size === 0) return
     for (const neighbour of this.#askers) {
       const { askedBuckets, owed } = neighbour
       if (askedBuckets) this.#answerBuckets(neighbour, askedBuckets)
