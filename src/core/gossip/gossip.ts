@@ -226,17 +226,22 @@ export class Gossip {
 
   #onStatus(neighbour: Neighbour, frame: StatusFrame, now: number): void {
     const { convergence } = this
-    this.#dirty = true
+    const { epoch } = convergence
     trackMismatch(neighbour, frame, this.#table.hash, now)
     const { viewHi, viewLo, published } = frame
-    neighbour.published = { viewHi, viewLo, bits: published, epoch: convergence.epoch }
+    const before = neighbour.published
+    // Most statuses say what the one before said: the state is worked out again where one says something else.
+    if (before?.viewHi !== viewHi || before.viewLo !== viewLo || before.epoch !== epoch) this.#dirty = true
+    neighbour.published = { viewHi, viewLo, bits: published, epoch }
     // One of both sides starts; the other only where the first did not, one period later.
     const turn = compareNodeIds(this.#table.own, neighbour.nodeId) < 0 ? 0 : 1
     if (now >= neighbour.repairUntil && callsForSync(neighbour, this.#tuning, turn, now)) {
       neighbour.mismatchSince = undefined
       this.#repair.start(neighbour, now)
     }
-    if (convergence.join(neighbour.published)) this.#hasNews(now)
+    if (!convergence.join(neighbour.published)) return
+    this.#dirty = true
+    this.#hasNews(now)
   }
 
   /** The offered memory came to nothing: any neighbour can tell what the table lacks. */
