@@ -23,7 +23,12 @@ export interface ClusterOptions {
    * different routers need STUN, and behind some company networks TURN.
    */
   iceServers?: readonly IceServer[]
-  /** Up to `maxLinks` + 1 members form a full mesh. Default 31. */
+  /** Above a full mesh, a member seeks so many links at least. At most `maxLinks`. Default 4, or `maxLinks` if less. */
+  minLinks?: number
+  /**
+   * Up to `maxLinks` + 1 members form a full mesh. Above, a member seeks about the middle of `minLinks` and `maxLinks`,
+   * ends what it does not need beyond `maxLinks`, and never has more than 2 beyond. Default 8.
+   */
   maxLinks?: number
   /** The join is given up after this long. Default 15,000 ms. */
   joinTimeoutMs?: number
@@ -47,5 +52,6 @@ export interface AbortSignalLike {
   removeEventListener(type: 'abort', listener: () => void): void
 }
 
-export const DEFAULT_MAX_LINKS = 31
+export const DEFAULT_MIN_LINKS = 4
+export const DEFAULT_MAX_LINKS = 8
 export const DEFAULT_JOIN_TIMEOUT_MS = 15_000

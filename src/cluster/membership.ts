@@ -14,7 +14,13 @@ import { Driver } from '../driver/driver.ts'
 import type { Traffic } from '../driver/driver.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterOptions } from '../options.ts'
-import { DEFAULT_JOIN_TIMEOUT_MS, DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
+import {
+  DEFAULT_JOIN_TIMEOUT_MS,
+  DEFAULT_LIMITS,
+  DEFAULT_MAX_LINKS,
+  DEFAULT_MIN_LINKS,
+  DEFAULT_TUNING,
+} from '../options.ts'
 import type { OriginRange } from '../core/wire/frames.ts'
 import type { CancelTimer, Platform } from '../ports.ts'
 import { EventLog } from './event-log.ts'
@@ -214,6 +220,7 @@ export class Membership {
 
   #start({ identity, nodeId, publicKey }: OwnLife, remembered: readonly OriginRange[]): void {
     const { random, clock, transport, signaling, keys } = this.#platform
+    const { maxLinks = DEFAULT_MAX_LINKS } = this.#options
     this.#core = new NodeCore({
       cluster: this.name,
       nodeId,
@@ -223,7 +230,8 @@ export class Membership {
       meta: this.#meta,
       visibility: this.#visibility,
       random,
-      maxLinks: this.#options.maxLinks ?? DEFAULT_MAX_LINKS,
+      maxLinks,
+      minLinks: this.#options.minLinks ?? Math.min(DEFAULT_MIN_LINKS, maxLinks),
       tuning: this.#tuning,
       limits: this.#limits,
       remembered,

@@ -1,6 +1,6 @@
 import { ClusterError } from '../errors.ts'
 import type { ClusterOptions, Limits } from '../options.ts'
-import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../options.ts'
+import { DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
 import { encodeValue } from './values.ts'
 
 /** Positions in a status bitmap. */
@@ -12,6 +12,7 @@ const KNOWN = new Set<string>([
   'meta',
   'token',
   'iceServers',
+  'minLinks',
   'maxLinks',
   'joinTimeoutMs',
   'signal',
@@ -62,6 +63,7 @@ function optionProblems(options: unknown): string[] {
     ...metaProblems(given),
     ...iceProblems(given.iceServers),
     ...wholeNumber('maxLinks', given.maxLinks, 1, 120),
+    ...minLinksProblem(given.minLinks, given.maxLinks),
     ...wholeNumber('joinTimeoutMs', given.joinTimeoutMs, 1, 3_600_000),
     ...kindProblem('token', given.token, 'string', 'function'),
     ...(given.snapshot === undefined || given.snapshot === false
@@ -74,6 +76,13 @@ function optionProblems(options: unknown): string[] {
     ...limitProblems(given.limits),
     ...platformProblems(given.platform),
   ]
+}
+
+function minLinksProblem(minLinks: unknown, maxLinks: unknown): string[] {
+  const most = Number.isInteger(maxLinks) ? (maxLinks as number) : DEFAULT_MAX_LINKS
+  const problems = wholeNumber('minLinks', minLinks, 1, 120)
+  if (problems.length > 0 || minLinks === undefined || (minLinks as number) <= most) return problems
+  return [`minLinks is ${String(minLinks)}, more than maxLinks, which is ${most}`]
 }
 
 function signalingProblems({ signaling, platform }: Record<string, unknown>): string[] {

@@ -10,6 +10,7 @@ import type { ClusterStatus, Input, LinkId } from './events.ts'
 import type { NodeId } from './identity/node-id.ts'
 import { compareLives, parseNodeId } from './identity/node-id.ts'
 import { Detector } from './failure/detector.ts'
+import { isWatched } from './failure/observers.ts'
 import { Removal } from './failure/removal.ts'
 import { Gossip } from './gossip/gossip.ts'
 import type { Memory } from './gossip/memory.ts'
@@ -47,8 +48,8 @@ export interface Legacy {
 const COLLECT_MS = 30_000
 /** Members of an earlier life that are tried beside the signaling server's contacts. */
 const MAX_KNOWN_BEFORE = 3
-/** A member that the signaling server calls gone and that did not answer this many dials is looked for. */
-const GONE_AFTER_FAILURES = 2
+/** A member that did not answer this many dials is looked for. */
+const MISSED_AFTER = 2
 
 export class Life {
   readonly table: MembershipTable
@@ -88,7 +89,7 @@ export class Life {
     )
     const onAccused = (accusation: Accusation, now: number) => this.#onAccused(accusation, now)
     this.table = table
-    this.gossip = new Gossip({ table, outbox, random, tuning, memory: options.memory, onAccused })
+    this.gossip = new Gossip({ ...options, table, onAccused })
     this.#mesh = new Mesh({
       ...options,
       table,
@@ -140,6 +141,10 @@ export class Life {
   /** Grows whenever `establishedLinks` may have changed. */
   get linkRevision(): number {
     return this.#mesh.revision + this.#detector.revision
+  }
+
+  get linkCount(): number {
+    return this.#mesh.establishedCount
   }
 
   establishedLinks(): { readonly nodeId: string; readonly rttMs?: number }[] {
@@ -293,7 +298,7 @@ export class Life {
     if (link && link.phase !== 'established')
       this.#mesh.close(link.linkId, 'gone, says the signaling server', now)
     this.#detector.hint(nodeId, true, now)
-    const isMissed = !this.#mesh.linkTo(nodeId) && this.#mesh.failuresOf(nodeId) >= GONE_AFTER_FAILURES
+    const isMissed = !this.#mesh.linkTo(nodeId) && this.#isMissed(nodeId)
     if (isMissed) this.#detector.missed(nodeId, now)
     if (this.#status === 'joining' && this.#mesh.openContacts === 0 && this.#mesh.establishedCount === 0) {
       this.#healing.askSoon(now)
@@ -314,13 +319,22 @@ export class Life {
   }
 
   /** Only the link is known to be gone: whether its member lives, the detector finds out. */
-  #onLinkEnded({ linkId, nodeId, introduced }: MeshLink, _: string, replaced: boolean, now: number): void {
+  #onLinkEnded(
+    { linkId, nodeId, introduced, released }: MeshLink,
+    _: string,
+    replaced: boolean,
+    now: number,
+  ): void {
     this.#neighbours.ended(linkId, now)
     if (this.#over !== undefined) return
-    if (replaced || this.#status === 'leaving') return this.#detector.replaced(linkId)
+    if (replaced || released || this.#status === 'leaving') return this.#detector.replaced(linkId)
     if (this.table.status(nodeId) === 'leaving') return this.table.remove(nodeId, now, 'left')
-    const isMissed = this.#mesh.failuresOf(nodeId) >= GONE_AFTER_FAILURES
-    if (introduced || isMissed) this.#detector.lost(linkId, nodeId, now)
+    if (introduced || this.#isMissed(nodeId)) this.#detector.lost(linkId, nodeId, now)
+  }
+
+  /** A member that does not answer, and that too few others watch. */
+  #isMissed(nodeId: NodeId): boolean {
+    return this.#mesh.unansweredBy(nodeId) >= MISSED_AFTER && !isWatched(this.table, nodeId)
   }
 
   #onSignOfLife(from: NodeId, sign: SignOfLife, now: number): void {

@@ -115,12 +115,14 @@ export class Neighbours {
     const { linkId } = link
     if (route) return 'routed frames are not carried by this version'
     if (isHandshake(frame)) return this.#onStep(link, handshakes.receive(linkId, frame), now)
-    if (!handshakes.isDone(linkId)) return `${frame.kind} before the handshake was done`
+    if (link.phase !== 'established' && !handshakes.isDone(linkId))
+      return `${frame.kind} before the handshake was done`
     if (frame.kind === 'ping') detector.onPing(linkId, frame.token, now)
     else if (frame.kind === 'ack') detector.onAck(linkId, frame.token, now)
     else if (frame.kind === 'probe') detector.onProbe(linkId, frame.subject, frame.token, now)
     else if (frame.kind === 'probed') detector.onProbed(frame.subject, frame.token, frame.alive, now)
     else if (frame.kind === 'goodbye') this.#onGoodbye(link, frame.reason, now)
+    else if (frame.kind === 'unlink') this.#options.mesh.released(linkId, now)
     else gossip.receive(linkId, frame, size, now)
     return undefined
   }

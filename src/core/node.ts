@@ -26,6 +26,8 @@ export interface NodeOptions {
   readonly meta: string
   readonly visibility: Visibility
   readonly random: Random
+  /** Above a full mesh, a member seeks so many links at least. */
+  readonly minLinks: number
   /** Up to this many others form a full mesh with this member. */
   readonly maxLinks: number
   readonly tuning: Tuning
@@ -74,6 +76,11 @@ export class NodeCore {
   /** Established links, with the smoothed round trip in ms where it was measured. */
   links(): readonly { readonly nodeId: NodeId; readonly rttMs?: number }[] {
     return this.#life.establishedLinks()
+  }
+
+  /** Established links. */
+  get linkCount() {
+    return this.#life.linkCount
   }
 
   /** Members as an earlier life knew them; empty once the cluster has told, and where nothing is remembered. */

@@ -6,6 +6,7 @@ import type { MembershipTable, NodeRecord } from '../core/membership/table.ts'
 import { packMemory, unpackMemory } from '../core/gossip/memory.ts'
 import { NodeCore } from '../core/node.ts'
 import type { Now } from '../core/time.ts'
+import { DEFAULT_MIN_LINKS } from '../options.ts'
 import type { NodeFactory, NodeView, ShownMember, SimulatedNode } from './simulated-node.ts'
 
 /** Makes nodes of the real core: the same that ships. */
@@ -13,7 +14,8 @@ export const createCoreNode: NodeFactory = (seed) => {
   const { authority: _, contacts: __, memory, ...options } = seed
   const unpacked = unpackMemory(memory)
   if (!unpacked.ok) throw new Error(`the simulator's own snapshot is refused: ${unpacked.reason}`)
-  return new CoreNode(new NodeCore({ ...options, remembered: unpacked.ranges }))
+  const minLinks = Math.min(DEFAULT_MIN_LINKS, options.maxLinks)
+  return new CoreNode(new NodeCore({ ...options, minLinks, remembered: unpacked.ranges }))
 }
 
 class CoreNode implements SimulatedNode {
@@ -59,6 +61,10 @@ class CoreView implements NodeView {
 
   get viewHash(): string {
     return this.#core.viewHash
+  }
+
+  get linkCount(): number {
+    return this.#core.linkCount
   }
 
   get revision(): number {

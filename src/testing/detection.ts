@@ -6,6 +6,7 @@
 import type { ClusterEvent, Input } from '../core/events.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../core/tuning.ts'
 import type { Tuning } from '../core/tuning.ts'
+import { DEFAULT_MAX_LINKS } from '../options.ts'
 import { DetectionMeasures } from './detection-measures.ts'
 import type { Detected } from './detection-measures.ts'
 import { DETECTION_FAULTS, planDetection } from './detection-plan.ts'
@@ -24,7 +25,7 @@ export interface DetectionOptions {
   readonly create: NodeFactory
   /** Measured time, in virtual ms; the room forms before it. The last minute of it has no crash. */
   readonly ms: number
-  /** Default 31, as for users. */
+  /** Default 8, as for users. */
   readonly maxLinks?: number
   /** Share of the members that get no more than one wake-up a second. Default 0. */
   readonly throttledShare?: number
@@ -81,7 +82,7 @@ class DetectionRun implements ProcessObserver {
   readonly #problems: string[] = []
 
   constructor(options: DetectionOptions) {
-    const { seed, nodes, ms, create, maxLinks = 31, throttledShare = 0 } = options
+    const { seed, nodes, ms, create, maxLinks = DEFAULT_MAX_LINKS, throttledShare = 0 } = options
     this.#options = options
     this.#plan = planDetection({ seed, nodes, ms, throttledShare })
     this.links = new SimulatedLinks(this.timeline, DETECTION_FAULTS, seed)

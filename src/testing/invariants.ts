@@ -2,7 +2,8 @@
  * What must hold in every run (DESIGN section 17), checked from outside, after every single input.
  *
  * M2 per-origin versions never fall. M3 nobody shows an incarnation that its owner never had. M4 a nodeId once removed
- * never returns. M6 `confirmed(h)` implies that every live member held h at an earlier moment. M5, equal views after
+ * never returns. M6 `confirmed(h)` implies that every live member held h at an earlier moment. O1 nobody has more links
+ * than it may. M5, equal views after
  * healing, is `differences()`: the runner demands it within its bound. M7 is `unreachable-watch.ts`.
  */
 import type { NodeId } from '../core/identity/node-id.ts'
@@ -15,6 +16,7 @@ export type InvariantName =
   | 'M5 equal views after healing'
   | 'M6 confirmed means held by all'
   | 'M7 a live member is not unreachable for ever'
+  | 'O1 links are bounded'
   | 'the node never throws'
   | 'every node comes up'
   | 'a life is reborn only now and then'
@@ -55,13 +57,20 @@ interface Seen {
 
 /** A run has at most one partition at a time that is long enough for rebirths; more than this is a loop. */
 const MAX_REBIRTHS = 6
+/** A link more for a newcomer, and one for a new target while the old one ends. */
+const LINK_SLACK = 2
 /** One broken thing shows in thousands of places; the first few tell. */
 const MAX_VIOLATIONS = 50
 
 export class Invariants {
   readonly violations: Violation[] = []
+  readonly #maxLinks: number
   readonly #lives = new Map<NodeId, Life>()
   readonly #seen = new Map<Observed, Seen>()
+
+  constructor(maxLinks: number) {
+    this.#maxLinks = maxLinks
+  }
 
   /** Call after every input that a process handled. Cheap where its table stayed as it was. */
   observe(process: Observed, time: number): void {
@@ -72,6 +81,10 @@ export class Invariants {
       const changed = seen.revision < 0 ? undefined : view.changedSince?.(seen.revision)
       seen.revision = view.revision
       this.#readTable(process, seen, changed ?? view.members(), time)
+    }
+    if (view.linkCount > this.#maxLinks + LINK_SLACK) {
+      const what = `has ${view.linkCount} links, ${LINK_SLACK} more than ${this.#maxLinks} are allowed`
+      this.report('O1 links are bounded', time, process.label, what)
     }
     const hash = view.viewHash
     const confirmed = view.gossipState === 'confirmed'

@@ -280,6 +280,9 @@ class ScalarView implements NodeView {
     return String(this.#node.table.version)
   }
 
+  /** Its links are not bounded, and not what it is compared for. */
+  readonly linkCount = 0
+
   get revision(): number {
     return this.#node.table.revision
   }

@@ -23,6 +23,8 @@ export interface NodeView {
   readonly gossipState: GossipState
   /** Hash over the membership it shows. */
   readonly viewHash: string
+  /** Established links. */
+  readonly linkCount: number
   /** Grows whenever anything in `members()` may have changed; lets checks skip what stayed as it was. */
   readonly revision: number
   /** Every nodeId it knows of, tombstones and itself included. Each is good until the next one is asked for. */

@@ -6,6 +6,7 @@ import type { ClusterEvent, Input } from '../core/events.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../core/tuning.ts'
 import type { Limits, Tuning } from '../core/tuning.ts'
 import type { Random } from '../core/time.ts'
+import { DEFAULT_MAX_LINKS } from '../options.ts'
 import { ActionRunner } from './actions.ts'
 import type { Room } from './actions.ts'
 import { DetectionMeasures } from './detection-measures.ts'
@@ -34,7 +35,7 @@ export interface SimulationOptions {
   readonly nodes: number
   /** What to run: `createCoreNode` or a model. */
   readonly create: NodeFactory
-  /** Default 31, as for users. */
+  /** Default 8, as for users. */
   readonly maxLinks?: number
   /** Default: drawn from the seed, see `drawFaults`. */
   readonly faults?: Faults
@@ -106,7 +107,7 @@ class Simulation implements ProcessObserver, Room {
   readonly timeline = new Timeline()
   readonly links: SimulatedLinks
   readonly signaling: SignalingRoom
-  readonly invariants = new Invariants()
+  readonly invariants: Invariants
   readonly measures = new Measures()
   readonly #detection = new DetectionMeasures()
   readonly #unreachable: UnreachableWatch
@@ -133,10 +134,12 @@ class Simulation implements ProcessObserver, Room {
       actionEveryMs: (drawn.actionEveryMs * stormMs) / STORMS_MS[0],
     }
     this.#tuning = { ...DEFAULT_TUNING, ...drawTuning(random), ...options.tuning }
+    const { maxLinks = DEFAULT_MAX_LINKS } = options
+    this.invariants = new Invariants(maxLinks)
     this.#tabs = new Tabs({
       seed,
       create: options.create,
-      maxLinks: options.maxLinks ?? 31,
+      maxLinks,
       tuning: this.#tuning,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
     })

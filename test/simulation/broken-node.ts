@@ -10,6 +10,7 @@ export class BrokenNode implements SimulatedNode, NodeView {
   gossipState: GossipState = 'diffusing'
   hash = 'start'
   revision = 0
+  linkCount = 0
   readonly #shown = new Map<string, ShownMember>()
 
   constructor(nodeId: string) {

@@ -22,7 +22,7 @@ describe('npm run sim', () => {
       seeds: 50,
       firstSeed: 1,
       model: 'core',
-      maxLinks: 31,
+      maxLinks: 8,
       trace: false,
       workers: 2,
     })
@@ -55,7 +55,7 @@ describe('npm run sim', () => {
       throttledShare: 0,
       throttle: 'timers',
       limits: {},
-      maxLinks: 31,
+      maxLinks: 8,
       trace: false,
       workers: 2,
     })

@@ -11,7 +11,7 @@ function room(...names: string[]): {
   nodes: BrokenNode[]
   see: () => InvariantName[]
 } {
-  const invariants = new Invariants()
+  const invariants = new Invariants(8)
   const nodes = names.map((name) => new BrokenNode(name))
   for (const node of nodes) for (const other of nodes) node.show(other.nodeId, {})
   const all = nodes.map(observed)
@@ -82,6 +82,14 @@ describe('Invariants', () => {
     nodes[0]!.hash = 'h'
     nodes[0]!.gossipState = 'confirmed'
     expect(see()).toEqual([])
+  })
+
+  it('O1: sees a node with more links than it may have', () => {
+    const { nodes, see } = room('a', 'b')
+    nodes[0]!.linkCount = 10
+    expect(see()).toEqual([])
+    nodes[0]!.linkCount = 11
+    expect(see()).toEqual(['O1 links are bounded'])
   })
 
   it('sees a process that is reborn again and again', () => {

@@ -20,7 +20,7 @@ import { Inquiry } from './inquiry.ts'
 import type { InquiryOptions } from './inquiry.ts'
 import { LocalHealth } from './local-health.ts'
 import { isObserver, otherObservers } from './observers.ts'
-import { Suspicions } from './suspicions.ts'
+import { ENOUGH_OBSERVERS, Suspicions } from './suspicions.ts'
 import type { Phase, Watch } from './watch.ts'
 import { newWatch } from './watch.ts'
 
@@ -82,7 +82,10 @@ export class Detector {
     this.health = new LocalHealth(tuning.maxLocalHealth)
     this.inquiry = new Inquiry(options)
     this.suspicions = new Suspicions(table, tuning, () => this.health.multiplier, {
-      observersOf: (nodeId) => otherObservers(table, nodeId) + (this.#watches.has(nodeId) ? 1 : 0),
+      observersOf: (nodeId, most) => {
+        const own = this.#watches.has(nodeId) ? 1 : 0
+        return own + otherObservers(table, nodeId, most - own)
+      },
       rttOf: (nodeId) => this.#watches.get(nodeId)?.rttMs ?? 0,
       mayConvict: (nodeId, now, since) => this.#mayConvict(nodeId, now, since),
     })
@@ -325,8 +328,11 @@ export class Detector {
     const status = table.status(watch.nodeId)
     if (now < this.#graceUntil || now < watch.vouchedUntil) return
     if (status !== 'up' && status !== 'joining') return
-    watch.accused = table.get(watch.nodeId)!.self!.incarnation
+    const { self, accusation } = table.get(watch.nodeId)!
+    watch.accused = self!.incarnation
     if (!this.isCutOff) {
+      // One more could not shorten the suspicion, but would be told to everybody.
+      if (accusation?.incarnation === watch.accused && accusation.observers.length >= ENOUGH_OBSERVERS) return
       table.accuse(watch.nodeId, 'suspect', 'no answer')
       return
     }

@@ -2,23 +2,57 @@
 import type { NodeId } from '../identity/node-id.ts'
 import type { MembershipTable, NodeRecord } from '../membership/table.ts'
 
+/** A member with fewer links, by the word of those it is linked to, may be missed by others as well. */
+const ENOUGH_WATCHERS = 2
+
 /** Whether the others count this member among the observers of `subject`. */
 export function isObserver(table: MembershipTable, subject: NodeId): boolean {
   const record = table.get(subject)
   return record !== undefined && areLinked(table.get(table.own)!, record)
 }
 
-/** Other members that could observe `subject`: up, not accused, and linked to it by their own or its word. */
-export function otherObservers(table: MembershipTable, subject: NodeId): number {
+/**
+ * Other members that could observe `subject`: up, not accused, and linked to it by their own or its word. Counted up
+ * to `most`, since nobody asks how many more there are; its own word first, which mostly is enough.
+ */
+export function otherObservers(table: MembershipTable, subject: NodeId, most: number): number {
   const record = table.get(subject)
   if (!record) return 0
-  let count = 0
-  for (const nodeId of table.live()) {
-    if (nodeId === subject || nodeId === table.own) continue
-    const other = table.get(nodeId)!
-    if (!other.accusation && areLinked(other, record)) count++
+  let found = 0
+  for (const short of record.links) {
+    if (found >= most) return found
+    const nodeId = table.byShort(short)
+    if (nodeId !== undefined && isWitness(table, record, nodeId)) found++
   }
-  return count
+  const says = (other: NodeRecord): boolean => other.links.has(record.short) && !record.links.has(other.short)
+  return found + count(table, record, most - found, says)
+}
+
+/** Whether enough others say that they are linked to `subject`. Its own word may be old: it is what is in question. */
+export function isWatched(table: MembershipTable, subject: NodeId): boolean {
+  const record = table.get(subject)
+  if (!record) return false
+  return count(table, record, ENOUGH_WATCHERS, ({ links }) => links.has(record.short)) >= ENOUGH_WATCHERS
+}
+
+function count(
+  table: MembershipTable,
+  subject: NodeRecord,
+  most: number,
+  observes: (other: NodeRecord) => boolean,
+): number {
+  let found = 0
+  for (const nodeId of table.live()) {
+    if (found >= most) break
+    if (isWitness(table, subject, nodeId) && observes(table.get(nodeId)!)) found++
+  }
+  return found
+}
+
+function isWitness(table: MembershipTable, subject: NodeRecord, nodeId: NodeId): boolean {
+  if (nodeId === table.own || nodeId === subject.nodeId) return false
+  const record = table.get(nodeId)
+  return record?.status === 'up' && !record.accusation
 }
 
 const areLinked = (a: NodeRecord, b: NodeRecord): boolean => a.links.has(b.short) || b.links.has(a.short)

@@ -9,6 +9,8 @@ import type { Tuning } from '../tuning.ts'
 
 /** Observers beyond the first after which a suspicion is as short as it gets; all there are, where there are fewer. */
 const CONFIRMATIONS = 3
+/** Nothing is gained by more. */
+export const ENOUGH_OBSERVERS = CONFIRMATIONS + 1
 /** Members that did not observe the silence themselves leave the verdict to those who did for this much longer. */
 const BYSTANDER_MS = 5_000
 /** Whoever is hidden is slow for a reason. */
@@ -26,8 +28,8 @@ interface Suspicion {
 
 /** What decides over a verdict beside time. */
 export interface Judge {
-  /** How many members could observe the subject, this one included. */
-  observersOf(nodeId: NodeId): number
+  /** How many members could observe the subject, this one included; counted up to `most`. */
+  observersOf(nodeId: NodeId, most: number): number
   /** Smoothed round trip in ms; 0 where none was measured. */
   rttOf(nodeId: NodeId): number
   /** `false` while this member is more likely lost itself, or has had an answer since the suspicion began. */
@@ -76,7 +78,8 @@ export class Suspicions {
     for (const [nodeId, suspicion] of this.#open) {
       if (now < suspicion.due) continue
       const observers = this.#table.get(nodeId)?.accusation?.observers ?? []
-      const needed = Math.min(this.#tuning.minObservers, Math.max(1, this.#judge.observersOf(nodeId)))
+      const { minObservers } = this.#tuning
+      const needed = Math.min(minObservers, Math.max(1, this.#judge.observersOf(nodeId, minObservers)))
       if (observers.length >= needed && this.#judge.mayConvict(nodeId, now, suspicion.since)) {
         this.#open.delete(nodeId)
         this.#table.convict(nodeId, 'no answer, and nobody who could reach it')
@@ -97,7 +100,7 @@ export class Suspicions {
     // It must hear of it, refute, and be heard: no verdict comes before a member that slow could have.
     const min = suspicionMinMs === 0 ? 0 : Math.max(suspicionMinMs, ROUND_TRIPS * this.#judge.rttOf(nodeId))
     const max = Math.max(suspicionMaxMs, min)
-    const most = Math.min(CONFIRMATIONS, Math.max(1, this.#judge.observersOf(nodeId) - 1))
+    const most = Math.min(CONFIRMATIONS, Math.max(1, this.#judge.observersOf(nodeId, ENOUGH_OBSERVERS) - 1))
     const confirmations = Math.min(most, Math.max(0, observers.length - 1))
     const base = Math.max(min, max - (max - min) * (Math.log(confirmations + 1) / Math.log(most + 1)))
     const hidden = this.#table.get(nodeId)?.self?.visibility === 'visible' ? 1 : HIDDEN_FACTOR

@@ -43,7 +43,7 @@ const KEPT_CHANGES = 512
  * next flush; each further one for the same view waits twice as long, since it only passes on what others answered.
  */
 const EAGER_STATUS_MS = 25
-const MAX_EAGER_MS = 400
+const MAX_EAGER_MS = 200
 
 /** What this member said in its own hello. */
 export interface Greeting {
@@ -58,6 +58,8 @@ export interface GossipOptions {
   readonly outbox: Outbox
   readonly random: Random
   readonly tuning: Tuning
+  /** Up to this many others form a full mesh. */
+  readonly maxLinks: number
   readonly memory: Memory
   /** Others say this about the member itself. */
   readonly onAccused: (accusation: Accusation, now: number) => void
@@ -69,6 +71,7 @@ export class Gossip {
   readonly #outbox: Outbox
   readonly #random: Random
   readonly #tuning: Tuning
+  readonly #maxLinks: number
   readonly #memory: Memory
   readonly #onAccused: GossipOptions['onAccused']
   readonly #neighbours = new Map<LinkId, Neighbour>()
@@ -84,11 +87,12 @@ export class Gossip {
   /** Something that the gossip state depends on has changed. */
   #dirty = true
 
-  constructor({ table, outbox, random, tuning, memory, onAccused }: GossipOptions) {
+  constructor({ table, outbox, random, tuning, maxLinks, memory, onAccused }: GossipOptions) {
     this.#table = table
     this.#outbox = outbox
     this.#random = random
     this.#tuning = tuning
+    this.#maxLinks = maxLinks
     this.#memory = memory
     this.#onAccused = onAccused
     this.convergence = new Convergence(table)
@@ -283,12 +287,14 @@ export class Gossip {
   }
 
   /**
-   * Whether a change reaches the neighbour without us: it brought the change, or the member that brought it is linked
-   * to the neighbour and so tells it itself. Links are known with a delay; what this misses, a sync repairs.
+   * Whether a change reaches the neighbour without us: it brought the change, or, in a full mesh, the member that
+   * brought it is linked to the neighbour and so tells it itself. Links are known with a delay; what this misses, a
+   * sync repairs. Above a full mesh links come and go, and few triangles would be saved.
    */
   #isReached(neighbour: Neighbour, { via, alsoVia }: LoggedChange): boolean {
     if (via === LOCAL) return false
     if (via === neighbour.linkId || alsoVia.has(neighbour.linkId)) return true
+    if (this.#table.live().length > this.#maxLinks + 1) return false
     const bringer = this.#neighbours.get(via)
     const short = this.#table.get(neighbour.nodeId)?.short
     if (!bringer || short === undefined) return false

@@ -15,6 +15,7 @@ import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
 import type { SignalEnvelope, SignOfLife } from './signal-envelope.ts'
 import { decodeSignal, decodeSignOfLife, encodeSignal } from './signal-envelope.ts'
+import type { LinkTargets } from './targets.ts'
 import { linkTargets } from './targets.ts'
 
 /** `connecting`: the transport is at work. `open`: the channel is, the handshake runs. `established`: both accepted. */
@@ -30,6 +31,8 @@ export interface MeshLink {
   openedAt: number | undefined
   /** The other end offered a link as well, and was left waiting for the answer to this offer. */
   contested: boolean
+  /** Given up, or refused, by an end that has links enough: that tells nothing of its member. */
+  released: boolean
   phase: LinkPhase
   /** The other side was let in: its record is in the table. */
   introduced: boolean
@@ -44,6 +47,7 @@ export interface MeshOptions {
   readonly outbox: Outbox
   readonly random: Random
   readonly tuning: Tuning
+  readonly minLinks: number
   readonly maxLinks: number
   /** Gives a LinkId that was never used in this process. */
   readonly nextLinkId: () => LinkId
@@ -53,13 +57,23 @@ export interface MeshOptions {
 
 interface Redial {
   failures: number
+  /** The newest attempts, in a row, to which nothing was answered. */
+  unanswered: number
   notBefore: number
 }
 
 /** The higher nodeId of a pair leaves the dialling to the lower one for this long. */
 const PATIENCE_MS = 2_000
-/** Links accepted beyond `maxLinks`, so that newcomers find a way in. */
-const SLACK = 32
+/** Links beyond `maxLinks`, attempts included, so that newcomers find a way in, and a new target before an old goes. */
+const SLACK = 2
+/** A link that this member does not need is kept so long: the other end may have no other yet. */
+const HOLD_MS = 3_000
+/** Whoever gave a link up is not asked for it again before. */
+const RELEASED_MS = 5_000
+/** A member that could not be linked to so often is hard to reach: another is taken beside it. */
+const HARD_FAILURES = 2
+/** Tells whoever offers a link that it may try elsewhere. */
+const FULL = 'no room for another link'
 /**
  * A link on which a last word was sent is closed this much later, unless the other end closes it: closing at once
  * drops what is still buffered.
@@ -77,6 +91,7 @@ export class Mesh {
   readonly #outbox: Outbox
   readonly #random: Random
   readonly #tuning: Tuning
+  readonly #minLinks: number
   readonly #maxLinks: number
   readonly #nextLinkId: () => LinkId
   readonly #onEnded: MeshOptions['onEnded']
@@ -97,20 +112,22 @@ export class Mesh {
   #establishedCount = 0
   #revision = 0
   #seenMembership = -1
-  /** Targets without a link. */
+  #targets: LinkTargets = { live: new Set(), lost: new Set() }
+  /** Contacts and targets without a link. */
   #unlinked: NodeId[] = []
   #stale = true
-  #dialAt: number | undefined
+  #lookAt: number | undefined
 
-  constructor({ table, outbox, random, tuning, maxLinks, nextLinkId, onEnded, onSignOfLife }: MeshOptions) {
-    this.#table = table
-    this.#outbox = outbox
-    this.#random = random
-    this.#tuning = tuning
-    this.#maxLinks = maxLinks
-    this.#nextLinkId = nextLinkId
-    this.#onEnded = onEnded
-    this.#onSignOfLife = onSignOfLife
+  constructor(options: MeshOptions) {
+    this.#table = options.table
+    this.#outbox = options.outbox
+    this.#random = options.random
+    this.#tuning = options.tuning
+    this.#minLinks = options.minLinks
+    this.#maxLinks = options.maxLinks
+    this.#nextLinkId = options.nextLinkId
+    this.#onEnded = options.onEnded
+    this.#onSignOfLife = options.onSignOfLife
   }
 
   get establishedCount(): number {
@@ -143,6 +160,11 @@ export class Mesh {
     return this.#redials.get(nodeId)?.failures ?? 0
   }
 
+  /** Attempts in a row to which a member answered nothing; a refusal is an answer. */
+  unansweredBy(nodeId: NodeId): number {
+    return this.#redials.get(nodeId)?.unanswered ?? 0
+  }
+
   /** Members of an earlier life, dialled before signaling is up; what they answer comes with it. */
   dialEarly(nodeIds: readonly NodeId[]): void {
     this.#early = nodeIds.length > 0
@@ -164,7 +186,7 @@ export class Mesh {
   /** Dials nobody any more; links go on. */
   rest(): void {
     this.#signalingUp = false
-    this.#dialAt = undefined
+    this.#lookAt = undefined
   }
 
   /** Members to be dialled at once: contacts of a newcomer, or strangers and lost ones met while healing. */
@@ -220,6 +242,7 @@ export class Mesh {
     const link = this.#links.get(linkId)
     if (!link || link.phase === 'established') return
     link.phase = 'established'
+    this.#stale = true
     this.#establishedCount++
     this.#revision++
     this.#redials.delete(link.nodeId)
@@ -250,6 +273,14 @@ export class Mesh {
     this.#end(link, reason, false, now)
   }
 
+  /** The other end has links enough, and gave this one up. */
+  released(linkId: LinkId, now: number): void {
+    const link = this.#links.get(linkId)
+    if (!link) return
+    link.released = true
+    this.#close(link, RELEASED, false, now)
+  }
+
   /** Ends every link at once. */
   closeAll(reason: string, now: number): void {
     for (const link of this.#links.values()) this.#close(link, reason, false, now)
@@ -264,7 +295,7 @@ export class Mesh {
       this.#lingering.delete(linkId)
       this.#outbox.close(linkId, 'over')
     }
-    if (this.#dialAt !== undefined && now >= this.#dialAt) this.#stale = true
+    if (this.#lookAt !== undefined && now >= this.#lookAt) this.#stale = true
   }
 
   /** Dials what is wanted and due. To be called at the end of every turn. */
@@ -274,12 +305,14 @@ export class Mesh {
     if (this.#seenMembership !== this.#table.membershipRevision) this.#forgetRemoved()
     this.#seenMembership = this.#table.membershipRevision
     this.#findUnlinked(now)
+    this.#lookAt = undefined
     this.#dialDue(now)
+    this.#prune(now)
     this.#stale = false
   }
 
   nextDeadline(): number | undefined {
-    let next = this.#dialAt ?? Infinity
+    let next = this.#lookAt ?? Infinity
     if (this.#links.size > this.#establishedCount) {
       for (const link of this.#links.values()) {
         if (link.phase !== 'established') next = Math.min(next, this.#deadlineOf(link))
@@ -307,6 +340,10 @@ export class Mesh {
     if (link.seen.has(envelope.sequence)) return
     link.seen.add(envelope.sequence)
     if (envelope.ended !== undefined) {
+      if (envelope.ended === FULL) {
+        link.released = true
+        this.#contacts.delete(link.nodeId)
+      }
       if (link.phase !== 'established') this.close(link.linkId, `refused: ${envelope.ended}`, now)
     } else if (envelope.data !== undefined) {
       this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: envelope.data })
@@ -320,8 +357,8 @@ export class Mesh {
       if (!this.#isOfferLost(known, now)) return
       this.#signal(known, { ended: OFFER_LOST })
     }
-    if (!known && this.#links.size >= this.#maxLinks + SLACK) {
-      const full = encodeSignal({ session, sequence: 0, ended: 'no room for another link' })
+    if (!known && !this.#makeRoom(from, now)) {
+      const full = encodeSignal({ session, sequence: 0, ended: FULL })
       this.#outbox.push({ type: 'signaling-send', to: from, data: full })
       return
     }
@@ -346,6 +383,7 @@ export class Mesh {
       startedAt: now,
       openedAt: undefined,
       contested: false,
+      released: false,
       phase: 'connecting',
       introduced: false,
       sent: 0,
@@ -385,14 +423,16 @@ export class Mesh {
     if (phase === 'established') {
       this.#establishedCount--
       this.#revision++
-      this.#redials.set(nodeId, { failures: 0, notBefore: now + this.#random() * this.#tuning.redialMinMs })
+      const pause = this.#random() * this.#tuning.redialMinMs + (link.released ? RELEASED_MS : 0)
+      this.#redials.set(nodeId, { failures: 0, unanswered: 0, notBefore: now + pause })
       this.#wantedSince.delete(nodeId)
       this.#outbox.event({ type: 'link-closed', nodeId, reason })
     } else if (!replaced) {
-      const failures = this.failuresOf(nodeId) + 1
+      const failures = this.failuresOf(nodeId) + (link.released ? 0 : 1)
       const { redialMinMs, redialMaxMs } = this.#tuning
       const pause = Math.min(redialMaxMs, redialMinMs * 2 ** failures) * (0.5 + this.#random() / 2)
-      this.#redials.set(nodeId, { failures, notBefore: now + pause })
+      const unanswered = link.seen.size > 0 ? 0 : this.unansweredBy(nodeId) + 1
+      this.#redials.set(nodeId, { failures, unanswered, notBefore: now + pause })
       if (failures >= CONTACT_TRIES && this.#establishedCount > 0) this.#contacts.delete(nodeId)
       this.#outbox.event({ type: 'link-failed', nodeId, reason })
     }
@@ -417,17 +457,19 @@ export class Mesh {
   }
 
   #findUnlinked(now: number): void {
-    this.#unlinked = [...this.#contacts]
-    for (const nodeId of linkTargets(this.#table, this.#maxLinks)) {
-      if (!this.#contacts.has(nodeId)) this.#unlinked.push(nodeId)
-    }
-    this.#unlinked = this.#unlinked.filter((nodeId) => !this.#byNode.has(nodeId))
+    this.#targets = linkTargets(this.#table, {
+      minLinks: this.#minLinks,
+      maxLinks: this.#maxLinks,
+      isHardToReach: (nodeId) => !this.#byNode.has(nodeId) && this.failuresOf(nodeId) >= HARD_FAILURES,
+    })
+    const { live, lost } = this.#targets
+    const wanted = new Set([...this.#contacts, ...live, ...lost])
+    this.#unlinked = [...wanted].filter((nodeId) => !this.#byNode.has(nodeId))
     for (const nodeId of this.#unlinked)
       if (!this.#wantedSince.has(nodeId)) this.#wantedSince.set(nodeId, now)
   }
 
   #dialDue(now: number): void {
-    this.#dialAt = undefined
     if (!this.#signalingUp && !this.#early) return
     let dialling = 0
     for (const link of this.#links.values()) if (link.phase === 'connecting' && link.initiator) dialling++
@@ -436,13 +478,67 @@ export class Mesh {
       const due = this.#dueAt(nodeId)
       if (due > now) {
         next = Math.min(next, due)
-      } else if (dialling < this.#tuning.maxDials) {
+      } else if (dialling < this.#tuning.maxDials && this.#makeRoom(nodeId, now)) {
         dialling++
         this.#dial(nodeId, now)
       }
-      // Whoever finds no place now is looked at again when an attempt ends.
+      // Whoever finds no place now is looked at again when an attempt or a link ends.
     }
-    if (next !== Infinity) this.#dialAt = next
+    this.#lookBy(next)
+  }
+
+  /** Whether one more link has a place; a link that this member does not need makes way for one that it does. */
+  #makeRoom(nodeId: NodeId, now: number): boolean {
+    if (this.#links.size < this.#maxLinks + SLACK) return true
+    const isTarget = this.#targets.live.has(nodeId)
+    const given = this.#surplus(isTarget ? now : now - HOLD_MS).at(0) ?? this.#vainAttempt(isTarget)
+    if (!given) return false
+    if (given.phase === 'established') this.#release(given, now)
+    else {
+      given.released = true
+      this.#giveUp(given, 'its place is needed', now)
+    }
+    return true
+  }
+
+  /** Above `maxLinks`, links that this member does not need end. */
+  #prune(now: number): void {
+    const excess = this.#establishedCount - this.#maxLinks
+    if (excess <= 0) return
+    for (const link of this.#surplus(now - HOLD_MS).slice(0, excess)) this.#release(link, now)
+    if (this.#establishedCount <= this.#maxLinks) return
+    for (const { startedAt } of this.#surplus(now)) this.#lookBy(startedAt + HOLD_MS)
+  }
+
+  /** Links that are no targets, made before `before`: those to members with most links first. */
+  #surplus(before: number): MeshLink[] {
+    const surplus: MeshLink[] = []
+    for (const link of this.#links.values()) {
+      const { nodeId, phase, startedAt } = link
+      if (phase === 'established' && startedAt <= before && !this.#targets.live.has(nodeId))
+        surplus.push(link)
+    }
+    const linksOf = ({ nodeId }: MeshLink): number => this.#table.get(nodeId)?.links.size ?? 0
+    return surplus.sort((a, b) => linksOf(b) - linksOf(a))
+  }
+
+  /** An attempt that is worth less than a link to a target: to a member that is lost. */
+  #vainAttempt(isTarget: boolean): MeshLink | undefined {
+    if (!isTarget) return undefined
+    for (const link of this.#links.values()) {
+      if (link.phase === 'connecting' && this.#targets.lost.has(link.nodeId)) return link
+    }
+    return undefined
+  }
+
+  #release(link: MeshLink, now: number): void {
+    link.released = true
+    this.#outbox.frame(link.linkId, { kind: 'unlink' })
+    this.linger(link.linkId, RELEASED, now)
+  }
+
+  #lookBy(at: number): void {
+    if (at !== Infinity) this.#lookAt = Math.min(this.#lookAt ?? Infinity, at)
   }
 
   #dueAt(nodeId: NodeId): number {
@@ -462,6 +558,8 @@ export class Mesh {
     return (link.openedAt ?? link.startedAt) + this.#tuning.linkTimeoutMs
   }
 }
+
+const RELEASED = 'not needed: there are links enough'
 
 const mayBeLost = ({ contested, phase, seen }: MeshLink): boolean =>
   contested && phase === 'connecting' && seen.size === 0

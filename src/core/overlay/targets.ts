@@ -1,37 +1,122 @@
 /**
- * Which members a member links to by its own choice. Up to `maxLinks` others: all of them, a full mesh. Above: the
- * successor on a ring of hashed nodeIds, which alone makes one component, and members at halving distances (fingers,
- * after Chord, Stoica et al., 2001), so that any member is a few hops away. A join moves only the fingers that it
- * falls under. A better overlay takes this file's place without anyone else noticing.
+ * Which members a member links to by its own choice. Up to `maxLinks` others: all of them, a full mesh. Above: its
+ * neighbours on several rings, each of which orders all members by another hash of their authorities. A union of random
+ * cycles is an expander (Law and Siu, INFOCOM 2003): of bounded degree, of logarithmic diameter, and hard to cut. Both
+ * ends of a pair come to the same result, so nobody is asked for a link that it does not want itself; a join or a loss
+ * moves one link a ring; and a reload, which keeps its authority, moves none.
  */
 import type { NodeId } from '../identity/node-id.ts'
-import type { MembershipTable, NodeRecord } from '../membership/table.ts'
+import type { MembershipTable } from '../membership/table.ts'
 
-const RING = 2 ** 32
+export interface LinkTargets {
+  /** Live members that this one should be linked to. */
+  readonly live: ReadonlySet<NodeId>
+  /** Unreachable members that would be: they are tried now and then, so that a partition heals. */
+  readonly lost: ReadonlySet<NodeId>
+}
+
+export interface TargetOptions {
+  readonly minLinks: number
+  readonly maxLinks: number
+  /** A live member that cannot be linked to, as often as it was tried: the next on the ring is taken beside it. */
+  readonly isHardToReach: (nodeId: NodeId) => boolean
+}
+
+/** Rings looked at beyond the usual ones, where few members make their neighbours coincide. */
+const SPARE_RINGS = 8
 
 /** Members that this one should have links to, itself excluded. */
-export function linkTargets(table: MembershipTable, maxLinks: number): NodeId[] {
-  const others: NodeRecord[] = []
-  for (const record of table.records()) {
-    if (record.nodeId !== table.own && isLinkable(record)) others.push(record)
+export function linkTargets(table: MembershipTable, options: TargetOptions): LinkTargets {
+  const { minLinks, maxLinks } = options
+  const targets = { live: new Set<NodeId>(), lost: new Set<NodeId>() }
+  const others = othersOf(table, options.isHardToReach)
+  const live = others.filter(({ kind }) => kind !== 'lost')
+  const isMesh = live.length <= maxLinks
+  for (const other of others.length <= maxLinks ? others : isMesh ? live : []) addTo(targets, other)
+  if (others.length <= maxLinks) return targets
+  const own = table.get(table.own)!.short
+  const rings = Math.max(1, Math.floor((minLinks + maxLinks) / 4))
+  for (let ring = 0; ring < rings + SPARE_RINGS; ring++) {
+    if (ring >= rings && (isMesh || targets.live.size >= minLinks)) break
+    addNeighbours(targets, others, own, ring)
   }
-  if (others.length <= maxLinks) return others.map((record) => record.nodeId)
-  return fingers(others, table.get(table.own)!.short, Math.max(2, Math.floor(maxLinks / 2)))
+  return targets
 }
 
-const isLinkable = ({ status }: NodeRecord): boolean =>
-  status === 'up' || status === 'joining' || status === 'unreachable'
-
-function fingers(others: NodeRecord[], own: number, count: number): NodeId[] {
-  others.sort((a, b) => distance(own, a.short) - distance(own, b.short))
-  const chosen = new Set<NodeId>([others[0]!.nodeId])
-  // The last finger falls between neighbours, not below them: distances halve from half the ring to one step.
-  const shrink = Math.min(0.5, (1 / others.length) ** (1 / count))
-  for (let i = 1, reach = RING / 2; i < count; i++, reach *= Math.max(shrink, 1e-3)) {
-    const finger = others.find((record) => distance(own, record.short) >= reach) ?? others[0]!
-    chosen.add(finger.nodeId)
-  }
-  return [...chosen]
+/** `good` closes the ring; one that is `hard` to reach, or `lost`, is wanted beside the good one that lies behind it. */
+interface Other {
+  readonly nodeId: NodeId
+  readonly short: number
+  readonly kind: 'good' | 'hard' | 'lost'
 }
 
-const distance = (from: number, to: number): number => (to - from + RING) % RING
+function othersOf(table: MembershipTable, isHardToReach: (nodeId: NodeId) => boolean): Other[] {
+  const others: Other[] = []
+  for (const { nodeId, short, status } of table.records()) {
+    if (nodeId === table.own) continue
+    if (status === 'unreachable') others.push({ nodeId, short, kind: 'lost' })
+    else if (status === 'up' || status === 'joining') {
+      others.push({ nodeId, short, kind: isHardToReach(nodeId) ? 'hard' : 'good' })
+    }
+  }
+  return others
+}
+
+function addTo(targets: { live: Set<NodeId>; lost: Set<NodeId> }, { nodeId, kind }: Other): void {
+  if (kind === 'lost') targets.lost.add(nodeId)
+  else targets.live.add(nodeId)
+}
+
+/** The nearest on each side of the ring: good ones, and whoever else is nearer. */
+function addNeighbours(
+  targets: { live: Set<NodeId>; lost: Set<NodeId> },
+  others: readonly Other[],
+  own: number,
+  ring: number,
+): void {
+  const here = placeOn(ring, own)
+  const after = new Nearest()
+  const before = new Nearest()
+  for (const other of others) {
+    const distance = (placeOn(ring, other.short) - here) >>> 0
+    after.offer(other, distance)
+    before.offer(other, -distance >>> 0)
+  }
+  after.addTo(targets)
+  before.addTo(targets)
+}
+
+class Nearest {
+  #good: Other | undefined
+  #goodAt = Infinity
+  #other: Other | undefined
+  #otherAt = Infinity
+
+  offer(other: Other, distance: number): void {
+    if (other.kind === 'good') {
+      if (!isNearer(other, distance, this.#good, this.#goodAt)) return
+      this.#good = other
+      this.#goodAt = distance
+    } else if (isNearer(other, distance, this.#other, this.#otherAt)) {
+      this.#other = other
+      this.#otherAt = distance
+    }
+  }
+
+  addTo(targets: { live: Set<NodeId>; lost: Set<NodeId> }): void {
+    if (this.#good) addTo(targets, this.#good)
+    if (this.#other && this.#otherAt < this.#goodAt) addTo(targets, this.#other)
+  }
+}
+
+/** Colliding hashes are told apart by nodeId, so that all members agree. */
+const isNearer = (a: Other, distance: number, b: Other | undefined, other: number): boolean =>
+  distance < other || (distance === other && b !== undefined && a.nodeId < b.nodeId)
+
+/** A ring's order of members: the finaliser of MurmurHash3 (Appleby, 2011), which is one to one. */
+function placeOn(ring: number, short: number): number {
+  let hash = short ^ Math.imul(ring + 1, 0x9e3779b1)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}

@@ -84,6 +84,8 @@ export function readBody(r: Reader, kind: FrameKind): Frame | undefined {
         token: r.varint('token'),
         alive: readFlag(r, 'probe result'),
       }
+    case 'unlink':
+      return { kind }
     case 'goodbye':
       return { kind, reason: r.text('goodbye reason', WireLimits.reasonBytes) }
   }

@@ -68,6 +68,8 @@ export function writeBody(w: Writer, frame: Frame): void {
       return
     case 'goodbye':
       w.text(frame.reason)
+      return
+    case 'unlink':
   }
 }
 

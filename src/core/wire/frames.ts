@@ -113,6 +113,8 @@ export type Frame =
   | { readonly kind: 'probed'; readonly subject: NodeId; readonly token: number; readonly alive: boolean }
   /** The sender leaves; the receiver closes the link. */
   | { readonly kind: 'goodbye'; readonly reason: string }
+  /** The sender has links enough and gives this one up; both go on as members. The receiver closes it. */
+  | { readonly kind: 'unlink' }
 
 /** Where a frame that crosses several links comes from and goes to. Absent between neighbours. */
 export interface RouteHeader {

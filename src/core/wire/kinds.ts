@@ -21,6 +21,7 @@ export const KIND_OF: Readonly<Record<FrameKind, number>> = {
   probed: 13,
   recall: 14,
   proof: 15,
+  unlink: 16,
 }
 
 export const STATUSES: readonly SelfStatus[] = ['joining', 'up', 'leaving']

@@ -13,7 +13,7 @@ For both:
   --seeds N        how many seeds to run           (default 50; for detection two for each hour)
   --first N        the first of them               (default 1)
   --seed N         run this one seed and print what happens in it
-  --max-links N    full mesh up to N + 1 members, N links above                   (default 31)
+  --max-links N    full mesh up to N + 1 members, up to N links above              (default 8)
   --trace          every event, line by line (with --seed: default; --no-trace turns it off)
   --workers N      worker threads                                 (default: one for each CPU)
   --help           this text

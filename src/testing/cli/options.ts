@@ -1,4 +1,5 @@
 /** What `npm run sim` understands. */
+import { DEFAULT_MAX_LINKS } from '../../options.ts'
 import { DEFAULT_FAULTS } from '../faults.ts'
 import type { ActionKind } from '../faults.ts'
 
@@ -93,7 +94,6 @@ const ONLY_IN = {
   '--max-p99': 'detection',
 } as const
 
-const DEFAULT_LINKS = 31
 /** A long run is many rooms of this long: they run side by side. */
 const HOURS_EACH = 0.5
 
@@ -115,7 +115,7 @@ export function replayCommand(options: SimOptions, seed: number, model?: Detecti
   const parts = ['npm run sim --']
   if (options.scenario === 'detection') parts.push('--scenario detection')
   parts.push(`--nodes ${options.nodes} --seed ${seed}`)
-  if (options.maxLinks !== DEFAULT_LINKS) parts.push(`--max-links ${options.maxLinks}`)
+  if (options.maxLinks !== DEFAULT_MAX_LINKS) parts.push(`--max-links ${options.maxLinks}`)
   if (options.scenario === 'storm') {
     for (const fault of options.faults) parts.push(`--fault ${fault}`)
     if (options.model !== 'core') parts.push(`--model ${options.model}`)
@@ -142,7 +142,7 @@ function commonOptions(given: Flags, cpus: number, scenario: SimOptions['scenari
     nodes: given.number('--nodes') ?? (scenario === 'storm' ? 20 : 100),
     seeds,
     firstSeed: seed ?? given.number('--first') ?? 1,
-    maxLinks: given.number('--max-links') ?? DEFAULT_LINKS,
+    maxLinks: given.number('--max-links') ?? DEFAULT_MAX_LINKS,
     trace: given.trace ?? seed !== undefined,
     workers: given.number('--workers') ?? Math.max(1, cpus),
   }

@@ -123,4 +123,5 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   'probed-alive': { frame: { kind: 'probed', subject: HIGH, token: 300, alive: true } },
   'probed-silent': { frame: { kind: 'probed', subject: HIGH, token: 300, alive: false } },
   goodbye: { frame: { kind: 'goodbye', reason: 'left' } },
+  unlink: { frame: { kind: 'unlink' } },
 }

@@ -140,15 +140,15 @@ describe('attempts', () => {
   })
 
   it('are turned away where there is no room for another link', () => {
-    const core = coreOf(1, { maxLinks: 1 })
+    const core = coreOf(1, { minLinks: 1, maxLinks: 1 })
     room.contacts = () => []
     room.join(core)
-    const puppets = Array.from({ length: 34 }, (_, i) => new Puppet(room, nodeIdOf(50 + i)))
+    const puppets = Array.from({ length: 4 }, (_, i) => new Puppet(room, nodeIdOf(50 + i)))
     for (const puppet of puppets) {
       room.join(puppet)
       puppet.dial(core.nodeId)
     }
-    expect(puppets.filter(({ isOpen }) => isOpen)).toHaveLength(33)
+    expect(puppets.filter(({ isOpen }) => isOpen)).toHaveLength(3)
     expect(puppets.at(-1)!.ended).toBe('no room for another link')
   })
 })
@@ -162,6 +162,7 @@ describe('failures', () => {
       outbox,
       random: () => 0.5,
       tuning: DEFAULT_TUNING,
+      minLinks: 4,
       maxLinks: 31,
       nextLinkId: () => ++linkId,
       onEnded: () => undefined,

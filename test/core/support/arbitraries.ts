@@ -216,6 +216,7 @@ export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } 
   ping: fc.maxSafeNat().map((token) => ({ kind: 'ping', token })),
   ack: fc.maxSafeNat().map((token) => ({ kind: 'ack', token })),
   goodbye: anyText(WireLimits.reasonBytes).map((reason) => ({ kind: 'goodbye', reason })),
+  unlink: fc.constant({ kind: 'unlink' as const }),
 }
 
 export const anyFrame: fc.Arbitrary<Frame> = fc.oneof(...Object.values(anyFrameOf))

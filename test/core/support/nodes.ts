@@ -21,6 +21,7 @@ export function coreOf(index: number, options: CoreOptions = {}): NodeCore {
     meta: '',
     visibility: 'visible',
     random: seededRandom(7, 'core', index),
+    minLinks: 4,
     maxLinks: 31,
     tuning: DEFAULT_TUNING,
     limits: DEFAULT_LIMITS,
