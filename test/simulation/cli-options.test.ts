@@ -22,6 +22,7 @@ describe('npm run sim', () => {
       seeds: 50,
       firstSeed: 1,
       model: 'core',
+      stormSeconds: undefined,
       maxLinks: 8,
       trace: false,
       workers: 2,

@@ -3,8 +3,8 @@
  *
  * A pair has one initiator: the member with the lower nodeId. The other waits a while before it tries as well, and a
  * newcomer dials its contacts at once, since they do not know of it. Where two offers cross, the lower nodeId's wins.
- * Attempts have a deadline; failed and lost links are dialled again with jitter (Brooker, AWS Architecture Blog,
- * 2015).
+ * Attempts have a deadline; failed and lost links are dialled again. Links beyond `maxLinks` end, once nobody needs
+ * them.
  */
 import type { LinkId } from '../events.ts'
 import type { NodeId } from '../identity/node-id.ts'
@@ -13,32 +13,14 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
+import type { MeshLink } from './mesh-link.ts'
+import { newLink } from './mesh-link.ts'
+import { PATIENCE_MS, Redials } from './redials.ts'
 import type { SignalEnvelope, SignOfLife } from './signal-envelope.ts'
 import { decodeSignal, decodeSignOfLife, encodeSignal } from './signal-envelope.ts'
+import { HOLD_MS, SLACK, surplusOf, vainAttempt } from './surplus.ts'
 import type { LinkTargets } from './targets.ts'
 import { linkTargets } from './targets.ts'
-
-/** `connecting`: the transport is at work. `open`: the channel is, the handshake runs. `established`: both accepted. */
-export type LinkPhase = 'connecting' | 'open' | 'established'
-
-export interface MeshLink {
-  readonly linkId: LinkId
-  readonly nodeId: NodeId
-  readonly initiator: boolean
-  readonly session: string
-  readonly startedAt: number
-  /** When the channel opened: the handshake has as much time as the channel had. */
-  openedAt: number | undefined
-  /** The other end offered a link as well, and was left waiting for the answer to this offer. */
-  contested: boolean
-  /** Given up, or refused, by an end that has links enough: that tells nothing of its member. */
-  released: boolean
-  phase: LinkPhase
-  /** The other side was let in: its record is in the table. */
-  introduced: boolean
-  sent: number
-  readonly seen: Set<number>
-}
 
 export interface MeshOptions {
   /** A member asks by signaling for a sign of life, or gives one. */
@@ -55,21 +37,6 @@ export interface MeshOptions {
   readonly onEnded: (link: MeshLink, reason: string, replaced: boolean, now: number) => void
 }
 
-interface Redial {
-  failures: number
-  /** The newest attempts, in a row, to which nothing was answered. */
-  unanswered: number
-  notBefore: number
-}
-
-/** The higher nodeId of a pair leaves the dialling to the lower one for this long. */
-const PATIENCE_MS = 2_000
-/** Links beyond `maxLinks`, attempts included, so that newcomers find a way in, and a new target before an old goes. */
-const SLACK = 2
-/** A link that this member does not need is kept so long: the other end may have no other yet. */
-const HOLD_MS = 3_000
-/** Whoever gave a link up is not asked for it again before. */
-const RELEASED_MS = 5_000
 /** A member that could not be linked to so often is hard to reach: another is taken beside it. */
 const HARD_FAILURES = 2
 /** Tells whoever offers a link that it may try elsewhere. */
@@ -104,8 +71,7 @@ export class Mesh {
   readonly #lingering = new Map<LinkId, number>()
   /** Members named by the signaling server, to be dialled whether the table knows them or not. */
   readonly #contacts = new Set<NodeId>()
-  readonly #redials = new Map<NodeId, Redial>()
-  readonly #wantedSince = new Map<NodeId, number>()
+  readonly #redials: Redials
   #signalingUp = false
   /** Offers go out before the signaling server has answered for the first time: they wait for its door to open. */
   #early = false
@@ -123,6 +89,7 @@ export class Mesh {
     this.#outbox = options.outbox
     this.#random = options.random
     this.#tuning = options.tuning
+    this.#redials = new Redials(options.random, options.tuning)
     this.#minLinks = options.minLinks
     this.#maxLinks = options.maxLinks
     this.#nextLinkId = options.nextLinkId
@@ -156,13 +123,9 @@ export class Mesh {
     return this.#byNode.get(nodeId)
   }
 
-  failuresOf(nodeId: NodeId): number {
-    return this.#redials.get(nodeId)?.failures ?? 0
-  }
-
   /** Attempts in a row to which a member answered nothing; a refusal is an answer. */
   unansweredBy(nodeId: NodeId): number {
-    return this.#redials.get(nodeId)?.unanswered ?? 0
+    return this.#redials.unansweredBy(nodeId)
   }
 
   /** Members of an earlier life, dialled before signaling is up; what they answer comes with it. */
@@ -245,7 +208,7 @@ export class Mesh {
     this.#stale = true
     this.#establishedCount++
     this.#revision++
-    this.#redials.delete(link.nodeId)
+    this.#redials.clear(link.nodeId)
     this.#contacts.delete(link.nodeId)
     this.#outbox.event({ type: 'link-opened', nodeId: link.nodeId, durationMs: now - link.startedAt })
   }
@@ -329,7 +292,7 @@ export class Mesh {
         // The other end is there and waits: no reason for a pause.
         this.#signal(link, { ended: OFFER_LOST })
         this.#close(link, OFFER_LOST, true, now)
-        this.#redials.delete(link.nodeId)
+        this.#redials.clear(link.nodeId)
       } else {
         this.#giveUp(link, `no link within ${this.#tuning.linkTimeoutMs} ms`, now)
       }
@@ -375,20 +338,7 @@ export class Mesh {
   }
 
   #open(nodeId: NodeId, session: string, initiator: boolean, now: number): MeshLink {
-    const link: MeshLink = {
-      linkId: this.#nextLinkId(),
-      nodeId,
-      initiator,
-      session,
-      startedAt: now,
-      openedAt: undefined,
-      contested: false,
-      released: false,
-      phase: 'connecting',
-      introduced: false,
-      sent: 0,
-      seen: new Set(),
-    }
+    const link = newLink(this.#nextLinkId(), nodeId, session, initiator, now)
     this.#links.set(link.linkId, link)
     this.#byNode.set(nodeId, link)
     this.#bySession.set(sessionKey(nodeId, session), link)
@@ -423,17 +373,12 @@ export class Mesh {
     if (phase === 'established') {
       this.#establishedCount--
       this.#revision++
-      const pause = this.#random() * this.#tuning.redialMinMs + (link.released ? RELEASED_MS : 0)
-      this.#redials.set(nodeId, { failures: 0, unanswered: 0, notBefore: now + pause })
-      this.#wantedSince.delete(nodeId)
+      this.#redials.lost(link, now)
       this.#outbox.event({ type: 'link-closed', nodeId, reason })
     } else if (!replaced) {
-      const failures = this.failuresOf(nodeId) + (link.released ? 0 : 1)
-      const { redialMinMs, redialMaxMs } = this.#tuning
-      const pause = Math.min(redialMaxMs, redialMinMs * 2 ** failures) * (0.5 + this.#random() / 2)
-      const unanswered = link.seen.size > 0 ? 0 : this.unansweredBy(nodeId) + 1
-      this.#redials.set(nodeId, { failures, unanswered, notBefore: now + pause })
-      if (failures >= CONTACT_TRIES && this.#establishedCount > 0) this.#contacts.delete(nodeId)
+      this.#redials.failed(link, now)
+      const isHopeless = this.#redials.failuresOf(nodeId) >= CONTACT_TRIES
+      if (isHopeless && this.#establishedCount > 0) this.#contacts.delete(nodeId)
       this.#outbox.event({ type: 'link-failed', nodeId, reason })
     }
     this.#onEnded(link, reason, replaced, now)
@@ -447,26 +392,24 @@ export class Mesh {
   }
 
   #forgetRemoved(): void {
-    for (const known of [this.#redials, this.#wantedSince]) {
-      for (const nodeId of known.keys()) {
-        const status = this.#table.status(nodeId)
-        const isNobody = status === 'removed' || status === undefined
-        if (isNobody && !this.#contacts.has(nodeId) && !this.#byNode.has(nodeId)) known.delete(nodeId)
-      }
-    }
+    this.#redials.forget((nodeId) => {
+      const status = this.#table.status(nodeId)
+      const isNobody = status === 'removed' || status === undefined
+      return isNobody && !this.#contacts.has(nodeId) && !this.#byNode.has(nodeId)
+    })
   }
 
   #findUnlinked(now: number): void {
     this.#targets = linkTargets(this.#table, {
       minLinks: this.#minLinks,
       maxLinks: this.#maxLinks,
-      isHardToReach: (nodeId) => !this.#byNode.has(nodeId) && this.failuresOf(nodeId) >= HARD_FAILURES,
+      isHardToReach: (nodeId) =>
+        !this.#byNode.has(nodeId) && this.#redials.failuresOf(nodeId) >= HARD_FAILURES,
     })
     const { live, lost } = this.#targets
     const wanted = new Set([...this.#contacts, ...live, ...lost])
     this.#unlinked = [...wanted].filter((nodeId) => !this.#byNode.has(nodeId))
-    for (const nodeId of this.#unlinked)
-      if (!this.#wantedSince.has(nodeId)) this.#wantedSince.set(nodeId, now)
+    for (const nodeId of this.#unlinked) this.#redials.wanted(nodeId, now)
   }
 
   #dialDue(now: number): void {
@@ -491,7 +434,8 @@ export class Mesh {
   #makeRoom(nodeId: NodeId, now: number): boolean {
     if (this.#links.size < this.#maxLinks + SLACK) return true
     const isTarget = this.#targets.live.has(nodeId)
-    const given = this.#surplus(isTarget ? now : now - HOLD_MS).at(0) ?? this.#vainAttempt(isTarget)
+    const vain = isTarget ? vainAttempt(this.#links.values(), this.#targets) : undefined
+    const given = this.#surplus(isTarget ? now : now - HOLD_MS).at(0) ?? vain
     if (!given) return false
     if (given.phase === 'established') this.#release(given, now)
     else {
@@ -510,25 +454,8 @@ export class Mesh {
     for (const { startedAt } of this.#surplus(now)) this.#lookBy(startedAt + HOLD_MS)
   }
 
-  /** Links that are no targets, made before `before`: those to members with most links first. */
-  #surplus(before: number): MeshLink[] {
-    const surplus: MeshLink[] = []
-    for (const link of this.#links.values()) {
-      const { nodeId, phase, startedAt } = link
-      if (phase === 'established' && startedAt <= before && !this.#targets.live.has(nodeId))
-        surplus.push(link)
-    }
-    const linksOf = ({ nodeId }: MeshLink): number => this.#table.get(nodeId)?.links.size ?? 0
-    return surplus.sort((a, b) => linksOf(b) - linksOf(a))
-  }
-
-  /** An attempt that is worth less than a link to a target: to a member that is lost. */
-  #vainAttempt(isTarget: boolean): MeshLink | undefined {
-    if (!isTarget) return undefined
-    for (const link of this.#links.values()) {
-      if (link.phase === 'connecting' && this.#targets.lost.has(link.nodeId)) return link
-    }
-    return undefined
+  #surplus(latest: number): MeshLink[] {
+    return surplusOf(this.#links.values(), this.#targets, this.#table, latest)
   }
 
   #release(link: MeshLink, now: number): void {
@@ -542,10 +469,8 @@ export class Mesh {
   }
 
   #dueAt(nodeId: NodeId): number {
-    const notBefore = this.#redials.get(nodeId)?.notBefore ?? 0
-    const isInitiator = this.#contacts.has(nodeId) || compareNodeIds(this.#table.own, nodeId) < 0
-    const patience = isInitiator ? 0 : (this.#wantedSince.get(nodeId) ?? 0) + PATIENCE_MS
-    return Math.max(notBefore, patience)
+    const isFirst = this.#contacts.has(nodeId) || compareNodeIds(this.#table.own, nodeId) < 0
+    return this.#redials.dueAt(nodeId, isFirst)
   }
 
   /** Whoever offers a link itself would have answered an offer by now: its network was gone, and ours with it. */

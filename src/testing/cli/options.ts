@@ -20,6 +20,8 @@ export interface StormOptions extends CommonOptions {
   readonly model: 'core' | 'scalar'
   /** Only these faults; all if empty. */
   readonly faults: readonly ActionKind[]
+  /** Seconds of every storm, right after the room has formed; else drawn from the seed, after two quiet phases. */
+  readonly stormSeconds: number | undefined
 }
 
 export type DetectionModel = 'core' | 'plain-swim'
@@ -66,6 +68,7 @@ const NUMBERS = {
   '--seed': whole(0, Number.MAX_SAFE_INTEGER),
   '--max-links': whole(1, 500),
   '--workers': whole(1, 64),
+  '--storm': whole(1, 3_600),
   '--hours': { min: 0.04, max: 10_000, whole: false },
   '--throttled': { min: 0, max: 1, whole: false },
   '--baseline': { min: 0, max: 1, whole: false },
@@ -86,6 +89,7 @@ type WordFlag = keyof typeof WORDS
 /** Which flags make sense only in one scenario. */
 const ONLY_IN = {
   '--fault': 'storm',
+  '--storm': 'storm',
   '--hours': 'detection',
   '--throttled': 'detection',
   '--throttle': 'detection',
@@ -118,6 +122,7 @@ export function replayCommand(options: SimOptions, seed: number, model?: Detecti
   if (options.maxLinks !== DEFAULT_MAX_LINKS) parts.push(`--max-links ${options.maxLinks}`)
   if (options.scenario === 'storm') {
     for (const fault of options.faults) parts.push(`--fault ${fault}`)
+    if (options.stormSeconds !== undefined) parts.push(`--storm ${options.stormSeconds}`)
     if (options.model !== 'core') parts.push(`--model ${options.model}`)
     return parts.join(' ')
   }
@@ -153,7 +158,15 @@ function stormOptions(given: Flags, common: CommonOptions): StormOptions {
   if (model === 'plain-swim') given.problems.push('--model plain-swim is for --scenario detection.')
   const faults = given.words('--fault') as ActionKind[]
   const workers = Math.min(common.seeds, common.workers)
-  return { ...common, workers, scenario: 'storm', model: model === 'scalar' ? model : 'core', faults }
+  const stormSeconds = given.number('--storm')
+  return {
+    ...common,
+    workers,
+    scenario: 'storm',
+    model: model === 'scalar' ? model : 'core',
+    faults,
+    stormSeconds,
+  }
 }
 
 function detectionOptions(given: Flags, common: CommonOptions): DetectionSimOptions {

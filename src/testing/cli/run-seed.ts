@@ -42,7 +42,17 @@ export function runSeed(options: StormOptions, seed: number, trace?: Trace): See
   const started = performance.now()
   const create = model === 'core' ? createCoreNode : createScalarNode
   const faults = options.faults.length > 0 ? { faults: faultsOf(options, seed) } : {}
-  const result = simulate({ seed, nodes, maxLinks, create, ...faults, ...(trace ? { trace } : {}) })
+  const { stormSeconds } = options
+  const phases = stormSeconds === undefined ? {} : { stormMs: stormSeconds * 1_000, idleMs: 0, calmMs: 0 }
+  const result = simulate({
+    seed,
+    nodes,
+    maxLinks,
+    create,
+    ...faults,
+    ...phases,
+    ...(trace ? { trace } : {}),
+  })
   const { violations, traceHash, measured, processes } = result
   const outcome = { seed, violations, traceHash, measured, tookMs: performance.now() - started }
   if (model === 'core') return outcome

@@ -1,0 +1,46 @@
+/** One link of this member, or an attempt at one, as the mesh sees it. */
+import type { LinkId } from '../events.ts'
+import type { NodeId } from '../identity/node-id.ts'
+
+/** `connecting`: the transport is at work. `open`: the channel is, the handshake runs. `established`: both accepted. */
+export type LinkPhase = 'connecting' | 'open' | 'established'
+
+export interface MeshLink {
+  readonly linkId: LinkId
+  readonly nodeId: NodeId
+  readonly initiator: boolean
+  readonly session: string
+  readonly startedAt: number
+  /** When the channel opened: the handshake has as much time as the channel had. */
+  openedAt: number | undefined
+  /** The other end offered a link as well, and was left waiting for the answer to this offer. */
+  contested: boolean
+  /** Given up, or refused, by an end that has links enough: that tells nothing of its member. */
+  released: boolean
+  phase: LinkPhase
+  /** The other side was let in: its record is in the table. */
+  introduced: boolean
+  sent: number
+  readonly seen: Set<number>
+}
+
+export const newLink = (
+  linkId: LinkId,
+  nodeId: NodeId,
+  session: string,
+  initiator: boolean,
+  now: number,
+): MeshLink => ({
+  linkId,
+  nodeId,
+  initiator,
+  session,
+  startedAt: now,
+  openedAt: undefined,
+  contested: false,
+  released: false,
+  phase: 'connecting',
+  introduced: false,
+  sent: 0,
+  seen: new Set(),
+})
