@@ -171,17 +171,23 @@ describe('failures', () => {
     mesh.signalingUp()
     const member = nodeIdOf(2)
     table.apply(wholeOf(member), 0, 0, 'test')
-    const strangers = Array.from({ length: 100 }, (_, i) => nodeIdOf(1_000 + i))
-    for (const [i, from] of [member, ...strangers].entries()) {
-      mesh.onSignal(from, encodeSignal({ session: 'aaaaaaaa', sequence: 0, data: 'offer' }), i)
-      mesh.closed(linkId, 'failed', i)
-      expect(mesh.failuresOf(from)).toBe(1)
+    const strangers = Array.from({ length: 30 }, (_, i) => nodeIdOf(1_000 + i))
+    mesh.addContacts(strangers)
+    mesh.settle(0)
+    for (let ended = 1; ended <= linkId; ended++) {
+      mesh.closed(ended, 'failed', ended)
+      mesh.settle(ended)
+    }
+    expect(linkId, 'each was dialled once').toBe(31)
+    for (const stranger of [member, ...strangers]) {
+      expect(mesh.unansweredBy(stranger)).toBe(1)
+      mesh.dropContact(stranger)
     }
     // Looked through whenever members come or go.
     table.apply(wholeOf(nodeIdOf(3)), 0, 200, 'test')
     mesh.settle(200)
-    expect(strangers.filter((stranger) => mesh.failuresOf(stranger) > 0)).toEqual([])
-    expect(mesh.failuresOf(member), 'of a member').toBe(1)
+    expect(strangers.filter((stranger) => mesh.unansweredBy(stranger) > 0)).toEqual([])
+    expect(mesh.unansweredBy(member), 'of a member').toBe(1)
   })
 })
 
