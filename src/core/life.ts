@@ -327,6 +327,10 @@ export class Life {
   ): void {
     this.#neighbours.ended(linkId, now)
     if (this.#over !== undefined) return
+    if (released && this.#status === 'joining' && this.#mesh.openContacts === 0) {
+      // Turned away by all it was told of, since they have links enough: others may have room.
+      this.#healing.askSoon(now)
+    }
     if (replaced || released || this.#status === 'leaving') return this.#detector.replaced(linkId)
     if (this.table.status(nodeId) === 'leaving') return this.table.remove(nodeId, now, 'left')
     if (introduced || this.#isMissed(nodeId)) this.#detector.lost(linkId, nodeId, now)

@@ -96,7 +96,7 @@ function trafficSection(outcomes: readonly SeedOutcome[]): string {
       outcomes.map(({ measured }) => measured.phases[phase]),
     )
     const cells = [messages / nodeSeconds, bytes / nodeSeconds, bytes / endSeconds, endSeconds / nodeSeconds]
-    return `  ${name.padEnd(30)}${cells.map((cell) => cell.toFixed(1).padStart(16)).join('')}`
+    return `  ${name.padEnd(30)}${cells.map((cell) => (Number.isNaN(cell) ? '-' : cell.toFixed(1)).padStart(16)).join('')}`
   }
   const heads = ['messages/node/s', 'bytes/node/s', 'bytes/link/s', 'links/node']
   return [

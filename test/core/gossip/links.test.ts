@@ -151,6 +151,26 @@ describe('attempts', () => {
     expect(puppets.filter(({ isOpen }) => isOpen)).toHaveLength(3)
     expect(puppets.at(-1)!.ended).toBe('no room for another link')
   })
+
+  it('that are turned away by all contacts are made elsewhere soon', () => {
+    const [full, open, newcomer] = [coreOf(1, { minLinks: 1, maxLinks: 1 }), coreOf(2), coreOf(3)]
+    room.contacts = () => []
+    room.join(full)
+    for (let i = 0; i < 3; i++) {
+      const puppet = new Puppet(room, nodeIdOf(50 + i))
+      room.join(puppet)
+      puppet.dial(full.nodeId)
+    }
+    room.join(open)
+    room.contacts = () => [full.nodeId]
+    room.join(newcomer)
+    room.run(100)
+    expect(newcomer.status).toBe('joining')
+    room.contacts = () => [open.nodeId]
+    room.run(900)
+    expect(newcomer.status).toBe('up')
+    expect(isLinked(newcomer, open)).toBe(true)
+  })
 })
 
 describe('failures', () => {
