@@ -338,7 +338,8 @@ export class Life {
 
   /** A member that does not answer, and that too few others watch. */
   #isMissed(nodeId: NodeId): boolean {
-    return this.#mesh.unansweredBy(nodeId) >= MISSED_AFTER && !isWatched(this.table, nodeId)
+    const isSilent = (other: NodeId): boolean => this.#mesh.unansweredBy(other) >= MISSED_AFTER
+    return isSilent(nodeId) && !isWatched(this.table, nodeId, isSilent)
   }
 
   #onSignOfLife(from: NodeId, sign: SignOfLife, now: number): void {

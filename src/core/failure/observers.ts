@@ -28,11 +28,19 @@ export function otherObservers(table: MembershipTable, subject: NodeId, most: nu
   return found + count(table, record, most - found, says)
 }
 
-/** Whether enough others say that they are linked to `subject`. Its own word may be old: it is what is in question. */
-export function isWatched(table: MembershipTable, subject: NodeId): boolean {
+/**
+ * Whether enough others say that they are linked to `subject`. Its own word may be old: it is what is in question, and
+ * so is the word of members that do not answer this one either.
+ */
+export function isWatched(
+  table: MembershipTable,
+  subject: NodeId,
+  isSilent: (nodeId: NodeId) => boolean,
+): boolean {
   const record = table.get(subject)
   if (!record) return false
-  return count(table, record, ENOUGH_WATCHERS, ({ links }) => links.has(record.short)) >= ENOUGH_WATCHERS
+  const watches = ({ nodeId, links }: NodeRecord): boolean => links.has(record.short) && !isSilent(nodeId)
+  return count(table, record, ENOUGH_WATCHERS, watches) >= ENOUGH_WATCHERS
 }
 
 function count(

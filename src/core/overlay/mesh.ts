@@ -18,7 +18,7 @@ import { newLink } from './mesh-link.ts'
 import { PATIENCE_MS, Redials } from './redials.ts'
 import type { SignalEnvelope, SignOfLife } from './signal-envelope.ts'
 import { decodeSignal, decodeSignOfLife, encodeSignal } from './signal-envelope.ts'
-import { HOLD_MS, SLACK, surplusOf, vainAttempt } from './surplus.ts'
+import { HOLD_MS, isSpare, SLACK, surplusOf, vainAttempt } from './surplus.ts'
 import type { LinkTargets } from './targets.ts'
 import { linkTargets } from './targets.ts'
 
@@ -37,10 +37,11 @@ export interface MeshOptions {
   readonly onEnded: (link: MeshLink, reason: string, replaced: boolean, now: number) => void
 }
 
-/** A member that could not be linked to so often is hard to reach: another is taken beside it. */
-const HARD_FAILURES = 2
-/** Tells whoever offers a link that it may try elsewhere. */
+/** Tells whoever offers a link that it may try elsewhere; and that its attempt makes way for another one. */
 const FULL = 'no room for another link'
+const DISPLACED = 'its place is needed'
+/** How soon links that had to be kept are looked at again. */
+const PRUNE_AGAIN_MS = 1_000
 /**
  * A link on which a last word was sent is closed this much later, unless the other end closes it: closing at once
  * drops what is still buffered.
@@ -303,11 +304,12 @@ export class Mesh {
     if (link.seen.has(envelope.sequence)) return
     link.seen.add(envelope.sequence)
     if (envelope.ended !== undefined) {
-      if (envelope.ended === FULL) {
+      if (link.phase === 'established') return
+      if (envelope.ended === FULL || envelope.ended === DISPLACED) {
         link.released = true
         this.#contacts.delete(link.nodeId)
       }
-      if (link.phase !== 'established') this.close(link.linkId, `refused: ${envelope.ended}`, now)
+      this.close(link.linkId, `refused: ${envelope.ended}`, now)
     } else if (envelope.data !== undefined) {
       this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: envelope.data })
     }
@@ -403,8 +405,7 @@ export class Mesh {
     this.#targets = linkTargets(this.#table, {
       minLinks: this.#minLinks,
       maxLinks: this.#maxLinks,
-      isHardToReach: (nodeId) =>
-        !this.#byNode.has(nodeId) && this.#redials.failuresOf(nodeId) >= HARD_FAILURES,
+      isHardToReach: (nodeId) => !this.#byNode.has(nodeId) && this.#redials.isHard(nodeId),
     })
     const { live, lost } = this.#targets
     const wanted = new Set([...this.#contacts, ...live, ...lost])
@@ -434,13 +435,13 @@ export class Mesh {
   #makeRoom(nodeId: NodeId, now: number): boolean {
     if (this.#links.size < this.#maxLinks + SLACK) return true
     const isTarget = this.#targets.live.has(nodeId)
-    const vain = isTarget ? vainAttempt(this.#links.values(), this.#targets) : undefined
+    const vain = isTarget ? vainAttempt(this.#links.values(), this.#targets, now) : undefined
     const given = this.#surplus(isTarget ? now : now - HOLD_MS).at(0) ?? vain
     if (!given) return false
     if (given.phase === 'established') this.#release(given, now)
     else {
       given.released = true
-      this.#giveUp(given, 'its place is needed', now)
+      this.#giveUp(given, DISPLACED, now)
     }
     return true
   }
@@ -449,9 +450,12 @@ export class Mesh {
   #prune(now: number): void {
     const excess = this.#establishedCount - this.#maxLinks
     if (excess <= 0) return
-    for (const link of this.#surplus(now - HOLD_MS).slice(0, excess)) this.#release(link, now)
+    const spare = this.#surplus(now - HOLD_MS).filter((link) => isSpare(link, this.#table))
+    for (const link of spare.slice(0, excess)) this.#release(link, now)
     if (this.#establishedCount <= this.#maxLinks) return
-    for (const { startedAt } of this.#surplus(now)) this.#lookBy(startedAt + HOLD_MS)
+    for (const { startedAt } of this.#surplus(now)) {
+      this.#lookBy(Math.max(startedAt + HOLD_MS, now + PRUNE_AGAIN_MS))
+    }
   }
 
   #surplus(latest: number): MeshLink[] {

@@ -1,6 +1,7 @@
 /**
  * When whom to dial: pauses after failures, with jitter (Brooker, AWS Architecture Blog, 2015), and the turns of a
- * pair, whose lower nodeId dials first.
+ * pair, whose lower nodeId dials first. A member that has links enough is asked more and more rarely: it may never
+ * want this one.
  */
 import type { NodeId } from '../identity/node-id.ts'
 import type { Random } from '../time.ts'
@@ -8,16 +9,24 @@ import type { Tuning } from '../tuning.ts'
 import type { MeshLink } from './mesh-link.ts'
 
 interface Redial {
-  failures: number
+  readonly failures: number
   /** The newest attempts, in a row, to which nothing was answered. */
-  unanswered: number
-  notBefore: number
+  readonly unanswered: number
+  /** Grows by 1 where it had no place for a link, and by 2 where it gave one up; a link that lasted ends the row. */
+  readonly declined: number
+  readonly notBefore: number
 }
 
 /** The higher nodeId of a pair leaves the dialling to the lower one for this long. */
 export const PATIENCE_MS = 2_000
-/** Whoever gave a link up is not asked for it again before. */
+/** Whoever gave a link up is not asked for it again before; for twice as long each further time, up to a limit. */
 const RELEASED_MS = 5_000
+const RELEASED_MAX_MS = 120_000
+/** A link that lived so long was wanted. */
+const LASTED_MS = 60_000
+/** A member that could not be linked to so often, or declined so often, is hard to reach. */
+const HARD_FAILURES = 2
+const HARD_DECLINED = 4
 
 export class Redials {
   readonly #random: Random
@@ -32,6 +41,12 @@ export class Redials {
 
   failuresOf(nodeId: NodeId): number {
     return this.#redials.get(nodeId)?.failures ?? 0
+  }
+
+  /** Whether a link to it is so unlikely that another member should be linked to beside it. */
+  isHard(nodeId: NodeId): boolean {
+    const { failures, declined } = this.#redials.get(nodeId) ?? NEVER_TRIED
+    return failures >= HARD_FAILURES || declined >= HARD_DECLINED
   }
 
   /** Attempts in a row to which a member answered nothing; a refusal is an answer. */
@@ -51,24 +66,31 @@ export class Redials {
   }
 
   /** An established link has ended. */
-  lost({ nodeId, released }: MeshLink, now: number): void {
-    const pause = this.#random() * this.#tuning.redialMinMs + (released ? RELEASED_MS : 0)
-    this.#redials.set(nodeId, { failures: 0, unanswered: 0, notBefore: now + pause })
+  lost({ nodeId, released, startedAt }: MeshLink, now: number): void {
+    const before = now - startedAt < LASTED_MS ? (this.#redials.get(nodeId)?.declined ?? 0) : 0
+    const declined = before + (released ? 2 : 0)
+    const rest = released ? Math.min(RELEASED_MAX_MS, RELEASED_MS * 2 ** (declined / 2 - 1)) : 0
+    const notBefore = now + this.#random() * this.#tuning.redialMinMs + rest
+    this.#redials.set(nodeId, { failures: 0, unanswered: 0, declined, notBefore })
     this.#wantedSince.delete(nodeId)
   }
 
   /** An attempt has failed. */
   failed({ nodeId, released, seen }: MeshLink, now: number): void {
-    const failures = this.failuresOf(nodeId) + (released ? 0 : 1)
+    const known = this.#redials.get(nodeId) ?? NEVER_TRIED
+    const failures = known.failures + (released ? 0 : 1)
+    const declined = known.declined + (released ? 1 : 0)
     const { redialMinMs, redialMaxMs } = this.#tuning
-    const pause = Math.min(redialMaxMs, redialMinMs * 2 ** failures) * (0.5 + this.#random() / 2)
-    const unanswered = seen.size > 0 ? 0 : this.unansweredBy(nodeId) + 1
-    this.#redials.set(nodeId, { failures, unanswered, notBefore: now + pause })
+    const pause = Math.min(redialMaxMs, redialMinMs * 2 ** (failures + declined)) * (0.5 + this.#random() / 2)
+    const unanswered = seen.size > 0 ? 0 : known.unanswered + 1
+    this.#redials.set(nodeId, { failures, unanswered, declined, notBefore: now + pause })
   }
 
   /** There is no reason for a pause any more. */
   clear(nodeId: NodeId): void {
-    this.#redials.delete(nodeId)
+    const declined = this.#redials.get(nodeId)?.declined ?? 0
+    if (declined > 0) this.#redials.set(nodeId, { ...NEVER_TRIED, declined })
+    else this.#redials.delete(nodeId)
   }
 
   /** Nothing is kept of members that are nobody any more. */
@@ -78,3 +100,5 @@ export class Redials {
     }
   }
 }
+
+const NEVER_TRIED: Redial = { failures: 0, unanswered: 0, declined: 0, notBefore: 0 }

@@ -24,8 +24,23 @@ export function surplusOf(
   return surplus.sort((a, b) => linksOf(b) - linksOf(a))
 }
 
-/** An attempt that is worth less than a link to a live target: to a member that is lost. */
-export function vainAttempt(links: Iterable<MeshLink>, { lost }: LinkTargets): MeshLink | undefined {
-  for (const link of links) if (link.phase === 'connecting' && lost.has(link.nodeId)) return link
+/**
+ * An attempt that is worth less than a link to a live target: one of ours to a lost member, which has not answered, or
+ * somebody else's that leads to nothing.
+ */
+export function vainAttempt(
+  links: Iterable<MeshLink>,
+  { live, lost }: LinkTargets,
+  now: number,
+): MeshLink | undefined {
+  for (const link of links) {
+    const { initiator, nodeId, phase, seen, startedAt } = link
+    if (phase === 'established' || live.has(nodeId)) continue
+    if (initiator ? lost.has(nodeId) && seen.size === 0 : now - startedAt >= HOLD_MS) return link
+  }
   return undefined
 }
+
+/** Whether a link can be given up without harm: its member has another one. */
+export const isSpare = ({ nodeId }: MeshLink, table: MembershipTable): boolean =>
+  (table.get(nodeId)?.links.size ?? 0) > 1

@@ -54,6 +54,17 @@ describe('a frozen member', () => {
     room.run(removeAfterMs + 1_000)
     expect(statusOf(frozen, a, b)).toEqual(['removed', 'removed'])
   })
+
+  it('is missed with others that are frozen too, and that all say they are linked to it', () => {
+    const { room, cores } = settled(5)
+    const frozen = cores.slice(2)
+    for (const core of frozen) room.sleep(core, FOR_EVER_MS)
+    room.run(300)
+    const a = reload(room, cores[0]!, 1)
+    room.run(300)
+    const b = reload(room, cores[1]!, 2)
+    room.until(() => frozen.every((core) => statusOf(core, a, b).every((s) => s === 'unreachable')), 'missed')
+  })
 })
 
 describe('a member that is lost', () => {
