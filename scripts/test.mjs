@@ -33,7 +33,7 @@ const DETECTION = [...SIM, '--scenario', 'detection', '--baseline', '0.05']
 const PROOFS = {
   sim: [
     [...SIM, '--nodes', '20', '--seeds', '1000'],
-    [...SIM, '--nodes', '50', '--seeds', '100'],
+    [...SIM, '--nodes', '100', '--seeds', '1000', '--storm', '20'],
     [...DETECTION, '--hours', '10.5', '--max-false', '0.01', '--max-p99', '4000'],
     [...DETECTION, '--hours', '10.5', '--throttled', '0.2', '--max-false', '0.1'],
     // whole processes that get one turn a second: stricter than what browsers do
