@@ -4,6 +4,7 @@
  */
 import type { Authority, NodeId } from './identity/node-id.ts'
 import type { NodeStatus, Visibility } from './membership/record.ts'
+import type { Lane } from './wire/frames.ts'
 
 /** Names one link of this process, from the first attempt to its end. Never reused within a life. */
 export type LinkId = number
@@ -23,6 +24,45 @@ export interface Fingerprints {
   readonly local: string
   readonly remote: string
 }
+
+/** A message of the user on its way out. */
+export interface Outgoing {
+  /** Chosen by the driver's side; names the message in `cancel`, `progress` and `outcome`. */
+  readonly id: number
+  /** An authority, for whichever life of it, or a nodeId, for that life alone. */
+  readonly to: Authority | NodeId
+  readonly mailbox: string
+  readonly lane: Lane
+  /** Not to be changed before the outcome is told. */
+  readonly bytes: Uint8Array
+  /** The bytes are UTF-8 and are handed out as text. */
+  readonly text: boolean
+}
+
+/** A message of another member that has arrived. */
+export interface Incoming {
+  readonly mailbox: string
+  readonly bytes: Uint8Array
+  readonly text: boolean
+}
+
+/** Why a message did not arrive, or may not have. */
+export type DeadLetterReason =
+  /** The life it was sent to is over; part of it may have arrived. */
+  | 'life-ended'
+  /** Nothing is known of its addressee any more. */
+  | 'forgotten'
+  /** It made place in the queue for a newer one. */
+  | 'dropped'
+  /** Its sender aborted it. */
+  | 'aborted'
+  /** This process left. */
+  | 'left'
+  /** The addressee has no listener for its mailbox. */
+  | 'no-receiver'
+
+/** What became of an outgoing message; the refusals come before anything was sent. */
+export type Outcome = 'taken' | DeadLetterReason | 'queue-full' | 'quarantined' | 'unknown-member'
 
 /** Everything that can happen to a node. */
 export type Input =
@@ -52,6 +92,22 @@ export type Input =
   | { readonly type: 'set-visibility'; readonly visibility: Visibility }
   | { readonly type: 'set-peer-state'; readonly key: string; readonly value: string | undefined }
   | { readonly type: 'leave' }
+  | { readonly type: 'send'; readonly messages: readonly Outgoing[] }
+  /** The user no longer wants this message to be sent. */
+  | { readonly type: 'cancel'; readonly id: number }
+  /** Answers `deliver`: so many more messages of this stream were handled, in order. */
+  | {
+      readonly type: 'taken'
+      readonly nodeId: NodeId
+      readonly lane: Lane
+      readonly count: number
+      /** Which of these, from 0, found no receiver; ascending. */
+      readonly refused: readonly number[]
+    }
+  /** Ends the quarantine of an authority. */
+  | { readonly type: 'release'; readonly authority: Authority }
+  /** Asks for the way to a member; answered by the output `traced`. */
+  | { readonly type: 'trace'; readonly nodeId: NodeId; readonly id: number }
   /** The platform committed a new life, as asked for by the output `rebirth`. */
   | {
       readonly type: 'reborn'
@@ -67,10 +123,17 @@ export type Output =
       readonly linkId: LinkId
       readonly nodeId: NodeId
       readonly initiator: boolean
+      /** By way of the signaling server, instead of a connection of its own. */
+      readonly relay: boolean
     }
   /** Hand `data` from the other end to the transport. */
   | { readonly type: 'link-signal'; readonly linkId: LinkId; readonly data: string }
-  | { readonly type: 'link-send'; readonly linkId: LinkId; readonly bytes: Uint8Array }
+  | {
+      readonly type: 'link-send'
+      readonly linkId: LinkId
+      readonly lane: Lane
+      readonly bytes: Uint8Array
+    }
   | { readonly type: 'link-close'; readonly linkId: LinkId; readonly reason: string }
   /** Sign with the key of this authority, then answer with `signed`. A link whose bytes cannot be signed is closed. */
   | { readonly type: 'sign'; readonly linkId: LinkId; readonly bytes: Uint8Array }
@@ -82,6 +145,24 @@ export type Output =
       readonly authority: Authority
       readonly bytes: Uint8Array
       readonly signature: Uint8Array
+    }
+  /** Messages of one stream, complete and in order. To be answered by `taken`, at once or later. */
+  | {
+      readonly type: 'deliver'
+      readonly nodeId: NodeId
+      readonly lane: Lane
+      readonly messages: readonly Incoming[]
+    }
+  /** The one outcome of a message that was sent. */
+  | { readonly type: 'outcome'; readonly id: number; readonly outcome: Outcome; readonly reason?: string }
+  /** Of a message that takes more than one segment: so many of its bytes have arrived. */
+  | { readonly type: 'progress'; readonly id: number; readonly sent: number; readonly total: number }
+  /** Answers the input `trace`: the members on the way, this one first; none where no answer came. */
+  | {
+      readonly type: 'traced'
+      readonly id: number
+      readonly hops?: readonly NodeId[]
+      readonly rttMs?: number
     }
   | { readonly type: 'signaling-send'; readonly to: NodeId; readonly data: string }
   | { readonly type: 'signaling-contacts' }

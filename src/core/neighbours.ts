@@ -124,6 +124,7 @@ export class Neighbours {
     else if (frame.kind === 'probed') detector.onProbed(frame.subject, frame.token, frame.alive, now)
     else if (frame.kind === 'goodbye') this.#onGoodbye(link, frame.reason, now)
     else if (frame.kind === 'unlink') this.#options.mesh.released(linkId, now)
+    else if (isCarried(frame)) return `${frame.kind} is not carried by this version`
     else gossip.receive(linkId, frame, size, now)
     return undefined
   }
@@ -213,6 +214,15 @@ export class Neighbours {
     if (faults >= MAX_FAULTS || phase !== 'established') mesh.close(linkId, `malformed: ${reason}`, now)
   }
 }
+
+type CarriedFrame = Extract<Frame, { kind: 'segment' | 'receipt' | 'signal' | 'trace' | 'traced' }>
+
+const isCarried = (frame: Frame): frame is CarriedFrame =>
+  frame.kind === 'segment' ||
+  frame.kind === 'receipt' ||
+  frame.kind === 'signal' ||
+  frame.kind === 'trace' ||
+  frame.kind === 'traced'
 
 const isHandshake = (frame: Frame): frame is HandshakeFrame =>
   frame.kind === 'hello' || frame.kind === 'proof' || frame.kind === 'accept' || frame.kind === 'refuse'

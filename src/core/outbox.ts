@@ -1,11 +1,17 @@
-/** Gathers what one `handle` gives: outputs in order, and the frames of each link joined into few messages. */
+/**
+ * Gathers what one `handle` gives: outputs in order, and the frames of each link joined into few messages, lane by
+ * lane.
+ */
 import type { EventBody, LinkId, Output } from './events.ts'
 import { encodeFrame, encodeMessage, MAX_FRAME } from './wire/codec.ts'
-import type { Frame } from './wire/frames.ts'
+import type { Frame, Lane } from './wire/frames.ts'
+import { LANES } from './wire/frames.ts'
+
+type Waiting = Map<LinkId, Uint8Array[]>
 
 export class Outbox {
   #outputs: Output[] = []
-  readonly #frames = new Map<LinkId, Uint8Array[]>()
+  readonly #frames: Readonly<Record<Lane, Waiting>> = { control: new Map(), call: new Map(), bulk: new Map() }
   /** The newest message of one frame, and the frame: it may go to the next link as well. */
   #lastFrame: Uint8Array | undefined
   #lastMessage: Uint8Array | undefined
@@ -27,20 +33,21 @@ export class Outbox {
   }
 
   frame(linkId: LinkId, frame: Frame): void {
-    this.bytes(linkId, encodeFrame(frame))
+    this.bytes(linkId, encodeFrame(frame), 'control')
   }
 
   /** A frame that is encoded already, for example for several links. */
-  bytes(linkId: LinkId, encoded: Uint8Array): void {
+  bytes(linkId: LinkId, encoded: Uint8Array, lane: Lane): void {
     if (this.#ended.has(linkId)) return
-    const waiting = this.#frames.get(linkId)
+    const frames = this.#frames[lane]
+    const waiting = frames.get(linkId)
     if (waiting) waiting.push(encoded)
-    else this.#frames.set(linkId, [encoded])
+    else frames.set(linkId, [encoded])
   }
 
   /** Sends what waits for the link, then closes it. */
   close(linkId: LinkId, reason: string): void {
-    this.#flush(linkId, this.#frames.get(linkId))
+    for (const lane of LANES) this.#flush(linkId, lane, this.#frames[lane].get(linkId))
     this.drop(linkId)
     this.#outputs.push({ type: 'link-close', linkId, reason })
   }
@@ -48,14 +55,16 @@ export class Outbox {
   /** The link is gone: what waits for it can no longer be sent. */
   drop(linkId: LinkId): void {
     this.#ended.add(linkId)
-    this.#frames.delete(linkId)
+    for (const lane of LANES) this.#frames[lane].delete(linkId)
   }
 
   take(): Output[] {
-    // Asked first: most turns send nothing or little, and emptying a map makes a new table, even of an empty one.
-    if (this.#frames.size > 0) {
-      for (const [linkId, frames] of this.#frames) this.#flush(linkId, frames)
-      this.#frames.clear()
+    for (const lane of LANES) {
+      const waiting = this.#frames[lane]
+      // Asked first: most turns send nothing or little, and emptying a map makes a new table, even of an empty one.
+      if (waiting.size === 0) continue
+      for (const [linkId, frames] of waiting) this.#flush(linkId, lane, frames)
+      waiting.clear()
       this.#lastFrame = this.#lastMessage = undefined
     }
     if (this.#ended.size > 0) this.#ended.clear()
@@ -64,24 +73,26 @@ export class Outbox {
     return outputs
   }
 
-  #flush(linkId: LinkId, frames: readonly Uint8Array[] | undefined): void {
+  #flush(linkId: LinkId, lane: Lane, frames: readonly Uint8Array[] | undefined): void {
     if (!frames) return
     if (frames.length === 1) {
-      this.#outputs.push({ type: 'link-send', linkId, bytes: this.#messageOf(frames) })
+      this.#outputs.push({ type: 'link-send', linkId, lane, bytes: this.#messageOf(frames) })
       return
     }
     let message: Uint8Array[] = []
     let size = 0
     for (const frame of frames) {
       if (size > 0 && size + frame.length > MAX_FRAME) {
-        this.#outputs.push({ type: 'link-send', linkId, bytes: encodeMessage(message) })
+        this.#outputs.push({ type: 'link-send', linkId, lane, bytes: encodeMessage(message) })
         message = []
         size = 0
       }
       message.push(frame)
       size += frame.length + 3
     }
-    if (message.length > 0) this.#outputs.push({ type: 'link-send', linkId, bytes: encodeMessage(message) })
+    if (message.length > 0) {
+      this.#outputs.push({ type: 'link-send', linkId, lane, bytes: encodeMessage(message) })
+    }
   }
 
   /** Neighbours are mostly told the same, one after the other: they share one message. */

@@ -113,7 +113,7 @@ export class MeshLinks {
     const linkId = ++this.#lastId
     const link = { linkId, nodeId, initiator, attempt: initiator ? linkId : attempt, open: false, since: now }
     this.#links.set(linkId, link)
-    this.#emit({ type: 'link-open', linkId, nodeId, initiator })
+    this.#emit({ type: 'link-open', relay: false, linkId, nodeId, initiator })
     return link
   }
 

@@ -247,7 +247,7 @@ export class ScalarNode implements SimulatedNode {
   #broadcast({ from, to, changes }: ScalarDelta, except: LinkId): void {
     const bytes = frame(Kind.delta, from, to, changes)
     for (const linkId of this.#links.open()) {
-      if (linkId !== except) this.#out.push({ type: 'link-send', linkId, bytes })
+      if (linkId !== except) this.#out.push({ type: 'link-send', linkId, lane: 'control', bytes })
     }
   }
 
@@ -256,7 +256,7 @@ export class ScalarNode implements SimulatedNode {
   }
 
   #send(linkId: LinkId, kind: Kind, a: number, b: number, changes?: readonly ScalarChange[]): void {
-    this.#out.push({ type: 'link-send', linkId, bytes: frame(kind, a, b, changes) })
+    this.#out.push({ type: 'link-send', linkId, lane: 'control', bytes: frame(kind, a, b, changes) })
   }
 }
 

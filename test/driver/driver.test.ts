@@ -72,9 +72,16 @@ function createRig(more: Partial<DriverOptions> = {}) {
 
 const nextLife = { nodeId: 'life-2', publicKey: new Uint8Array(0) }
 const tick: Input = { type: 'tick' }
-const open = (linkId: number): Output => ({ type: 'link-open', linkId, nodeId: 'other', initiator: true })
+const open = (linkId: number): Output => ({
+  type: 'link-open',
+  relay: false,
+  linkId,
+  nodeId: 'other',
+  initiator: true,
+})
 const send = (linkId: number, length: number): Output => ({
   type: 'link-send',
+  lane: 'control',
   linkId,
   bytes: new Uint8Array(length),
 })

@@ -272,7 +272,7 @@ export class Gossip {
       frames = this.#encodeChanges(lacking)
       encoded.set(key, frames)
     }
-    for (const frame of frames) this.#outbox.bytes(neighbour.linkId, frame)
+    for (const frame of frames) this.#outbox.bytes(neighbour.linkId, frame, 'control')
   }
 
   #encodeChanges(changes: readonly LoggedChange[]): Uint8Array[] {
@@ -339,7 +339,7 @@ export class Gossip {
       encoded ??= encodeFrame({ kind: 'status', viewHi, viewLo, content, published: bits })
       neighbour.sentEpoch = epoch
       neighbour.sentBits = sentBits
-      this.#outbox.bytes(neighbour.linkId, encoded)
+      this.#outbox.bytes(neighbour.linkId, encoded, 'control')
     }
   }
 

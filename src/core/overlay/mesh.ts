@@ -345,7 +345,7 @@ export class Mesh {
     this.#byNode.set(nodeId, link)
     this.#bySession.set(sessionKey(nodeId, session), link)
     this.#stale = true
-    this.#outbox.push({ type: 'link-open', linkId: link.linkId, nodeId, initiator })
+    this.#outbox.push({ type: 'link-open', linkId: link.linkId, nodeId, initiator, relay: false })
     return link
   }
 

@@ -3,12 +3,12 @@
  *
  *     message = { varint length, frame }+          at most MAX_MESSAGE bytes
  *     frame   = byte version, byte kind, byte flags, [ route ], body
- *     route   = text origin, text destination, byte ttl          present if flags & 1
+ *     route   = text origin, text destination, byte ttl, byte count, { word short }*     present if flags & 1
  *
  * `decodeMessage` is total: it never throws, it names what is wrong, and gives nothing of a message with a fault.
  */
 import { isNodeId } from '../identity/node-id.ts'
-import { readBody } from './decode.ts'
+import { readBody, WireLimits } from './decode.ts'
 import { writeBody } from './encode.ts'
 import type { Envelope, Frame, RouteHeader } from './frames.ts'
 import { WIRE_MAX, WIRE_MIN } from './frames.ts'
@@ -21,7 +21,7 @@ export const MAX_MESSAGE = 64 * 1024
 /** Machines cut what they send so that a frame stays below this: one SCTP-friendly fragment. */
 export const MAX_FRAME = 16 * 1024
 /** Highest number of links a routed frame may cross. */
-export const MAX_TTL = 32
+export const MAX_TTL = WireLimits.hops
 
 const ROUTED = 1
 
@@ -38,9 +38,16 @@ export function encodeFrame(frame: Frame, route?: RouteHeader): Uint8Array {
     .byte(WIRE_MAX)
     .byte(KIND_OF[frame.kind])
     .byte(route ? ROUTED : 0)
-  if (route) scratch.text(route.origin).text(route.destination).byte(route.ttl)
+  if (route) writeRoute(route)
   writeBody(scratch, frame)
   return scratch.take()
+}
+
+/** A routed frame on its next link: only its header is written anew. */
+export function encodeForward({ frame, rest }: Envelope, route: RouteHeader): Uint8Array {
+  scratch.reset().byte(WIRE_MAX).byte(KIND_OF[frame.kind]).byte(ROUTED)
+  writeRoute(route)
+  return scratch.raw(rest!).take()
 }
 
 /** Joins encoded frames into one message. */
@@ -91,9 +98,10 @@ function readFrame(reader: Reader, size: number): Envelope | undefined {
   }
   if (flags > ROUTED) return (reader.fail(`frame flags ${flags} are unknown`), undefined)
   const route = flags & ROUTED ? readRoute(reader) : undefined
+  const rest = route && reader.ahead()
   const frame = readBody(reader, kind)
   if (!reader.problem && !reader.done) reader.fail(`${kind} has ${reader.remaining} bytes too many`)
-  return reader.problem || !frame ? undefined : route ? { route, frame, size } : { frame, size }
+  return reader.problem || !frame ? undefined : route ? { route, rest, frame, size } : { frame, size }
 }
 
 function readRoute(reader: Reader): RouteHeader {
@@ -102,5 +110,14 @@ function readRoute(reader: Reader): RouteHeader {
   const ttl = reader.byte('route ttl')
   if (!reader.problem && !(isNodeId(origin) && isNodeId(destination))) reader.fail('route names no nodeId')
   if (ttl > MAX_TTL) reader.fail(`route ttl is ${ttl}, over its limit of ${MAX_TTL}`)
-  return { origin, destination, ttl }
+  const count = reader.byte('route trail')
+  if (count > MAX_TTL) reader.fail(`route trail has ${count} members, over its limit of ${MAX_TTL}`)
+  const trail: number[] = []
+  for (let i = 0; i < count && !reader.problem; i++) trail.push(reader.word('route trail'))
+  return { origin, destination, ttl, trail }
+}
+
+function writeRoute({ origin, destination, ttl, trail }: RouteHeader): void {
+  scratch.text(origin).text(destination).byte(ttl).byte(trail.length)
+  for (const short of trail) scratch.word(short)
 }

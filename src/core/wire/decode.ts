@@ -8,7 +8,7 @@ import type { Accusation, SelfRegister } from '../membership/record.ts'
 import { MAX_OBSERVERS, REMOVED } from '../membership/record.ts'
 import { isStateKey, MAX_KEY_BYTES } from '../membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from './frames.ts'
-import { NONCE_BYTES, WIRE_MAX, WIRE_MIN } from './frames.ts'
+import { LANES, NONCE_BYTES, WIRE_MAX, WIRE_MIN } from './frames.ts'
 import type { FrameKind } from './kinds.ts'
 import { RANKS, REFUSALS, STATUSES, VISIBILITIES } from './kinds.ts'
 import type { Reader } from './reader.ts'
@@ -26,6 +26,14 @@ export const WireLimits = {
   publicKeyBytes: 128,
   signatureBytes: 128,
   version: 255,
+  /** Highest number of links that a routed frame may cross. */
+  hops: 32,
+  /** Messages named as refused in one receipt. */
+  refused: 64,
+  /** A whole message of a link, so that what fits into a frame is the sender's to decide. */
+  segmentBytes: 64 * 1024,
+  /** What two members say to set up a link: as much as a signaling server carries. */
+  signalBytes: 48 * 1024 + 256,
   /** Counters and incarnations: far beyond any use, and adding to them stays exact. */
   counter: 2 ** 48,
 } as const
@@ -88,6 +96,25 @@ export function readBody(r: Reader, kind: FrameKind): Frame | undefined {
       return { kind }
     case 'goodbye':
       return { kind, reason: r.text('goodbye reason', WireLimits.reasonBytes) }
+    case 'segment': {
+      const lane = pick(r, LANES, 'lane')
+      const sequence = r.varint('segment sequence', WireLimits.counter)
+      const settled = r.varint('settled messages', WireLimits.counter)
+      if (sequence === 0) r.fail('segment sequence is 0')
+      return lane && { kind, lane, sequence, settled, body: r.view('segment body', WireLimits.segmentBytes) }
+    }
+    case 'receipt':
+      return readReceipt(r)
+    case 'signal':
+      return { kind, data: r.text('signal', WireLimits.signalBytes) }
+    case 'trace':
+      return { kind, token: r.varint('token') }
+    case 'traced':
+      return {
+        kind,
+        token: r.varint('token'),
+        hops: readList(r, 'hops', WireLimits.hops, (reader) => reader.word('hop')),
+      }
   }
 }
 
@@ -200,6 +227,20 @@ function readStateEntry(r: Reader): StateEntry {
   const flag = r.byte('peer state flag')
   if (flag > 1) r.fail('peer state flag is unknown')
   return { key, version, value: flag ? r.text('peer state value', WireLimits.valueBytes) : undefined }
+}
+
+function readReceipt(r: Reader): Frame | undefined {
+  const lane = pick(r, LANES, 'lane')
+  const received = r.varint('received segments', WireLimits.counter)
+  const taken = r.varint('taken messages', WireLimits.counter)
+  const limit = r.varint('stream limit', WireLimits.counter)
+  const refused = readList(r, 'refused messages', WireLimits.refused, (reader) =>
+    reader.varint('refused message', WireLimits.counter),
+  )
+  if (refused.some((number, i) => number > taken || number <= (refused[i - 1] ?? 0))) {
+    r.fail('refused messages are not in order')
+  }
+  return lane && { kind: 'receipt', lane, received, taken, limit, refused }
 }
 
 function readFlag(r: Reader, what: string): boolean {

@@ -1,7 +1,7 @@
 /** Bodies of frames, written. `decode.ts` is its mirror: keep the order of fields the same in both. */
 import type { Accusation, SelfRegister } from '../membership/record.ts'
 import type { DigestEntry, Frame, OriginRange } from './frames.ts'
-import { WIRE_MAX, WIRE_MIN } from './frames.ts'
+import { LANES, WIRE_MAX, WIRE_MIN } from './frames.ts'
 import { RANKS, REFUSALS, STATUSES, VISIBILITIES } from './kinds.ts'
 import type { Writer } from './writer.ts'
 
@@ -70,6 +70,24 @@ export function writeBody(w: Writer, frame: Frame): void {
       w.text(frame.reason)
       return
     case 'unlink':
+      return
+    case 'segment':
+      w.byte(LANES.indexOf(frame.lane)).varint(frame.sequence).varint(frame.settled).blob(frame.body)
+      return
+    case 'receipt':
+      w.byte(LANES.indexOf(frame.lane)).varint(frame.received).varint(frame.taken).varint(frame.limit)
+      w.varint(frame.refused.length)
+      for (const number of frame.refused) w.varint(number)
+      return
+    case 'signal':
+      w.text(frame.data)
+      return
+    case 'trace':
+      w.varint(frame.token)
+      return
+    case 'traced':
+      w.varint(frame.token).varint(frame.hops.length)
+      for (const short of frame.hops) w.word(short)
   }
 }
 

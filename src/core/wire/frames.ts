@@ -7,6 +7,10 @@ import type { Accusation, AccusationRank, SelfRegister } from '../membership/rec
 export const WIRE_MIN = 1
 export const WIRE_MAX = 1
 
+/** Lanes share a link: what is in an earlier one goes first. */
+export type Lane = 'control' | 'call' | 'bulk'
+export const LANES: readonly Lane[] = ['control', 'call', 'bulk']
+
 /** Bytes of the nonce in a hello. */
 export const NONCE_BYTES = 16
 
@@ -115,16 +119,50 @@ export type Frame =
   | { readonly kind: 'goodbye'; readonly reason: string }
   /** The sender has links enough and gives this one up; both go on as members. The receiver closes it. */
   | { readonly kind: 'unlink' }
+  /** A piece of a stream of user messages; `association/pieces.ts` reads the body. */
+  | {
+      readonly kind: 'segment'
+      readonly lane: Lane
+      /** Counts the segments of this stream, from 1. */
+      readonly sequence: number
+      /** So many messages of this stream the origin knows the outcome of. */
+      readonly settled: number
+      /** A view on the message that brought it. */
+      readonly body: Uint8Array
+    }
+  /** About the stream in the other direction. */
+  | {
+      readonly kind: 'receipt'
+      readonly lane: Lane
+      /** All segments up to this one have arrived. */
+      readonly received: number
+      /** So many messages were handled. */
+      readonly taken: number
+      /** So many bytes of bodies, from the start of the stream on, may be sent. */
+      readonly limit: number
+      /** Numbers, from 1, of handled messages after `settled` that found no receiver; ascending. */
+      readonly refused: readonly number[]
+    }
+  /** What one member says to another to set up a link, see `overlay/signal-envelope.ts`. Routed. */
+  | { readonly kind: 'signal'; readonly data: string }
+  /** Asks for the way that this frame took. Routed. */
+  | { readonly kind: 'trace'; readonly token: number }
+  /** Short names of the members that the `trace` passed, its origin first. */
+  | { readonly kind: 'traced'; readonly token: number; readonly hops: readonly number[] }
 
 /** Where a frame that crosses several links comes from and goes to. Absent between neighbours. */
 export interface RouteHeader {
   readonly origin: NodeId
   readonly destination: NodeId
   readonly ttl: number
+  /** Short names of the members that it has left, its origin first: none of them is sent it again. */
+  readonly trail: readonly number[]
 }
 
 export interface Envelope {
   readonly route?: RouteHeader | undefined
+  /** With a route: everything behind the header, a view on the message. What is passed on keeps it as it is. */
+  readonly rest?: Uint8Array | undefined
   readonly frame: Frame
   /** Bytes it had on the wire. */
   readonly size: number

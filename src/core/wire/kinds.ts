@@ -22,6 +22,11 @@ export const KIND_OF: Readonly<Record<FrameKind, number>> = {
   recall: 14,
   proof: 15,
   unlink: 16,
+  segment: 17,
+  receipt: 18,
+  signal: 19,
+  trace: 20,
+  traced: 21,
 }
 
 export const STATUSES: readonly SelfStatus[] = ['joining', 'up', 'leaving']

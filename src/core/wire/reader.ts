@@ -126,6 +126,20 @@ export class Reader {
     return new Reader(this.#bytes, start, this.#at)
   }
 
+  /** What is left, as a view, without reading it. */
+  ahead(): Uint8Array {
+    return this.#bytes.subarray(this.#at, this.#end)
+  }
+
+  /** A blob that is not copied: it keeps the whole message in memory. */
+  view(what: string, maxLength: number): Uint8Array {
+    const length = this.varint(what, maxLength, 'length of ')
+    if (length > this.remaining) this.fail(`${what} is cut short`)
+    const start = this.#at
+    if (!this.#problem) this.#at += length
+    return this.#bytes.subarray(start, this.#at)
+  }
+
   #take(length: number): Uint8Array {
     const start = this.#at
     this.#at += length

@@ -20,7 +20,9 @@ describe('a question of another', () => {
     for (const end = room.now + 10_000; room.now < end; room.run(20)) {
       if (asked().length === 0) continue
       // It arrives after a has asked, and before a has an answer.
-      room.execute(c, [{ type: 'link-send', linkId: room.openLinks(c, a)[0]!, bytes: probe }])
+      room.execute(c, [
+        { type: 'link-send', lane: 'control', linkId: room.openLinks(c, a)[0]!, bytes: probe },
+      ])
       rounds += 1
       room.sent.length = 0
     }

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { Decoded } from '../../../src/core/wire/codec.ts'
 import { decodeMessage, encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
 import type { Envelope } from '../../../src/core/wire/frames.ts'
 import { KIND_OF } from '../../../src/core/wire/kinds.ts'
@@ -24,6 +25,13 @@ const read = (name: string): Envelope => ({ ...SAMPLES[name]!, size: golden(name
 
 const golden = (name: string): Uint8Array => fromHex(readFileSync(fileOf(name), 'utf8'))
 
+const viewless = ({ route, frame, size }: Envelope): Envelope =>
+  route ? { route, frame, size } : { frame, size }
+
+/** What was decoded, without the views on bytes that routed frames carry to be passed on. */
+const withoutViews = (result: Decoded): unknown =>
+  result.ok ? { ok: true, envelopes: result.envelopes.map((envelope) => viewless(envelope)) } : result
+
 describe('golden frames', () => {
   it('are there for every kind, and no others', () => {
     const files = readdirSync(folder).map((file) => path.basename(file, '.hex'))
@@ -35,7 +43,7 @@ describe('golden frames', () => {
   it.each(Object.keys(SAMPLES))('%s is decoded, and encoded to the same bytes', (name) => {
     const bytes = golden(name)
     const result = decodeMessage(encodeMessage([bytes]))
-    expect(result).toEqual({ ok: true, envelopes: [read(name)] })
+    expect(withoutViews(result)).toEqual({ ok: true, envelopes: [read(name)] })
     if (!result.ok) return
     const { frame, route } = result.envelopes[0]!
     expect(toHex(encodeFrame(frame, route))).toBe(toHex(bytes))
@@ -44,6 +52,6 @@ describe('golden frames', () => {
   it('together are one message', () => {
     const names = Object.keys(SAMPLES)
     const result = decodeMessage(encodeMessage(names.map(golden)))
-    expect(result).toEqual({ ok: true, envelopes: names.map(read) })
+    expect(withoutViews(result)).toEqual({ ok: true, envelopes: names.map(read) })
   })
 })

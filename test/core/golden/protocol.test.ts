@@ -37,7 +37,7 @@ import {
   MAX_TTL,
 } from '../../../src/core/wire/codec.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
-import { NONCE_BYTES, WIRE_MAX, WIRE_MIN } from '../../../src/core/wire/frames.ts'
+import { LANES, NONCE_BYTES, WIRE_MAX, WIRE_MIN } from '../../../src/core/wire/frames.ts'
 import { KIND_OF, RANKS, REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
 import { nodeIdOf, wholeOf } from '../support/names.ts'
 import { fromHex, toHex } from './hex.ts'
@@ -91,16 +91,26 @@ describe('PROTOCOL.md', () => {
   it('names every status, visibility, rank and code with its number', () => {
     const rows = Object.fromEntries(
       table('field')
-        .slice(0, 4)
+        .slice(0, 5)
         .map(([name, ...names]) => [name, names.filter(Boolean)]),
     )
-    expect(rows).toEqual({ status: STATUSES, visibility: VISIBILITIES, rank: RANKS, code: REFUSALS })
+    expect(rows).toEqual({
+      status: STATUSES,
+      visibility: VISIBILITIES,
+      rank: RANKS,
+      lane: LANES,
+      code: REFUSALS,
+    })
   })
 
   it('names every limit of the wire', () => {
     expect(numbersOf('limit')).toEqual({
       'bytes of a message': MAX_MESSAGE,
       'ttl of a route': MAX_TTL,
+      'hops of a route': WireLimits.hops,
+      'bytes of a signal': WireLimits.signalBytes,
+      'refused messages of a receipt': WireLimits.refused,
+      "bytes of a segment's body": WireLimits.segmentBytes,
       'bytes of a nodeId': 64,
       'bytes of a cluster name': WireLimits.clusterBytes,
       'bytes of a reason': WireLimits.reasonBytes,

@@ -44,7 +44,7 @@ const accused: OriginRange = {
 
 const removed: OriginRange = { ...accused, from: 0, to: 0, accusation: REMOVED }
 
-const route: RouteHeader = { origin: LOW, destination: HIGH, ttl: 32 }
+const route: RouteHeader = { origin: LOW, destination: HIGH, ttl: 32, trail: [0x01020304, 0xfffefdfc] }
 
 /** Has the form of an Ed25519 key: the head of its SPKI, and 32 bytes. */
 const publicKey = new Uint8Array(44).fill(0x77)
@@ -124,4 +124,19 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   'probed-silent': { frame: { kind: 'probed', subject: HIGH, token: 300, alive: false } },
   goodbye: { frame: { kind: 'goodbye', reason: 'left' } },
   unlink: { frame: { kind: 'unlink' } },
+  segment: {
+    frame: {
+      kind: 'segment',
+      lane: 'bulk',
+      sequence: 300,
+      settled: 2,
+      body: Uint8Array.of(0x11, 0x22, 0x33),
+    },
+  },
+  receipt: {
+    frame: { kind: 'receipt', lane: 'call', received: 300, taken: 7, limit: 1_048_576, refused: [3, 7] },
+  },
+  'signal-routed': { route, frame: { kind: 'signal', data: '{"s":"abcdefgh","q":0,"d":"x"}' } },
+  trace: { route, frame: { kind: 'trace', token: 300 } },
+  traced: { route, frame: { kind: 'traced', token: 300, hops: [0x01020304, 0x89abcdef] } },
 }

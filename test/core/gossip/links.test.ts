@@ -325,7 +325,7 @@ describe('a link that brings faults', () => {
     const puppet = new Puppet(cells)
     cells.join(puppet)
     puppet.enter(cores[0]!.nodeId)
-    const route = { origin: puppet.nodeId, destination: cores[0]!.nodeId, ttl: 3 }
+    const route = { origin: puppet.nodeId, destination: cores[0]!.nodeId, ttl: 3, trail: [] }
     puppet.sayBytes(encodeMessage([encodeFrame({ kind: 'ping', token: 5 }, route)]))
     cells.run(5)
     expect(cells.events(cores[0]!, 'frame-rejected')).toMatchObject([

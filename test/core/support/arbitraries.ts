@@ -11,7 +11,7 @@ import type {
 import { MAX_OBSERVERS, REMOVED } from '../../../src/core/membership/record.ts'
 import { isStateKey } from '../../../src/core/membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from '../../../src/core/wire/frames.ts'
-import { NONCE_BYTES } from '../../../src/core/wire/frames.ts'
+import { LANES, NONCE_BYTES } from '../../../src/core/wire/frames.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
 import { REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
 import { utf8Length } from '../../../src/core/utf8.ts'
@@ -217,6 +217,32 @@ export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } 
   ack: fc.maxSafeNat().map((token) => ({ kind: 'ack', token })),
   goodbye: anyText(WireLimits.reasonBytes).map((reason) => ({ kind: 'goodbye', reason })),
   unlink: fc.constant({ kind: 'unlink' as const }),
+  segment: fc.record({
+    kind: fc.constant('segment'),
+    lane: fc.constantFrom(...LANES),
+    sequence: fc.integer({ min: 1, max: 2 ** 30 }),
+    settled: fc.nat(),
+    body: fc.uint8Array({ maxLength: 300 }),
+  }),
+  receipt: fc
+    .record({
+      kind: fc.constant('receipt'),
+      lane: fc.constantFrom(...LANES),
+      received: fc.nat(),
+      limit: fc.nat(),
+      refused: fc.uniqueArray(fc.integer({ min: 1, max: 1_000 }), { maxLength: 64 }),
+    })
+    .map(({ lane, received, limit, refused }): Frame => {
+      refused.sort((a, b) => a - b)
+      return { kind: 'receipt', lane, received, taken: refused.at(-1) ?? 0, limit, refused }
+    }),
+  signal: anyText(1_000).map((data) => ({ kind: 'signal', data })),
+  trace: fc.maxSafeNat().map((token) => ({ kind: 'trace', token })),
+  traced: fc.record({
+    kind: fc.constant('traced'),
+    token: fc.maxSafeNat(),
+    hops: fc.array(anyWord, { maxLength: WireLimits.hops }),
+  }),
 }
 
 export const anyFrame: fc.Arbitrary<Frame> = fc.oneof(...Object.values(anyFrameOf))

@@ -47,7 +47,9 @@ export class Puppet implements Participant {
     this.received = []
     this.ended = undefined
     this.isOpen = false
-    this.#room.execute(this, [{ type: 'link-open', linkId: ++this.#linkId, nodeId: target, initiator: true }])
+    this.#room.execute(this, [
+      { type: 'link-open', relay: false, linkId: ++this.#linkId, nodeId: target, initiator: true },
+    ])
     this.#room.until(() => this.isOpen || this.ended !== undefined, 'the puppet has a channel')
   }
 
@@ -113,7 +115,7 @@ export class Puppet implements Participant {
 
   sayBytes(bytes: Uint8Array): void {
     if (this.ended !== undefined) return
-    this.#room.execute(this, [{ type: 'link-send', linkId: this.#linkId, bytes }])
+    this.#room.execute(this, [{ type: 'link-send', lane: 'control', linkId: this.#linkId, bytes }])
   }
 
   hangUp(): void {

@@ -5,13 +5,14 @@ import type { FrameKind } from '../../../src/core/wire/kinds.ts'
 import { KIND_OF, kindName } from '../../../src/core/wire/kinds.ts'
 import {
   decodeMessage,
+  encodeForward,
   encodeFrame,
   encodeMessage,
   MAX_MESSAGE,
   MAX_TTL,
 } from '../../../src/core/wire/codec.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
-import type { Frame, OriginRange } from '../../../src/core/wire/frames.ts'
+import type { Frame, OriginRange, RouteHeader } from '../../../src/core/wire/frames.ts'
 import { NONCE_BYTES } from '../../../src/core/wire/frames.ts'
 import { REMOVED } from '../../../src/core/membership/record.ts'
 import { Reader } from '../../../src/core/wire/reader.ts'
@@ -49,12 +50,22 @@ describe('every kind of frame', () => {
   })
 
   it('comes back with its route', () => {
-    const anyRoute = fc.record({ origin: anyNodeId, destination: anyNodeId, ttl: fc.nat(MAX_TTL) })
+    const anyRoute = fc.record({
+      origin: anyNodeId,
+      destination: anyNodeId,
+      ttl: fc.nat(MAX_TTL),
+      trail: fc.array(fc.nat(0xffffffff), { maxLength: MAX_TTL }),
+    })
     fc.assert(
       fc.property(anyFrame, anyRoute, (frame, route) => {
         const bytes = encodeFrame(frame, route)
         const result = decodeMessage(encodeMessage([bytes]))
-        expect(result).toEqual({ ok: true, envelopes: [{ route, frame, size: bytes.length }] })
+        const rest = expect.any(Uint8Array) as Uint8Array
+        expect(result).toEqual({ ok: true, envelopes: [{ route, rest, frame, size: bytes.length }] })
+        // Passed on, it is the same but for its header.
+        const next = { ...route, ttl: 0, trail: [7] }
+        const envelope = result.ok ? result.envelopes[0]! : undefined
+        expect(encodeForward(envelope!, next)).toEqual(encodeFrame(frame, next))
       }),
       runs(200),
     )
@@ -89,7 +100,7 @@ describe('every kind of frame', () => {
   it('has a number of its own', () => {
     expect(new Set(Object.values(KIND_OF)).size).toBe(KINDS.length)
     for (const kind of KINDS) expect(kindName(KIND_OF[kind])).toBe(kind)
-    for (const number of [0, 17, 255]) expect(kindName(number)).toBeUndefined()
+    for (const number of [0, 22, 255]) expect(kindName(number)).toBeUndefined()
   })
 })
 
@@ -148,11 +159,14 @@ describe('a message', () => {
   })
 
   it('is refused for a route that is none', () => {
-    const route = { origin: nodeIdOf(1), destination: nodeIdOf(2), ttl: MAX_TTL }
+    const route: RouteHeader = { origin: nodeIdOf(1), destination: nodeIdOf(2), ttl: MAX_TTL, trail: [] }
     const routed = (patch: Partial<typeof route>) =>
       wrongWith(encodeMessage([encodeFrame({ kind: 'ping', token: 1 }, { ...route, ...patch })]))
     expect(routed({})).toBe('nothing')
     expect(routed({ ttl: 33 })).toBe('route ttl is 33, over its limit of 32')
+    expect(routed({ trail: Array.from({ length: 33 }, () => 1) })).toBe(
+      'route trail has 33 members, over its limit of 32',
+    )
     expect(routed({ origin: 'x' })).toBe('route names no nodeId')
     expect(routed({ destination: 'x'.repeat(65) })).toBe(
       'length of route destination is 65, over its limit of 64',
