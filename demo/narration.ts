@@ -123,6 +123,7 @@ const ADVICE: Readonly<Record<ClusterErrorCode, string>> = {
   'join-timeout': 'Members were found but none could be linked. A firewall may be blocking UDP.',
   aborted: 'The join was given up.',
   left: 'This membership is over. Try again to start a new one.',
+  unreachable: 'There is no way to this member now, or it does not answer.',
   'webrtc-unavailable': 'This browser has no WebRTC, or it is switched off.',
   'invalid-value': 'A value cannot be sent to the others.',
   'too-large': 'A value is larger than the cluster carries.',

@@ -2,10 +2,11 @@
 /** The public surface as types: what `joinCluster` gives back. Meaning lives here, code in `cluster.ts`. */
 import type { ClusterEvent, ClusterStatus, GossipState } from './core/events.ts'
 import type { Authority, NodeId } from './core/identity/node-id.ts'
+import type { Path } from './core/life.ts'
 import type { NodeStatus, Visibility } from './core/membership/record.ts'
 import type { HistogramSample, MetricFamily, MetricLabels, MetricSample } from './core/metrics/registry.ts'
 
-export type { Authority, ClusterEvent, ClusterStatus, GossipState, NodeId, NodeStatus, Visibility }
+export type { Authority, ClusterEvent, ClusterStatus, GossipState, NodeId, NodeStatus, Path, Visibility }
 export type { HistogramSample, MetricFamily, MetricLabels, MetricSample }
 
 /**
@@ -17,9 +18,6 @@ export interface Readable<T> {
   /** Calls `listener` at each change, not at once. Returns the way to stop; stopping twice is harmless. */
   subscribe(listener: (value: T) => void): () => void
 }
-
-/** How a member is reached: by a link, via another member, via the signaling server, or not at all. */
-export type Path = 'self' | 'direct' | 'routed' | 'relayed' | 'none'
 
 /** One member as this process knows it. Frozen; a changed member is a new object. */
 export interface Member {
@@ -38,7 +36,7 @@ export interface Member {
   readonly self: boolean
   readonly visibility: Visibility
   readonly path: Path
-  /** Smoothed round-trip time of the direct link in ms, once measured. */
+  /** Smoothed round-trip time of the link in ms, once measured. Of members without a link, `trace` tells. */
   readonly rttMs?: number
   /** Members this member says it has links to, itself excluded. */
   readonly linkedTo: readonly NodeId[]
@@ -46,7 +44,15 @@ export interface Member {
 
 export interface Link {
   readonly nodeId: NodeId
+  /** By way of the signaling server, where no direct one can be had. */
+  readonly relay: boolean
   readonly rttMs?: number
+}
+
+/** The way to a member, as a question to it found it. */
+export interface Trace {
+  readonly hops: readonly NodeId[]
+  readonly rttMs: number
 }
 
 export interface Convergence {
@@ -106,6 +112,13 @@ export interface Cluster {
   readonly status: Readable<ClusterStatus>
   readonly convergence: Readable<Convergence>
   readonly links: Readable<readonly Link[]>
+  /** The members that a message to this one passes now, this process first; `undefined` where there is no way. */
+  route(nodeId: NodeId): readonly NodeId[] | undefined
+  /**
+   * Sends a question to a member and tells the way that it took, this process first, and the round trip in ms.
+   * @throws ClusterError `unreachable` if there is no way, or no answer within 5 s; `left`
+   */
+  trace(nodeId: NodeId): Promise<Trace>
   readonly metrics: Metrics
   readonly events: EventStream
   /** Calls `listener` for each event of one type. Returns the way to stop. */

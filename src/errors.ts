@@ -16,6 +16,8 @@ export type ClusterErrorCode =
   | 'aborted'
   /** The cluster object was used after `leave()`. */
   | 'left'
+  /** There is no way to the member, or no answer from it. */
+  | 'unreachable'
   /** This platform has no WebRTC. Pass `platform.transport`. */
   | 'webrtc-unavailable'
   /** A value cannot be carried: not JSON, or a key that is not allowed. */

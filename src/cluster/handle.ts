@@ -3,9 +3,11 @@ import type {
   ClusterEvent,
   ClusterStatus,
   Member,
+  NodeId,
   OpeningCluster,
   PeerState,
   Readable,
+  Trace,
 } from '../api.ts'
 import { ClusterError } from '../errors.ts'
 import type { AbortSignalLike } from '../options.ts'
@@ -71,6 +73,13 @@ export class ClusterHandle implements OpeningCluster {
   readonly setMeta = (meta: unknown): void => {
     this.#requireOpen()
     this.#membership.setMeta(meta)
+  }
+
+  readonly route = (nodeId: NodeId): readonly NodeId[] | undefined => this.#membership.route(nodeId)
+
+  readonly trace = async (nodeId: NodeId): Promise<Trace> => {
+    this.#requireOpen()
+    return this.#membership.trace(nodeId)
   }
 
   readonly peerState = <T>(key: string): PeerState<T> => {

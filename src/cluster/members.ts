@@ -1,7 +1,8 @@
-import type { Member, NodeId, Path } from '../api.ts'
+import type { Member, NodeId } from '../api.ts'
 import { parseNodeId } from '../core/identity/node-id.ts'
 import type { NodeRecord } from '../core/membership/table.ts'
 import type { NodeCore } from '../core/node.ts'
+import type { Now } from '../core/time.ts'
 import type { OriginRange } from '../core/wire/frames.ts'
 import { decodeValue } from './values.ts'
 
@@ -16,12 +17,12 @@ export class MemberList {
   readonly #shown = new Map<NodeId, Shown>()
 
   /** Removed ones excluded, sorted by nodeId. The same array if nothing changed. */
-  build(core: NodeCore, before: readonly Member[] | undefined): readonly Member[] {
+  build(core: NodeCore, before: readonly Member[] | undefined, now: Now): readonly Member[] {
     const rtts = new Map(core.links().map(({ nodeId, rttMs }) => [nodeId, rttMs]))
     const members: Member[] = []
     for (const record of core.table.records()) {
       if (record.status === undefined || record.status === 'removed') continue
-      members.push(this.#member(core, record, rtts))
+      members.push(this.#member(core, record, rtts, now))
     }
     for (const range of core.remembered) {
       if (core.table.currentLife(parseNodeId(range.nodeId)!.authority) === undefined)
@@ -57,10 +58,15 @@ export class MemberList {
     return member
   }
 
-  #member(core: NodeCore, record: NodeRecord, rtts: ReadonlyMap<NodeId, number | undefined>): Member {
+  #member(
+    core: NodeCore,
+    record: NodeRecord,
+    rtts: ReadonlyMap<NodeId, number | undefined>,
+    now: Now,
+  ): Member {
     const { nodeId, parts, self, status } = record
     const isSelf = nodeId === core.nodeId
-    const path: Path = isSelf ? 'self' : rtts.has(nodeId) ? 'direct' : 'none'
+    const path = core.pathTo(nodeId, now)
     const rttMs = rtts.get(nodeId)
     const suspected = record.accusation?.rank === 'suspect'
     const { incarnation, visibility, meta } = self ?? {}

@@ -2,8 +2,8 @@
  * One membership of this process in one cluster, from the claim of an identity to the last closed link: builds the
  * core and its driver, and keeps what users read of them up to date.
  */
-import type { ClusterEvent, ClusterStatus, Convergence, Link, Member } from '../api.ts'
-import type { Authority, NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
+import type { ClusterEvent, ClusterStatus, Convergence, Link, Member, Trace } from '../api.ts'
+import type { Authority, NodeId, NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
 import { parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
 import type { Input } from '../core/events.ts'
 import { isUserStateKey } from '../core/membership/state-key.ts'
@@ -63,6 +63,9 @@ export class Membership {
   readonly #values = new Map<string, string>()
   #meta: string
   #visibility: Visibility = 'visible'
+  /** Questions for the way to a member that are under way. */
+  readonly #traces = new Map<number, (traced: Partial<Trace> | undefined) => void>()
+  #traceIds = 0
   #core: NodeCore | undefined
   #driver: Driver | undefined
   #snapshots: SnapshotKeeper | undefined
@@ -99,7 +102,7 @@ export class Membership {
     this.over = Promise.all([ended, after]).then(() => undefined)
     this.members = new Store(
       () => this.#memberKey(),
-      (before) => (this.#core ? this.#memberList.build(this.#core, before) : []),
+      (before) => (this.#core ? this.#memberList.build(this.#core, before, this.#platform.clock.now()) : []),
     )
     this.#unlisted = new Store(
       () =>
@@ -184,6 +187,25 @@ export class Membership {
     this.#feed({ type: 'set-peer-state', key, value: text })
   }
 
+  /** The members that a frame for this one would pass. */
+  route(nodeId: NodeId): readonly NodeId[] | undefined {
+    return this.#core?.hopsTo(nodeId, this.#platform.clock.now())
+  }
+
+  /** @throws ClusterError `unreachable`, `left` */
+  async trace(nodeId: NodeId): Promise<Trace> {
+    this.#requireOpen()
+    const id = ++this.#traceIds
+    const traced = await new Promise<Partial<Trace> | undefined>((resolve) => {
+      this.#traces.set(id, resolve)
+      if (this.#driver) this.#feed({ type: 'trace', nodeId, id })
+      else this.#traced(id)
+    })
+    const { hops, rttMs } = traced ?? {}
+    if (hops && rttMs !== undefined) return Object.freeze({ hops: Object.freeze(hops), rttMs })
+    throw new ClusterError('unreachable', `There is no way to ${nodeId}, or it does not answer.`)
+  }
+
   /** Says goodbye and gives everything back. Idempotent. */
   leave(): Promise<void> {
     if (!this.isOver) {
@@ -248,6 +270,7 @@ export class Membership {
       nextLife: (fresh) => this.#nextLife(fresh),
       onEvent: (event) => this.#onEvent(event),
       onTurn: () => this.#onTurn(),
+      onTraced: (traced) => this.#traced(traced.id, traced),
       onRefused: (reason) => this.#join.refused(reason),
     })
     this.#driver.start()
@@ -311,6 +334,11 @@ export class Membership {
     this.#driver?.feed(input)
   }
 
+  #traced(id: number, traced?: Partial<Trace>): void {
+    this.#traces.get(id)?.(traced)
+    this.#traces.delete(id)
+  }
+
   #onEvent(event: ClusterEvent): void {
     // A join goes on where the page comes back.
     if (!this.#suspended) this.#join.notice(event)
@@ -348,6 +376,7 @@ export class Membership {
     this.#join.fail(error ?? new ClusterError('aborted', 'The cluster was left before the join was done.'))
     this.#stopWatching?.()
     this.#driver?.stop()
+    for (const id of this.#traces.keys()) this.#traced(id)
     this.#snapshots?.close()
     this.#lives.release()
     this.#announce()

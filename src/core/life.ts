@@ -15,6 +15,7 @@ import { Removal } from './failure/removal.ts'
 import { Gossip } from './gossip/gossip.ts'
 import type { Memory } from './gossip/memory.ts'
 import { Handshakes } from './gossip/handshake.ts'
+import { LOCAL } from './membership/change-log.ts'
 import type { Accusation, Visibility } from './membership/record.ts'
 import { isUserStateKey } from './membership/state-key.ts'
 import type { TableChange } from './membership/table.ts'
@@ -23,8 +24,11 @@ import { Neighbours } from './neighbours.ts'
 import type { Refusal } from './neighbours.ts'
 import { Healing } from './overlay/healing.ts'
 import { LinkPublication } from './overlay/link-publication.ts'
+import type { UserFrame } from './overlay/carrier.ts'
+import { Carrier } from './overlay/carrier.ts'
 import type { MeshLink } from './overlay/mesh-link.ts'
 import { Mesh } from './overlay/mesh.ts'
+import { REFRESH_MS, Routes } from './overlay/routes.ts'
 import type { SignOfLife } from './overlay/signal-envelope.ts'
 import { encodeSignOfLife } from './overlay/signal-envelope.ts'
 import type { NodeOptions } from './node.ts'
@@ -44,12 +48,17 @@ export interface Legacy {
   readonly values: ReadonlyMap<string, string>
 }
 
+/** How a member is reached: by a link, through other members, by way of the signaling server, or not at all. */
+export type Path = 'self' | 'direct' | 'routed' | 'relayed' | 'none'
+
 /** Tombstones are looked through this often. */
 const COLLECT_MS = 30_000
 /** Members of an earlier life that are tried beside the signaling server's contacts. */
 const MAX_KNOWN_BEFORE = 3
 /** A member that did not answer this many dials is looked for. */
 const MISSED_AFTER = 2
+/** A member that can have no direct links keeps two relayed ones: the loss of one cuts it off from nobody. */
+const RELAY_ONLY_LINKS = 2
 
 export class Life {
   readonly table: MembershipTable
@@ -63,6 +72,8 @@ export class Life {
   readonly #removal: Removal
   readonly #healing: Healing
   readonly #publication: LinkPublication
+  readonly #routes: Routes
+  readonly #carrier: Carrier
   readonly #values = new Map<string, string>()
   #meta: string
   #visibility: Visibility
@@ -77,6 +88,7 @@ export class Life {
 
   constructor(options: LifeOptions) {
     const { nodeId, process, browser, meta, visibility, limits, outbox, random, tuning } = options
+    const { canLink = true, canRelay = false } = options
     this.#options = options
     this.#outbox = outbox
     this.#meta = meta
@@ -93,8 +105,29 @@ export class Life {
     this.#mesh = new Mesh({
       ...options,
       table,
+      canLink,
+      canRelay,
+      maxLinks: canLink ? options.maxLinks : Math.min(options.maxLinks, RELAY_ONLY_LINKS),
+      minLinks: canLink ? options.minLinks : Math.min(options.minLinks, RELAY_ONLY_LINKS),
+      carrySignal: (to, data, now) => this.#carrier.carry(to, { kind: 'signal', data }, 'control', now),
+      leadsTo: (member, now) => this.#routes.leadsTo(member, now, REFRESH_MS),
       onEnded: (link, reason, replaced, now) => this.#onLinkEnded(link, reason, replaced, now),
       onSignOfLife: (from, sign, now) => this.#onSignOfLife(from, sign, now),
+    })
+    this.#routes = new Routes({
+      table,
+      links: () => this.#mesh.links(),
+      link: (linkId) => this.#mesh.get(linkId),
+      linkTo: (member) => this.#mesh.linkTo(member),
+      linkRevision: () => this.#mesh.revision,
+    })
+    this.#carrier = new Carrier({
+      table,
+      outbox,
+      routes: this.#routes,
+      onUserFrame: (origin, frame, now) => this.#onUserFrame(origin, frame, now),
+      onSignal: (origin, data, now) => this.#mesh.onSignal(origin, data, true, now),
+      onBusy: (member, now) => this.#mesh.wish(member, now),
     })
     this.#detector = new Detector({
       table,
@@ -108,11 +141,12 @@ export class Life {
     })
     this.#removal = new Removal(table, tuning.removeAfterMs)
     this.#healing = new Healing(outbox, random, tuning.healIntervalMs)
-    this.#publication = new LinkPublication(table, this.#mesh)
+    this.#publication = new LinkPublication(table, this.#mesh, !canLink)
     this.#neighbours = new Neighbours({
       table,
       outbox,
       mesh: this.#mesh,
+      carrier: this.#carrier,
       gossip: this.gossip,
       handshakes: new Handshakes({ ...options, table }),
       detector: this.#detector,
@@ -147,14 +181,25 @@ export class Life {
     return this.#mesh.establishedCount
   }
 
-  establishedLinks(): { readonly nodeId: string; readonly rttMs?: number }[] {
-    const links: { nodeId: string; rttMs?: number }[] = []
-    for (const { linkId, nodeId, phase } of this.#mesh.links()) {
+  establishedLinks(): { readonly nodeId: string; readonly relay: boolean; readonly rttMs?: number }[] {
+    const links: { nodeId: string; relay: boolean; rttMs?: number }[] = []
+    for (const { linkId, nodeId, phase, relay } of this.#mesh.links()) {
       if (phase !== 'established') continue
       const rttMs = this.#detector.rtt(linkId)
-      links.push(rttMs === undefined ? { nodeId } : { nodeId, rttMs })
+      links.push(rttMs === undefined ? { nodeId, relay } : { nodeId, relay, rttMs })
     }
     return links
+  }
+
+  pathTo(nodeId: NodeId, now: number): Path {
+    if (nodeId === this.table.own) return 'self'
+    const link = this.#mesh.linkTo(nodeId)
+    if (link?.phase === 'established') return link.relay ? 'relayed' : 'direct'
+    return this.#routes.leadsTo(nodeId, now) ? 'routed' : 'none'
+  }
+
+  hopsTo(nodeId: NodeId, now: number): readonly NodeId[] | undefined {
+    return this.#routes.hops(nodeId, now)
   }
 
   handle(input: Input, now: number): void {
@@ -179,12 +224,12 @@ export class Life {
         return this.#outbox.event({ type: 'signaling', state: 'down', reason: input.reason })
       case 'signaling-message':
         this.#detector.inquiry.heard(now)
-        return this.#mesh.onSignal(input.from, input.data, now)
+        return this.#mesh.onSignal(input.from, input.data, false, now)
       case 'signaling-gone':
         this.#detector.inquiry.heard(now)
         return this.#onGone(input.nodeId, now)
       case 'link-signal':
-        return this.#mesh.sendSignal(input.linkId, input.data)
+        return this.#mesh.sendSignal(input.linkId, input.data, now)
       case 'link-opened':
         return this.#neighbours.opened(input.linkId, input.fingerprints, now)
       case 'link-closed':
@@ -203,6 +248,8 @@ export class Life {
         return this.table.writeOwn({ visibility: input.visibility }, 'visibility')
       case 'set-peer-state':
         return this.#setPeerState(input.key, input.value)
+      case 'trace':
+        return this.#carrier.trace(input.nodeId, input.id, now)
       case 'leave':
         return this.#leave(now)
     }
@@ -219,6 +266,7 @@ export class Life {
     this.#removal.tick(now)
     this.#healing.tick(now, this.table.live().length)
     this.#publication.tick(now)
+    this.#carrier.tick(now)
     if (now >= this.#collectAt) {
       this.table.collect(now - this.#options.tuning.tombstoneMs)
       this.#collectAt = now + COLLECT_MS
@@ -258,10 +306,14 @@ export class Life {
       this.#removal.nextDeadline() ?? Infinity,
       this.#healing.nextDeadline() ?? Infinity,
       this.#publication.nextDeadline() ?? Infinity,
+      this.#carrier.nextDeadline(),
       this.#leaveBy ?? Infinity,
       this.#collectAt,
     )
   }
+
+  /** User messages are not carried by this version. */
+  #onUserFrame(_origin: NodeId, _frame: UserFrame, _now: number): void {}
 
   /** A life that is over keeps what the user says for the next one. */
   #handleOver(input: Input): void {
@@ -363,7 +415,8 @@ export class Life {
   }
 
   #onChange(change: TableChange, now: number): void {
-    const { nodeId, authority, before, after, reason } = change
+    const { nodeId, authority, before, after, reason, via } = change
+    if (before === undefined && via !== LOCAL) this.#routes.learn(nodeId, via, now)
     this.#removal.notice(change, now)
     this.#detector.notice(change, now)
     if (change.supersededBy !== undefined) {

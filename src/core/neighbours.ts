@@ -9,6 +9,8 @@ import type { HandshakeFrame, Handshakes, HandshakeStep, HelloFrame } from './go
 import type { NodeId } from './identity/node-id.ts'
 import { rangeOf, removedRange } from './membership/digest.ts'
 import type { MembershipTable } from './membership/table.ts'
+import type { Carrier } from './overlay/carrier.ts'
+import { isCarried } from './overlay/carrier.ts'
 import type { Mesh } from './overlay/mesh.ts'
 import type { MeshLink } from './overlay/mesh-link.ts'
 import type { Outbox } from './outbox.ts'
@@ -20,6 +22,7 @@ export interface NeighboursOptions {
   readonly table: MembershipTable
   readonly outbox: Outbox
   readonly mesh: Mesh
+  readonly carrier: Carrier
   readonly gossip: Gossip
   readonly handshakes: Handshakes
   readonly detector: Detector
@@ -111,20 +114,20 @@ export class Neighbours {
   }
 
   /** Returns what is wrong with the frame, if anything is. */
-  #onFrame(link: MeshLink, { route, frame, size }: Envelope, now: number): string | undefined {
-    const { handshakes, detector, gossip } = this.#options
+  #onFrame(link: MeshLink, envelope: Envelope, now: number): string | undefined {
+    const { handshakes, detector, gossip, carrier } = this.#options
     const { linkId } = link
-    if (route) return 'routed frames are not carried by this version'
-    if (isHandshake(frame)) return this.#onStep(link, handshakes.receive(linkId, frame), now)
+    const { route, frame, size } = envelope
+    if (!route && isHandshake(frame)) return this.#onStep(link, handshakes.receive(linkId, frame), now)
     if (link.phase !== 'established' && !handshakes.isDone(linkId))
       return `${frame.kind} before the handshake was done`
+    if (route || isCarried(frame) || isHandshake(frame)) return carrier.received(link, envelope, now)
     if (frame.kind === 'ping') detector.onPing(linkId, frame.token, now)
     else if (frame.kind === 'ack') detector.onAck(linkId, frame.token, now)
     else if (frame.kind === 'probe') detector.onProbe(linkId, frame.subject, frame.token, now)
     else if (frame.kind === 'probed') detector.onProbed(frame.subject, frame.token, frame.alive, now)
     else if (frame.kind === 'goodbye') this.#onGoodbye(link, frame.reason, now)
     else if (frame.kind === 'unlink') this.#options.mesh.released(linkId, now)
-    else if (isCarried(frame)) return `${frame.kind} is not carried by this version`
     else gossip.receive(linkId, frame, size, now)
     return undefined
   }
@@ -214,15 +217,6 @@ export class Neighbours {
     if (faults >= MAX_FAULTS || phase !== 'established') mesh.close(linkId, `malformed: ${reason}`, now)
   }
 }
-
-type CarriedFrame = Extract<Frame, { kind: 'segment' | 'receipt' | 'signal' | 'trace' | 'traced' }>
-
-const isCarried = (frame: Frame): frame is CarriedFrame =>
-  frame.kind === 'segment' ||
-  frame.kind === 'receipt' ||
-  frame.kind === 'signal' ||
-  frame.kind === 'trace' ||
-  frame.kind === 'traced'
 
 const isHandshake = (frame: Frame): frame is HandshakeFrame =>
   frame.kind === 'hello' || frame.kind === 'proof' || frame.kind === 'accept' || frame.kind === 'refuse'

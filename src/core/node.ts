@@ -8,6 +8,7 @@
 import type { Input, LinkId, Output } from './events.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
 import { Memory } from './gossip/memory.ts'
+import type { Path } from './life.ts'
 import { Life } from './life.ts'
 import type { Visibility } from './membership/record.ts'
 import { Outbox } from './outbox.ts'
@@ -30,6 +31,10 @@ export interface NodeOptions {
   readonly minLinks: number
   /** Up to this many others form a full mesh with this member. */
   readonly maxLinks: number
+  /** Whether this process can have direct links. Default true. */
+  readonly canLink?: boolean
+  /** Whether the signaling server may carry links of this process. Default false. */
+  readonly canRelay?: boolean
   readonly tuning: Tuning
   readonly limits: Limits
   /** What an earlier life of this authority knew, whole records: a hint, see `gossip/memory.ts`. */
@@ -74,8 +79,18 @@ export class NodeCore {
   }
 
   /** Established links, with the smoothed round trip in ms where it was measured. */
-  links(): readonly { readonly nodeId: NodeId; readonly rttMs?: number }[] {
+  links(): readonly { readonly nodeId: NodeId; readonly relay: boolean; readonly rttMs?: number }[] {
     return this.#life.establishedLinks()
+  }
+
+  /** How a member is reached now. */
+  pathTo(nodeId: NodeId, now: Now): Path {
+    return this.#life.pathTo(nodeId, now.mono)
+  }
+
+  /** The members that a frame for this one would pass, this process first; `undefined` where there is no way. */
+  hopsTo(nodeId: NodeId, now: Now): readonly NodeId[] | undefined {
+    return this.#life.hopsTo(nodeId, now.mono)
   }
 
   /** Established links. */

@@ -31,6 +31,8 @@ export interface DriverOptions {
   readonly onEvent: (event: ClusterEvent) => void
   /** After each turn: whatever can be read of the core may have changed. */
   readonly onTurn: () => void
+  /** The answer to the input `trace`. */
+  readonly onTraced: (traced: Extract<Output, { type: 'traced' }>) => void
   /** The signaling server said no for good. */
   readonly onRefused: (reason: string) => void
 }
@@ -134,6 +136,13 @@ export class Driver {
       case 'signaling-goodbye':
         this.#session?.goodbye()
         this.#session = undefined
+        return undefined
+      case 'traced':
+        return this.#options.onTraced(output)
+      case 'deliver':
+      case 'outcome':
+      case 'progress':
+        // No messages are sent yet.
         return undefined
       case 'rebirth':
         return this.#rebirth(output.fresh)

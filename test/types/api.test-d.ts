@@ -148,6 +148,7 @@ export function errorCodes(code: ClusterErrorCode): string {
     case 'join-timeout':
     case 'aborted':
     case 'left':
+    case 'unreachable':
     case 'webrtc-unavailable':
     case 'invalid-value':
     case 'too-large':

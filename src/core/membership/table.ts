@@ -14,7 +14,7 @@ import { utf8Length } from '../utf8.ts'
 import { ChangeLog, LOCAL } from './change-log.ts'
 import { ContentHash } from './content-hash.ts'
 import { shortOf } from './hash.ts'
-import { decodeLinks, MAX_LINKS_BYTES } from './published-links.ts'
+import { decodeLinks, MAX_LINKS_BYTES, saysRelayOnly } from './published-links.ts'
 import type { Accusation, NodeStatus, SelfRegister } from './record.ts'
 import { effective, mergeAccusation, mergeSelf, REMOVED, sameAccusation, statusOf } from './record.ts'
 import { LINKS_KEY } from './state-key.ts'
@@ -35,6 +35,8 @@ export interface NodeRecord {
   readonly entries: ReadonlyMap<string, StateEntry>
   /** Short hashes of the members it says it is linked to. */
   readonly links: ReadonlySet<number>
+  /** It says that it can have no direct links. */
+  readonly relayOnly: boolean
   /** When it was removed here, on the monotonic clock. */
   readonly removedAt: number | undefined
 }
@@ -49,6 +51,8 @@ export interface TableChange {
   readonly meta: boolean
   readonly visibility: boolean
   readonly keys: readonly string[]
+  /** The link that brought it; `LOCAL` for what came from here. */
+  readonly via: LinkId
   /** The newer life that took this one's place. */
   readonly supersededBy?: NodeId
 }
@@ -292,6 +296,7 @@ export class MembershipTable {
       status: undefined,
       entries: new Map(),
       links: decodeLinks(undefined),
+      relayOnly: false,
       removedAt: undefined,
     }
     this.#records.set(nodeId, record)
@@ -398,7 +403,12 @@ export class MembershipTable {
     record.status = statusOf(record)
     if (statusBefore !== record.status) this.#place(record, statusBefore)
     if (keys.includes(LINKS_KEY)) {
-      record.links = decodeLinks(record.entries.get(LINKS_KEY)?.value)
+      const value = record.entries.get(LINKS_KEY)?.value
+      record.links = decodeLinks(value)
+      const relayOnly = saysRelayOnly(value)
+      // Whom others link to depends on it.
+      if (relayOnly !== record.relayOnly) this.#membershipRevision++
+      record.relayOnly = relayOnly
       this.#shownRevision++
     }
     this.hash.update(record)
@@ -414,6 +424,7 @@ export class MembershipTable {
       meta: self !== undefined && self.meta !== (before?.meta ?? ''),
       visibility: self !== undefined && before !== undefined && self.visibility !== before.visibility,
       keys,
+      via,
       ...(supersededBy === undefined ? {} : { supersededBy }),
     })
   }

@@ -12,10 +12,14 @@ export class LinkPublication {
   readonly #mesh: Mesh
   #publishAt: number | undefined
   #seen = 0
+  readonly #relayOnly: boolean
 
-  constructor(table: MembershipTable, mesh: Mesh) {
+  constructor(table: MembershipTable, mesh: Mesh, relayOnly: boolean) {
     this.#table = table
     this.#mesh = mesh
+    this.#relayOnly = relayOnly
+    // Nobody shall try in vain meanwhile.
+    if (relayOnly) table.writeOwnEntry(LINKS_KEY, encodeLinks([], true))
   }
 
   /** To be called at the end of every turn. */
@@ -33,7 +37,7 @@ export class LinkPublication {
       const record = phase === 'established' ? this.#table.get(nodeId) : undefined
       if (record) shorts.push(record.short)
     }
-    this.#table.writeOwnEntry(LINKS_KEY, encodeLinks(shorts))
+    this.#table.writeOwnEntry(LINKS_KEY, encodeLinks(shorts, this.#relayOnly))
   }
 
   nextDeadline(): number | undefined {

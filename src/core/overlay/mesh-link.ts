@@ -9,6 +9,10 @@ export interface MeshLink {
   readonly linkId: LinkId
   readonly nodeId: NodeId
   readonly initiator: boolean
+  /** By way of the signaling server: slow and limited, where no direct one can be had. */
+  readonly relay: boolean
+  /** Its offer and answer travel through the mesh. */
+  readonly byMesh: boolean
   readonly session: string
   readonly startedAt: number
   /** When the channel opened: the handshake has as much time as the channel had. */
@@ -24,17 +28,11 @@ export interface MeshLink {
   readonly seen: Set<number>
 }
 
-export const newLink = (
-  linkId: LinkId,
-  nodeId: NodeId,
-  session: string,
-  initiator: boolean,
-  now: number,
-): MeshLink => ({
-  linkId,
-  nodeId,
-  initiator,
-  session,
+/** What is decided about a link when it is begun. */
+export type LinkBegin = Pick<MeshLink, 'linkId' | 'nodeId' | 'session' | 'initiator' | 'relay' | 'byMesh'>
+
+export const newLink = (begin: LinkBegin, now: number): MeshLink => ({
+  ...begin,
   startedAt: now,
   openedAt: undefined,
   contested: false,

@@ -13,24 +13,32 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
-import type { MeshLink } from './mesh-link.ts'
+import { LinkBook } from './link-book.ts'
+import type { LinkBegin, MeshLink } from './mesh-link.ts'
 import { newLink } from './mesh-link.ts'
 import { PATIENCE_MS, Redials } from './redials.ts'
+import { RELAY_AFTER_MS, Relaying } from './relaying.ts'
 import type { SignalEnvelope, SignOfLife } from './signal-envelope.ts'
 import { decodeSignal, decodeSignOfLife, encodeSignal } from './signal-envelope.ts'
+import type { SignalWaysOptions } from './signal-ways.ts'
+import { SignalWays } from './signal-ways.ts'
 import { HOLD_MS, isSpare, SLACK, surplusOf, vainAttempt } from './surplus.ts'
 import type { LinkTargets } from './targets.ts'
 import { linkTargets } from './targets.ts'
+import { Wishes } from './wishes.ts'
 
-export interface MeshOptions {
+export interface MeshOptions extends SignalWaysOptions {
   /** A member asks by signaling for a sign of life, or gives one. */
   readonly onSignOfLife: (from: NodeId, sign: SignOfLife, now: number) => void
   readonly table: MembershipTable
-  readonly outbox: Outbox
   readonly random: Random
   readonly tuning: Tuning
   readonly minLinks: number
   readonly maxLinks: number
+  /** This process can have direct links. */
+  readonly canLink: boolean
+  /** The signaling server may carry links of this process. */
+  readonly canRelay: boolean
   /** Gives a LinkId that was never used in this process. */
   readonly nextLinkId: () => LinkId
   /** A link has ended, whoever ended it; `replaced` if a newer one to the same member takes its place at once. */
@@ -40,6 +48,11 @@ export interface MeshOptions {
 /** Tells whoever offers a link that it may try elsewhere; and that its attempt makes way for another one. */
 const FULL = 'no room for another link'
 const DISPLACED = 'its place is needed'
+/** Tells whoever offers a direct link that only a relayed one can be had; or that none of the offered kind can. */
+const RELAY_ONLY = 'no direct links here'
+const NO_RELAY = 'no relayed links here'
+/** How soon it is looked again for a way to a member that there is none to. */
+const WAY_AGAIN_MS = 1_000
 /** How soon links that had to be kept are looked at again. */
 const PRUNE_AGAIN_MS = 1_000
 /**
@@ -51,8 +64,8 @@ const LINGER_MS = 1_000
 const CONTACT_TRIES = 6
 /** Why an attempt makes place for the next one. */
 const OFFER_LOST = 'the offer was lost'
-/** Ended sessions are remembered, because signaling may deliver twice. */
-const REMEMBERED_SESSIONS = 256
+/** An offer through the mesh that nobody answered for so long may be lost: the next one goes by the server. */
+const MESH_OFFER_MS = 3_000
 
 export class Mesh {
   readonly #table: MembershipTable
@@ -64,18 +77,20 @@ export class Mesh {
   readonly #nextLinkId: () => LinkId
   readonly #onEnded: MeshOptions['onEnded']
   readonly #onSignOfLife: MeshOptions['onSignOfLife']
-  readonly #links = new Map<LinkId, MeshLink>()
-  readonly #byNode = new Map<NodeId, MeshLink>()
-  readonly #bySession = new Map<string, MeshLink>()
-  readonly #endedSessions = new Set<string>()
+  readonly #canLink: boolean
+  readonly #canRelay: boolean
+  readonly #book = new LinkBook()
+  readonly #ways: SignalWays
+  readonly #relaying: Relaying
+  /** Members that user messages go to: worth a link, though the overlay has none for them. */
+  readonly #wishes = new Wishes()
   /** Links that are over but for their last word, and when each is closed. */
   readonly #lingering = new Map<LinkId, number>()
   /** Members named by the signaling server, to be dialled whether the table knows them or not. */
   readonly #contacts = new Set<NodeId>()
   readonly #redials: Redials
-  #signalingUp = false
-  /** Offers go out before the signaling server has answered for the first time: they wait for its door to open. */
-  #early = false
+  /** Dials nobody any more. */
+  #rests = false
   #establishedCount = 0
   #revision = 0
   #seenMembership = -1
@@ -93,6 +108,14 @@ export class Mesh {
     this.#redials = new Redials(options.random, options.tuning)
     this.#minLinks = options.minLinks
     this.#maxLinks = options.maxLinks
+    this.#canLink = options.canLink
+    this.#canRelay = options.canRelay
+    this.#ways = new SignalWays(options)
+    this.#relaying = new Relaying({
+      ...options,
+      links: () => this.#book.links(),
+      isBlocked: (nodeId) => this.#redials.isBlocked(nodeId),
+    })
     this.#nextLinkId = options.nextLinkId
     this.#onEnded = options.onEnded
     this.#onSignOfLife = options.onSignOfLife
@@ -113,15 +136,15 @@ export class Mesh {
   }
 
   links(): IterableIterator<MeshLink> {
-    return this.#links.values()
+    return this.#book.links()
   }
 
   get(linkId: LinkId): MeshLink | undefined {
-    return this.#links.get(linkId)
+    return this.#book.get(linkId)
   }
 
   linkTo(nodeId: NodeId): MeshLink | undefined {
-    return this.#byNode.get(nodeId)
+    return this.#book.to(nodeId)
   }
 
   /** Attempts in a row to which a member answered nothing; a refusal is an answer. */
@@ -131,32 +154,35 @@ export class Mesh {
 
   /** Members of an earlier life, dialled before signaling is up; what they answer comes with it. */
   dialEarly(nodeIds: readonly NodeId[]): void {
-    this.#early = nodeIds.length > 0
+    this.#ways.expectServer(nodeIds.length > 0)
     this.addContacts(nodeIds)
   }
 
   signalingUp(): void {
-    this.#signalingUp = true
-    this.#early = false
+    this.#ways.server(true)
     this.#stale = true
   }
 
   signalingDown(): void {
-    this.#signalingUp = false
-    this.#early = false
+    this.#ways.server(false)
     this.#stale = true
   }
 
   /** Dials nobody any more; links go on. */
   rest(): void {
-    this.#signalingUp = false
+    this.#rests = true
     this.#lookAt = undefined
+  }
+
+  /** User messages go to a member that this one is not linked to. */
+  wish(nodeId: NodeId, now: number): void {
+    if (this.#wishes.add(nodeId, now)) this.#stale = true
   }
 
   /** Members to be dialled at once: contacts of a newcomer, or strangers and lost ones met while healing. */
   addContacts(nodeIds: readonly NodeId[]): void {
     for (const nodeId of nodeIds) {
-      if (nodeId === this.#table.own || this.#byNode.has(nodeId)) continue
+      if (nodeId === this.#table.own || this.#book.to(nodeId)) continue
       if (this.#table.status(nodeId) !== 'up') this.#contacts.add(nodeId)
     }
     this.#stale = true
@@ -168,12 +194,13 @@ export class Mesh {
   }
 
   /** The transport of a link has something for its other end. */
-  sendSignal(linkId: LinkId, data: string): void {
-    const link = this.#links.get(linkId)
-    if (link) this.#signal(link, { data })
+  sendSignal(linkId: LinkId, data: string, now: number): void {
+    const link = this.#book.get(linkId)
+    if (link) this.#ways.tell(link, { data }, now)
   }
 
-  onSignal(from: NodeId, text: string, now: number): void {
+  /** What another member says to set up a link, through the mesh or by the signaling server. */
+  onSignal(from: NodeId, text: string, byMesh: boolean, now: number): void {
     const sign = decodeSignOfLife(text)
     if (sign) return this.#onSignOfLife(from, sign, now)
     const envelope = decodeSignal(text)
@@ -181,15 +208,14 @@ export class Mesh {
       this.#outbox.event({ type: 'frame-rejected', nodeId: from, reason: 'signaling message is malformed' })
       return
     }
-    const key = sessionKey(from, envelope.session)
-    const link = this.#bySession.get(key)
+    const link = this.#book.inSession(from, envelope.session)
     if (link) return this.#onSessionSignal(link, envelope, now)
     const isOffer = envelope.sequence === 0 && envelope.data !== undefined
-    if (isOffer && !this.#endedSessions.has(key)) this.#onOffer(from, envelope, now)
+    if (isOffer && !this.#book.hasEnded(from, envelope.session)) this.#onOffer(from, envelope, byMesh, now)
   }
 
   opened(linkId: LinkId, now: number): MeshLink | undefined {
-    const link = this.#links.get(linkId)
+    const link = this.#book.get(linkId)
     if (!link || link.phase !== 'connecting') return undefined
     link.phase = 'open'
     link.openedAt = now
@@ -198,26 +224,29 @@ export class Mesh {
   }
 
   introduced(linkId: LinkId): void {
-    const link = this.#links.get(linkId)
+    const link = this.#book.get(linkId)
     if (link) link.introduced = true
   }
 
   established(linkId: LinkId, now: number): void {
-    const link = this.#links.get(linkId)
+    const link = this.#book.get(linkId)
     if (!link || link.phase === 'established') return
     link.phase = 'established'
     this.#stale = true
     this.#establishedCount++
     this.#revision++
-    this.#redials.clear(link.nodeId)
+    if (!link.relay) this.#redials.clear(link.nodeId)
+    this.#relaying.established(link, now)
     this.#contacts.delete(link.nodeId)
+    const before = this.#book.promote(link)
+    if (before) this.#close(before, 'replaced by a direct link', true, now)
     this.#outbox.event({ type: 'link-opened', nodeId: link.nodeId, durationMs: now - link.startedAt })
   }
 
   /** The transport reports the end of a link. */
   closed(linkId: LinkId, reason: string, now: number): void {
     this.#lingering.delete(linkId)
-    const link = this.#links.get(linkId)
+    const link = this.#book.get(linkId)
     if (!link) return
     this.#outbox.drop(linkId)
     this.#end(link, reason, false, now)
@@ -225,13 +254,13 @@ export class Mesh {
 
   /** Ends a link from this side, at once. */
   close(linkId: LinkId, reason: string, now: number): void {
-    const link = this.#links.get(linkId)
+    const link = this.#book.get(linkId)
     if (link) this.#close(link, reason, false, now)
   }
 
   /** Ends a link, but lets the other side close it, so that what was sent last arrives. */
   linger(linkId: LinkId, reason: string, now: number): void {
-    const link = this.#links.get(linkId)
+    const link = this.#book.get(linkId)
     if (!link) return
     this.#lingering.set(linkId, now + LINGER_MS)
     this.#end(link, reason, false, now)
@@ -239,7 +268,7 @@ export class Mesh {
 
   /** The other end has links enough, and gave this one up. */
   released(linkId: LinkId, now: number): void {
-    const link = this.#links.get(linkId)
+    const link = this.#book.get(linkId)
     if (!link) return
     link.released = true
     this.#close(link, RELEASED, false, now)
@@ -247,13 +276,13 @@ export class Mesh {
 
   /** Ends every link at once. */
   closeAll(reason: string, now: number): void {
-    for (const link of this.#links.values()) this.#close(link, reason, false, now)
+    for (const link of this.#book.links()) this.#close(link, reason, false, now)
     for (const linkId of this.#lingering.keys()) this.#outbox.close(linkId, reason)
     this.#lingering.clear()
   }
 
   tick(now: number): void {
-    if (this.#links.size > this.#establishedCount) this.#expireAttempts(now)
+    if (this.#book.size > this.#establishedCount) this.#expireAttempts(now)
     for (const [linkId, due] of this.#lingering) {
       if (now < due) continue
       this.#lingering.delete(linkId)
@@ -277,8 +306,8 @@ export class Mesh {
 
   nextDeadline(): number | undefined {
     let next = this.#lookAt ?? Infinity
-    if (this.#links.size > this.#establishedCount) {
-      for (const link of this.#links.values()) {
+    if (this.#book.size > this.#establishedCount) {
+      for (const link of this.#book.links()) {
         if (link.phase !== 'established') next = Math.min(next, this.#deadlineOf(link))
       }
     }
@@ -287,15 +316,15 @@ export class Mesh {
   }
 
   #expireAttempts(now: number): void {
-    for (const link of this.#links.values()) {
+    for (const link of this.#book.links()) {
       if (link.phase === 'established' || now < this.#deadlineOf(link)) continue
       if (this.#isOfferLost(link, now)) {
         // The other end is there and waits: no reason for a pause.
-        this.#signal(link, { ended: OFFER_LOST })
+        this.#ways.tell(link, { ended: OFFER_LOST }, now)
         this.#close(link, OFFER_LOST, true, now)
         this.#redials.clear(link.nodeId)
       } else {
-        this.#giveUp(link, `no link within ${this.#tuning.linkTimeoutMs} ms`, now)
+        this.#giveUp(link, `no link within ${Math.round(this.#deadlineOf(link) - startOf(link))} ms`, now)
       }
     }
   }
@@ -308,6 +337,10 @@ export class Mesh {
       if (envelope.ended === FULL || envelope.ended === DISPLACED) {
         link.released = true
         this.#contacts.delete(link.nodeId)
+      } else if (envelope.ended === RELAY_ONLY) {
+        this.#relaying.told(link.nodeId)
+        this.close(link.linkId, `refused: ${RELAY_ONLY}`, now)
+        return this.#redials.clear(link.nodeId)
       }
       this.close(link.linkId, `refused: ${envelope.ended}`, now)
     } else if (envelope.data !== undefined) {
@@ -315,47 +348,56 @@ export class Mesh {
     }
   }
 
-  #onOffer(from: NodeId, { session, data }: SignalEnvelope, now: number): void {
-    const known = this.#byNode.get(from)
+  #onOffer(
+    from: NodeId,
+    { session, data, relay = false }: SignalEnvelope,
+    byMesh: boolean,
+    now: number,
+  ): void {
+    const refuse = (ended: string): void =>
+      this.#ways.send(from, encodeSignal({ session, sequence: 0, ended }), byMesh, now)
+    if (!relay && !this.#canLink) return refuse(RELAY_ONLY)
+    if (relay && !this.#canRelay) return refuse(NO_RELAY)
+    const linked = this.#book.to(from)
+    const isUpgrade = linked?.relay === true && linked.phase === 'established' && !relay
+    const known = isUpgrade ? this.#book.upgradeTo(from) : linked
     if (known?.phase === 'connecting' && known.initiator && compareNodeIds(this.#table.own, from) < 0) {
       known.contested = true
       if (!this.#isOfferLost(known, now)) return
-      this.#signal(known, { ended: OFFER_LOST })
+      this.#ways.tell(known, { ended: OFFER_LOST }, now)
     }
-    if (!known && !this.#makeRoom(from, now)) {
-      const full = encodeSignal({ session, sequence: 0, ended: FULL })
-      this.#outbox.push({ type: 'signaling-send', to: from, data: full })
-      return
-    }
+    if (!linked && !this.#makeRoom(from, now)) return refuse(FULL)
     // Whoever offers anew has lost the link that was there, or wins the glare.
     if (known) this.#close(known, 'replaced by a newer attempt', true, now)
-    const link = this.#open(from, session, false, now)
+    const link = this.#open({ nodeId: from, session, initiator: false, relay, byMesh }, now)
     link.introduced = known?.introduced ?? false
     link.seen.add(0)
     this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: data! })
   }
 
-  #dial(nodeId: NodeId, now: number): void {
-    this.#open(nodeId, randomName(8, this.#random), true, now)
+  /** Returns whether there is a way to say so, and to link. */
+  #dial(nodeId: NodeId, now: number): boolean {
+    const way = this.#ways.wayTo(nodeId, this.#redials.unansweredBy(nodeId), now)
+    // An attempt to replace a relayed link is one at a direct link.
+    const kind = this.#book.to(nodeId) ? 'direct' : this.#relaying.wayTo(nodeId, now)
+    if (!way || !kind) return false
+    const session = randomName(8, this.#random)
+    const [relay, byMesh] = [kind === 'relay', way === 'mesh']
+    this.#open({ nodeId, session, initiator: true, relay, byMesh }, now)
+    return true
   }
 
-  #open(nodeId: NodeId, session: string, initiator: boolean, now: number): MeshLink {
-    const link = newLink(this.#nextLinkId(), nodeId, session, initiator, now)
-    this.#links.set(link.linkId, link)
-    this.#byNode.set(nodeId, link)
-    this.#bySession.set(sessionKey(nodeId, session), link)
+  #open(begin: Omit<LinkBegin, 'linkId'>, now: number): MeshLink {
+    const link = newLink({ ...begin, linkId: this.#nextLinkId() }, now)
+    this.#book.add(link)
     this.#stale = true
-    this.#outbox.push({ type: 'link-open', linkId: link.linkId, nodeId, initiator, relay: false })
+    const { linkId, nodeId, initiator, relay } = link
+    this.#outbox.push({ type: 'link-open', linkId, nodeId, initiator, relay })
     return link
   }
 
-  #signal(link: MeshLink, content: { data: string } | { ended: string }): void {
-    const data = encodeSignal({ session: link.session, sequence: link.sent++, ...content })
-    this.#outbox.push({ type: 'signaling-send', to: link.nodeId, data })
-  }
-
   #giveUp(link: MeshLink, reason: string, now: number): void {
-    this.#signal(link, { ended: reason })
+    this.#ways.tell(link, { ended: reason }, now)
     this.close(link.linkId, reason, now)
   }
 
@@ -365,12 +407,8 @@ export class Mesh {
   }
 
   #end(link: MeshLink, reason: string, replaced: boolean, now: number): void {
-    const { linkId, nodeId, phase } = link
-    this.#links.delete(linkId)
-    if (this.#byNode.get(nodeId) === link) this.#byNode.delete(nodeId)
-    const key = sessionKey(nodeId, link.session)
-    this.#bySession.delete(key)
-    this.#rememberEnded(key)
+    const { nodeId, phase } = link
+    this.#book.remove(link)
     this.#stale = true
     if (phase === 'established') {
       this.#establishedCount--
@@ -379,6 +417,7 @@ export class Mesh {
       this.#outbox.event({ type: 'link-closed', nodeId, reason })
     } else if (!replaced) {
       this.#redials.failed(link, now)
+      this.#relaying.failed(nodeId, now)
       const isHopeless = this.#redials.failuresOf(nodeId) >= CONTACT_TRIES
       if (isHopeless && this.#establishedCount > 0) this.#contacts.delete(nodeId)
       this.#outbox.event({ type: 'link-failed', nodeId, reason })
@@ -386,56 +425,61 @@ export class Mesh {
     this.#onEnded(link, reason, replaced, now)
   }
 
-  #rememberEnded(key: string): void {
-    this.#endedSessions.add(key)
-    if (this.#endedSessions.size > REMEMBERED_SESSIONS) {
-      this.#endedSessions.delete(this.#endedSessions.values().next().value!)
-    }
-  }
-
   #forgetRemoved(): void {
-    this.#redials.forget((nodeId) => {
+    const isNobody = (nodeId: NodeId): boolean => {
       const status = this.#table.status(nodeId)
-      const isNobody = status === 'removed' || status === undefined
-      return isNobody && !this.#contacts.has(nodeId) && !this.#byNode.has(nodeId)
-    })
+      const isGone = status === 'removed' || status === undefined
+      return isGone && !this.#contacts.has(nodeId) && !this.#book.to(nodeId)
+    }
+    this.#redials.forget(isNobody)
+    this.#relaying.forget(isNobody)
   }
 
   #findUnlinked(now: number): void {
     this.#targets = linkTargets(this.#table, {
       minLinks: this.#minLinks,
       maxLinks: this.#maxLinks,
-      isHardToReach: (nodeId) => !this.#byNode.has(nodeId) && this.#redials.isHard(nodeId),
+      isHardToReach: (nodeId) => !this.#book.to(nodeId) && this.#redials.isHard(nodeId),
+      isRelayOnly: (nodeId) =>
+        nodeId === this.#table.own ? !this.#canLink : this.#relaying.isRelayOnly(nodeId),
     })
+    const wishes = this.#wishes.at(now).filter((nodeId) => this.#table.status(nodeId) === 'up')
+    if (wishes.length > 0)
+      this.#targets = { ...this.#targets, live: new Set([...this.#targets.live, ...wishes]) }
     const { live, lost } = this.#targets
     const wanted = new Set([...this.#contacts, ...live, ...lost])
-    this.#unlinked = [...wanted].filter((nodeId) => !this.#byNode.has(nodeId))
+    this.#unlinked = [...wanted].filter((nodeId) => !this.#book.to(nodeId))
     for (const nodeId of this.#unlinked) this.#redials.wanted(nodeId, now)
   }
 
   #dialDue(now: number): void {
-    if (!this.#signalingUp && !this.#early) return
+    if (this.#rests || (!this.#ways.hasServer && this.#establishedCount === 0)) return
     let dialling = 0
-    for (const link of this.#links.values()) if (link.phase === 'connecting' && link.initiator) dialling++
+    for (const link of this.#book.links()) if (link.phase === 'connecting' && link.initiator) dialling++
     let next = Infinity
     for (const nodeId of this.#unlinked) {
       const due = this.#dueAt(nodeId)
       if (due > now) {
         next = Math.min(next, due)
       } else if (dialling < this.#tuning.maxDials && this.#makeRoom(nodeId, now)) {
-        dialling++
-        this.#dial(nodeId, now)
+        if (this.#dial(nodeId, now)) dialling++
+        else next = Math.min(next, now + WAY_AGAIN_MS)
       }
       // Whoever finds no place now is looked at again when an attempt or a link ends.
     }
-    this.#lookBy(next)
+    for (const link of this.#book.links()) {
+      const due = this.#book.upgradeTo(link.nodeId) ? Infinity : this.#relaying.upgradeAt(link)
+      if (due > now) next = Math.min(next, due)
+      else this.#dial(link.nodeId, now)
+    }
+    this.#lookBy(Math.min(next, this.#wishes.nextDeadline()))
   }
 
   /** Whether one more link has a place; a link that this member does not need makes way for one that it does. */
   #makeRoom(nodeId: NodeId, now: number): boolean {
-    if (this.#links.size < this.#maxLinks + SLACK) return true
+    if (this.#book.size < this.#maxLinks + SLACK) return true
     const isTarget = this.#targets.live.has(nodeId)
-    const vain = isTarget ? vainAttempt(this.#links.values(), this.#targets, now) : undefined
+    const vain = isTarget ? vainAttempt(this.#book.links(), this.#targets, now) : undefined
     const given = this.#surplus(isTarget ? now : now - HOLD_MS).at(0) ?? vain
     if (!given) return false
     if (given.phase === 'established') this.#release(given, now)
@@ -459,7 +503,7 @@ export class Mesh {
   }
 
   #surplus(latest: number): MeshLink[] {
-    return surplusOf(this.#links.values(), this.#targets, this.#table, latest)
+    return surplusOf(this.#book.links(), this.#targets, this.#table, latest)
   }
 
   #release(link: MeshLink, now: number): void {
@@ -483,14 +527,17 @@ export class Mesh {
   }
 
   #deadlineOf(link: MeshLink): number {
-    if (mayBeLost(link)) return link.startedAt + PATIENCE_MS
-    return (link.openedAt ?? link.startedAt) + this.#tuning.linkTimeoutMs
+    const { startedAt, seen, phase, initiator, byMesh } = link
+    if (mayBeLost(link)) return startedAt + PATIENCE_MS
+    if (byMesh && initiator && phase === 'connecting' && seen.size === 0) return startedAt + MESH_OFFER_MS
+    if (this.#relaying.isImpatient(link)) return startedAt + RELAY_AFTER_MS
+    return startOf(link) + this.#tuning.linkTimeoutMs
   }
 }
 
 const RELEASED = 'not needed: there are links enough'
 
+const startOf = ({ openedAt, startedAt }: MeshLink): number => openedAt ?? startedAt
+
 const mayBeLost = ({ contested, phase, seen }: MeshLink): boolean =>
   contested && phase === 'connecting' && seen.size === 0
-
-const sessionKey = (nodeId: NodeId, session: string): string => `${nodeId}/${session}`

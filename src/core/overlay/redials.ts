@@ -15,6 +15,8 @@ interface Redial {
   /** Grows by 1 where it had no place for a link, and by 2 where it gave one up; a link that lasted ends the row. */
   readonly declined: number
   readonly notBefore: number
+  /** The newest attempt at a direct link was answered, but came to nothing. */
+  readonly blocked: boolean
 }
 
 /** The higher nodeId of a pair leaves the dialling to the lower one for this long. */
@@ -49,6 +51,10 @@ export class Redials {
     return failures >= HARD_FAILURES || declined >= HARD_DECLINED
   }
 
+  isBlocked(nodeId: NodeId): boolean {
+    return this.#redials.get(nodeId)?.blocked ?? false
+  }
+
   /** Attempts in a row to which a member answered nothing; a refusal is an answer. */
   unansweredBy(nodeId: NodeId): number {
     return this.#redials.get(nodeId)?.unanswered ?? 0
@@ -66,24 +72,26 @@ export class Redials {
   }
 
   /** An established link has ended. */
-  lost({ nodeId, released, startedAt }: MeshLink, now: number): void {
+  lost({ nodeId, relay, released, startedAt }: MeshLink, now: number): void {
     const before = now - startedAt < LASTED_MS ? (this.#redials.get(nodeId)?.declined ?? 0) : 0
     const declined = before + (released ? 2 : 0)
     const rest = released ? Math.min(RELEASED_MAX_MS, RELEASED_MS * 2 ** (declined / 2 - 1)) : 0
     const notBefore = now + this.#random() * this.#tuning.redialMinMs + rest
-    this.#redials.set(nodeId, { failures: 0, unanswered: 0, declined, notBefore })
+    const blocked = relay && this.isBlocked(nodeId)
+    this.#redials.set(nodeId, { failures: 0, unanswered: 0, declined, notBefore, blocked })
     this.#wantedSince.delete(nodeId)
   }
 
   /** An attempt has failed. */
-  failed({ nodeId, released, seen }: MeshLink, now: number): void {
+  failed({ nodeId, relay, released, seen }: MeshLink, now: number): void {
     const known = this.#redials.get(nodeId) ?? NEVER_TRIED
     const failures = known.failures + (released ? 0 : 1)
     const declined = known.declined + (released ? 1 : 0)
     const { redialMinMs, redialMaxMs } = this.#tuning
     const pause = Math.min(redialMaxMs, redialMinMs * 2 ** (failures + declined)) * (0.5 + this.#random() / 2)
     const unanswered = seen.size > 0 ? 0 : known.unanswered + 1
-    this.#redials.set(nodeId, { failures, unanswered, declined, notBefore: now + pause })
+    const blocked = relay ? known.blocked : seen.size > 0 && !released
+    this.#redials.set(nodeId, { failures, unanswered, declined, notBefore: now + pause, blocked })
   }
 
   /** There is no reason for a pause any more. */
@@ -101,4 +109,4 @@ export class Redials {
   }
 }
 
-const NEVER_TRIED: Redial = { failures: 0, unanswered: 0, declined: 0, notBefore: 0 }
+const NEVER_TRIED: Redial = { failures: 0, unanswered: 0, declined: 0, notBefore: 0, blocked: false }

@@ -9,6 +9,8 @@ export interface SignalEnvelope {
   readonly data?: string
   /** The attempt is refused or given up, with the reason. */
   readonly ended?: string
+  /** With an offer: the link is to be carried by the signaling server. */
+  readonly relay?: boolean
 }
 
 /** Asked by a member that has lost every link: whoever answers lives. Answered at once, outside of any session. */
@@ -19,8 +21,8 @@ const ANSWER = '{"l":"answer"}'
 const MAX_DATA = 48 * 1024
 const MAX_SEQUENCE = 1_000
 
-export const encodeSignal = ({ session, sequence, data, ended }: SignalEnvelope): string =>
-  JSON.stringify({ s: session, q: sequence, d: data, x: ended })
+export const encodeSignal = ({ session, sequence, data, ended, relay }: SignalEnvelope): string =>
+  JSON.stringify({ s: session, q: sequence, r: relay ? 1 : undefined, d: data, x: ended })
 
 export const encodeSignOfLife = (sign: SignOfLife): string => (sign === 'ask' ? ASK : ANSWER)
 
@@ -39,7 +41,7 @@ export function decodeSignal(text: string): SignalEnvelope | undefined {
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { s: session, q: sequence, d: data, x: ended } = value as Record<string, unknown>
+  const { s: session, q: sequence, d: data, x: ended, r: relay } = value as Record<string, unknown>
   if (typeof session !== 'string' || !/^[a-z2-7]{8}$/.test(session)) return undefined
   if (
     typeof sequence !== 'number' ||
@@ -49,7 +51,10 @@ export function decodeSignal(text: string): SignalEnvelope | undefined {
   ) {
     return undefined
   }
-  if (typeof data === 'string' && ended === undefined) return { session, sequence, data }
+  if (relay !== undefined && relay !== 1) return undefined
+  if (typeof data === 'string' && ended === undefined) {
+    return relay ? { session, sequence, data, relay: true } : { session, sequence, data }
+  }
   if (typeof ended === 'string' && data === undefined)
     return { session, sequence, ended: ended.slice(0, 200) }
   return undefined

@@ -20,6 +20,8 @@ export interface TargetOptions {
   readonly maxLinks: number
   /** A live member that cannot be linked to, as often as it was tried: the next on the ring is taken beside it. */
   readonly isHardToReach: (nodeId: NodeId) => boolean
+  /** A member, this one included, that has relayed links only: it keeps two, and nobody else links to it. */
+  readonly isRelayOnly: (nodeId: NodeId) => boolean
 }
 
 /** Rings looked at beyond the usual ones, where few members make their neighbours coincide. */
@@ -27,9 +29,16 @@ const SPARE_RINGS = 8
 
 /** Members that this one should have links to, itself excluded. */
 export function linkTargets(table: MembershipTable, options: TargetOptions): LinkTargets {
-  const { minLinks, maxLinks } = options
+  const { minLinks, maxLinks, isRelayOnly } = options
   const targets = { live: new Set<NodeId>(), lost: new Set<NodeId>() }
-  const others = othersOf(table, options.isHardToReach)
+  const everybody = othersOf(table, options.isHardToReach)
+  const relayed = everybody.filter(({ nodeId }) => isRelayOnly(nodeId))
+  const others = relayed.length > 0 ? everybody.filter(({ nodeId }) => !isRelayOnly(nodeId)) : everybody
+  if (isRelayOnly(table.own)) {
+    addNeighbours(targets, others.length > 0 ? others : relayed, table.get(table.own)!.short, 0)
+    return targets
+  }
+  addRelayed(targets, table, relayed, others)
   const live = others.filter(({ kind }) => kind !== 'lost')
   const isMesh = live.length <= maxLinks
   for (const other of others.length <= maxLinks ? others : isMesh ? live : []) addTo(targets, other)
@@ -84,6 +93,23 @@ function addNeighbours(
   }
   after.addTo(targets)
   before.addTo(targets)
+}
+
+/** Members that have relayed links only, and this one among the two that are nearest to them. */
+function addRelayed(
+  targets: { live: Set<NodeId>; lost: Set<NodeId> },
+  table: MembershipTable,
+  relayed: readonly Other[],
+  others: readonly Other[],
+): void {
+  if (relayed.length === 0) return
+  const { nodeId, short } = table.get(table.own)!
+  const all: readonly Other[] = [...others, { nodeId, short, kind: 'good' }]
+  for (const other of relayed) {
+    const theirs = { live: new Set<NodeId>(), lost: new Set<NodeId>() }
+    addNeighbours(theirs, all, other.short, 0)
+    if (theirs.live.has(nodeId)) addTo(targets, other)
+  }
 }
 
 class Nearest {

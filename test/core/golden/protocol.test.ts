@@ -160,7 +160,7 @@ describe('PROTOCOL.md', () => {
       `tombstones included, ${DEFAULT_LIMITS.members}`,
       `of one value, ${DEFAULT_LIMITS.valueBytes} (never less than ${MAX_LINKS_BYTES}`,
       `keys of one member, ${DEFAULT_LIMITS.peerStateKeys}`,
-      `at most ${MAX_LINKS_BYTES / 8}`,
+      `at most ${(MAX_LINKS_BYTES - 1) / 8}`,
       `to every link every ${statusIntervalMs / 1_000} s`,
       `no evidence of life for ${probeIntervalMs / 1_000} s`,
       `no evidence for ${probeIntervalMs / 1_000} s`,

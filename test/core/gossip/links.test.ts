@@ -53,8 +53,14 @@ describe('glare', () => {
     for (const core of [hub, low, high]) room.join(core)
     const offers = watchOffers()
     room.until(() => isLinked(low, high), 'the two are linked')
-    expect(offers.filter(({ to }) => to !== hub.nodeId)).toMatchObject([
-      { from: low.nodeId, to: high.nodeId },
+    expect(
+      offers.filter(({ to }) => to !== hub.nodeId),
+      'by the signaling server',
+    ).toEqual([])
+    const routed = room.sent.filter(({ frame, to }) => frame.kind === 'signal' && to === hub.nodeId)
+    expect(routed.map(({ route, frame }) => [route!.origin, frame])).toMatchObject([
+      [low.nodeId, { data: expect.stringContaining('"d":"offer ') as string }],
+      [high.nodeId, { data: expect.stringContaining('"d":"answer ') as string }],
     ])
   })
 
@@ -184,6 +190,10 @@ describe('failures', () => {
       tuning: DEFAULT_TUNING,
       minLinks: 4,
       maxLinks: 31,
+      canLink: true,
+      canRelay: false,
+      carrySignal: () => false,
+      leadsTo: () => false,
       nextLinkId: () => ++linkId,
       onEnded: () => undefined,
       onSignOfLife: () => undefined,
@@ -320,16 +330,16 @@ describe('a link that brings faults', () => {
     expect(puppet.heard('ack').at(-1)).toEqual({ kind: 'ack', token: 5 })
   })
 
-  it('does not carry routed frames yet', () => {
+  it('carries no frames over several links but those that are meant for it', () => {
     const { room: cells, cores } = cluster(1)
     const puppet = new Puppet(cells)
     cells.join(puppet)
     puppet.enter(cores[0]!.nodeId)
-    const route = { origin: puppet.nodeId, destination: cores[0]!.nodeId, ttl: 3, trail: [] }
+    const route = { origin: puppet.nodeId, destination: cores[0]!.nodeId, ttl: 3, trail: [1] }
     puppet.sayBytes(encodeMessage([encodeFrame({ kind: 'ping', token: 5 }, route)]))
     cells.run(5)
     expect(cells.events(cores[0]!, 'frame-rejected')).toMatchObject([
-      { reason: 'routed frames are not carried by this version' },
+      { reason: 'ping is not carried over several links' },
     ])
   })
 })

@@ -12,7 +12,13 @@ const other = nodeIdOf(2)
 const open = () => new Redials(() => 0.5, DEFAULT_TUNING)
 
 function link(patch: Partial<MeshLink> = {}, startedAt = 0, nodeId = other): MeshLink {
-  return { ...newLink(1, nodeId, 'aaaaaaaa', true, startedAt), ...patch }
+  return {
+    ...newLink(
+      { linkId: 1, nodeId, session: 'aaaaaaaa', initiator: true, relay: false, byMesh: false },
+      startedAt,
+    ),
+    ...patch,
+  }
 }
 
 describe('a member that gives links up', () => {

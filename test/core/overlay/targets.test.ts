@@ -4,7 +4,12 @@ import type { TargetOptions } from '../../../src/core/overlay/targets.ts'
 import { linkTargets } from '../../../src/core/overlay/targets.ts'
 import { nodeIdOf, tableOf, wholeOf } from '../support/names.ts'
 
-const DEFAULTS: TargetOptions = { minLinks: 4, maxLinks: 8, isHardToReach: () => false }
+const DEFAULTS: TargetOptions = {
+  minLinks: 4,
+  maxLinks: 8,
+  isHardToReach: () => false,
+  isRelayOnly: () => false,
+}
 
 /** The targets of each of `count` members that know all others; of `lost` ones they think that they are unreachable. */
 function targetsOfAll(

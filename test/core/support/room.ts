@@ -12,7 +12,7 @@ import {
 import { createNodeId, parseNodeId, randomAuthority } from '../../../src/core/identity/node-id.ts'
 import type { Now } from '../../../src/core/time.ts'
 import { decodeMessage, MAX_MESSAGE } from '../../../src/core/wire/codec.ts'
-import type { Frame } from '../../../src/core/wire/frames.ts'
+import type { Frame, RouteHeader } from '../../../src/core/wire/frames.ts'
 import { EventHeap } from '../../../src/testing/heap.ts'
 import { seededRandom } from '../../../src/testing/random.ts'
 
@@ -29,6 +29,7 @@ export interface SentFrame {
   readonly at: number
   readonly bytes: number
   readonly frame: Frame
+  readonly route?: RouteHeader | undefined
 }
 
 export type EventOf<K extends ClusterEvent['type']> = Extract<ClusterEvent, { type: K }>
@@ -37,6 +38,7 @@ export type EventOf<K extends ClusterEvent['type']> = Extract<ClusterEvent, { ty
 interface End {
   readonly owner: Seat
   readonly linkId: LinkId
+  readonly relay: boolean
   peer: End | undefined
   open: boolean
   closed: boolean
@@ -87,6 +89,8 @@ export class Room {
     void this.#seat(participant).events.push(event)
   /** Whether two members can have a link. */
   connects: (from: NodeId, to: NodeId) => boolean = () => true
+  /** Whether two members answer each other's offers, but find no connection: only a relayed link comes to be. */
+  blocks: (a: NodeId, b: NodeId) => boolean = () => false
   readonly #seats = new Map<Participant, Seat>()
   readonly #queue = new EventHeap<Due>()
   readonly #offers = new Map<string, End>()
@@ -240,10 +244,11 @@ export class Room {
   #execute(seat: Seat, output: Output): void {
     switch (output.type) {
       case 'link-open': {
-        const { linkId, initiator, nodeId } = output
+        const { linkId, initiator, nodeId, relay } = output
         const end: End = {
           owner: seat,
           linkId,
+          relay,
           peer: undefined,
           open: false,
           closed: false,
@@ -313,7 +318,8 @@ export class Room {
       )
     }
     const answerer = this.#answers.get(end)
-    if (!answerer || answerer.closed || end.open) return
+    if (!answerer || answerer.closed || end.open || end.relay !== answerer.relay) return
+    if (!end.relay && this.#isBlocked(end, answerer)) return
     end.peer = answerer
     this.#offers.delete(data.replace('answer to ', ''))
     for (const side of [end, answerer]) {
@@ -325,6 +331,11 @@ export class Room {
         this.#feed(owner, { type: 'link-opened', linkId, fingerprints })
       })
     }
+  }
+
+  #isBlocked(a: End, b: End): boolean {
+    const [one, other] = [a.owner.participant.nodeId, b.owner.participant.nodeId]
+    return this.blocks(one, other) || this.blocks(other, one)
   }
 
   #send(seat: Seat, linkId: LinkId, bytes: Uint8Array): void {
@@ -343,9 +354,12 @@ export class Room {
   #look(seat: Seat, to: End, bytes: Uint8Array): readonly Frame[] {
     if (!this.recording) return []
     const decoded = decodeMessage(bytes)
-    const frames = decoded.ok ? decoded.envelopes.map(({ frame }) => frame) : []
+    const envelopes = decoded.ok ? decoded.envelopes : []
+    const frames = envelopes.map(({ frame }) => frame)
     const head = { from: seat.participant.nodeId, to: to.owner.participant.nodeId, at: this.now }
-    for (const frame of frames) this.sent.push({ ...head, bytes: bytes.length / frames.length, frame })
+    for (const { frame, route } of envelopes) {
+      this.sent.push({ ...head, bytes: bytes.length / frames.length, frame, route })
+    }
     return frames
   }
 
