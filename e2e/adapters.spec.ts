@@ -53,6 +53,8 @@ test.describe('links over WebRTC', () => {
         if (i % 2 === 0) pair.b.link.close()
         else await pair.b.untilClosed()
       }
+      // a closed link first gets rid of what was sent on it
+      while (transport.openConnections > 0) await new Promise<void>((resolve) => void clock.timer(5, resolve))
       const { made } = window as unknown as { made: RTCPeerConnection[] }
       return {
         mostOpen,
@@ -171,6 +173,7 @@ test.describe('links over WebRTC', () => {
               hostile.close()
               resolve(`received ${message.length}`)
             },
+            onDrain() {},
             onClose: (reason) => {
               hostile.close()
               resolve(reason)
@@ -221,6 +224,7 @@ function openEnd(initiator: boolean): Promise<number> {
         resolve(performance.now() - start)
       },
       onMessage() {},
+      onDrain() {},
       onClose(reason) {
         state.closed = reason
         reject(new Error(reason))

@@ -11,6 +11,9 @@ export type { Fingerprints, Now, Random }
 /** Largest message a link carries, in bytes. */
 export const MAX_LINK_MESSAGE = 64 * 1024
 
+/** A link end with at most this many bytes buffered has room for more: see `LinkHandlers.onDrain`. */
+export const LINK_LOW_WATER = 8 * 1024
+
 /** Called by a link end. After `onClose`, or after `close()` was called, nothing more is called. */
 export interface LinkHandlers {
   /** `data` must reach the other end's `signal()`, by any way. */
@@ -18,6 +21,8 @@ export interface LinkHandlers {
   onOpen(): void
   /** The bytes are the receiver's to keep. */
   onMessage(bytes: Uint8Array): void
+  /** `bufferedBytes` were above `LINK_LOW_WATER` and are no longer. Waits on no timer, and never comes inside `send`. */
+  onDrain(): void
   onClose(reason: string): void
 }
 
@@ -31,7 +36,10 @@ export interface LinkEnd {
    * @throws ClusterError `too-large`
    */
   send(bytes: Uint8Array): void
-  /** Ends the link at once; idempotent; calls no handler. */
+  /**
+   * Ends the link; idempotent; calls no handler from now on. What was sent before still arrives, if the other end
+   * reads it within about a second.
+   */
   close(): void
   /** Bytes accepted by `send` and not yet handed to the network. */
   readonly bufferedBytes: number

@@ -57,7 +57,13 @@ export class Membership {
   readonly #join: JoinAttempt
   readonly #lives: OwnLives
   readonly #memberList = new MemberList()
-  readonly #traffic: Traffic = { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 }
+  readonly #traffic: Traffic = {
+    messagesSent: 0,
+    messagesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    messagesDropped: 0,
+  }
   readonly #peerStates = new Map<string, PeerStateView>()
   /** What this process publishes under each key; a life that begins publishes it anew. */
   readonly #values = new Map<string, string>()

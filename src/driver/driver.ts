@@ -5,15 +5,11 @@
 import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
 import type { NodeId } from '../core/identity/node-id.ts'
 import type { NodeCore } from '../core/node.ts'
-import type {
-  CancelTimer,
-  Clock,
-  Keys,
-  LinkEnd,
-  LinkTransport,
-  Signaling,
-  SignalingSession,
-} from '../ports.ts'
+import type { CancelTimer, Clock, Keys, LinkTransport, Signaling, SignalingSession } from '../ports.ts'
+import { LinkQueue } from './link-queue.ts'
+import type { Traffic } from './link-queue.ts'
+
+export type { Traffic }
 
 export interface DriverOptions {
   readonly core: NodeCore
@@ -42,14 +38,6 @@ export interface NextLife {
   readonly publicKey: Uint8Array
 }
 
-/** Bytes are those handed to links, without what the links add. */
-export interface Traffic {
-  messagesSent: number
-  messagesReceived: number
-  bytesSent: number
-  bytesReceived: number
-}
-
 /** Whoever is removed again within this time, in ms, is being removed by somebody who is wrong or hostile. */
 const REBIRTH_CALM_MS = 10_000
 const REBIRTH_MIN_MS = 500
@@ -59,7 +47,7 @@ const NEXT_LIFE_RETRY_MS = 1_000
 
 export class Driver {
   readonly #options: DriverOptions
-  readonly #links = new Map<LinkId, LinkEnd>()
+  readonly #links = new Map<LinkId, LinkQueue>()
   readonly #inputs: Input[] = []
   #session: SignalingSession | undefined
   #running = false
@@ -94,13 +82,18 @@ export class Driver {
     this.#setTimer()
   }
 
+  /** Bytes that wait for a link, here and in the link itself. */
+  bufferedBytes(linkId: LinkId): number {
+    return this.#links.get(linkId)?.bufferedBytes ?? 0
+  }
+
   /** Ends every link, the signaling session and the timer, at once. Nothing is called any more. */
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
     this.#timer = undefined
     this.#cancelRetry?.()
-    for (const end of this.#links.values()) end.close()
+    for (const queue of this.#links.values()) queue.close()
     this.#links.clear()
     this.#session?.close()
     this.#session = undefined
@@ -117,14 +110,11 @@ export class Driver {
       case 'link-open':
         return this.#openLink(output.linkId, output.initiator)
       case 'link-signal':
-        return this.#links.get(output.linkId)?.signal(output.data)
+        return this.#links.get(output.linkId)?.end.signal(output.data)
       case 'link-send':
-        return this.#send(output.linkId, output.bytes)
-      case 'link-close': {
-        const end = this.#links.get(output.linkId)
-        this.#links.delete(output.linkId)
-        return end?.close()
-      }
+        return void this.#links.get(output.linkId)?.push(output.lane, output.bytes)
+      case 'link-close':
+        return this.#closeLink(output.linkId)
       case 'sign':
         return this.#sign(output.linkId, output.bytes)
       case 'verify':
@@ -154,6 +144,7 @@ export class Driver {
   #openLink(linkId: LinkId, initiator: boolean): void {
     const { transport, traffic } = this.#options
     const closed = (reason: string) => {
+      this.#links.get(linkId)?.drop()
       this.#links.delete(linkId)
       this.feed({ type: 'link-closed', linkId, reason })
     }
@@ -161,7 +152,7 @@ export class Driver {
       const end = transport.open(initiator, {
         onSignal: (data) => this.feed({ type: 'link-signal', linkId, data }),
         onOpen: () => {
-          const fingerprints = this.#links.get(linkId)?.fingerprints
+          const fingerprints = this.#links.get(linkId)?.end.fingerprints
           this.feed({ type: 'link-opened', linkId, fingerprints })
         },
         onMessage: (bytes) => {
@@ -169,20 +160,31 @@ export class Driver {
           traffic.bytesReceived += bytes.length
           this.feed({ type: 'link-message', linkId, bytes })
         },
+        onDrain: () => this.#links.get(linkId)?.drained(),
         onClose: closed,
       })
-      this.#links.set(linkId, end)
+      const broken = (reason: string) => {
+        end.close()
+        closed(reason)
+      }
+      this.#links.set(linkId, new LinkQueue(end, traffic, broken))
     } catch (error) {
       closed(error instanceof Error ? error.message : String(error))
     }
+  }
+
+  /** What waits for the link is handed to it first. */
+  #closeLink(linkId: LinkId): void {
+    const queue = this.#links.get(linkId)
+    this.#links.delete(linkId)
+    queue?.close()
   }
 
   #sign(linkId: LinkId, bytes: Uint8Array): void {
     this.#options.sign(bytes).then(
       (signature) => this.feed({ type: 'signed', linkId, signature }),
       (error: unknown) => {
-        this.#links.get(linkId)?.close()
-        this.#links.delete(linkId)
+        this.#closeLink(linkId)
         this.feed({ type: 'link-closed', linkId, reason: `this process could not sign: ${String(error)}` })
       },
     )
@@ -191,26 +193,6 @@ export class Driver {
   #verify({ linkId, publicKey, authority, bytes, signature }: Extract<Output, { type: 'verify' }>): void {
     const tell = (ok: boolean) => this.feed({ type: 'verified', linkId, ok })
     this.#options.keys.verify(publicKey, authority, bytes, signature).then(tell, () => tell(false))
-  }
-
-  #send(linkId: LinkId, bytes: Uint8Array): void {
-    const end = this.#links.get(linkId)
-    if (!end) return
-    const { traffic } = this.#options
-    traffic.messagesSent++
-    traffic.bytesSent += bytes.length
-    try {
-      end.send(bytes)
-    } catch (error) {
-      // What cannot be sent is lost, and a link that has lost something is no link any more.
-      this.#links.delete(linkId)
-      end.close()
-      this.feed({
-        type: 'link-closed',
-        linkId,
-        reason: error instanceof Error ? error.message : String(error),
-      })
-    }
   }
 
   #openSignaling(): void {

@@ -36,9 +36,11 @@ export class ContractEnd {
   readonly closed: string[] = []
   readonly signals: string[] = []
   opened = 0
+  drained = 0
   /** Handler calls of every kind. */
   calls = 0
   onMessage: (() => void) | undefined
+  onDrain: (() => void) | undefined
   signalsTo: ContractEnd | undefined
   readonly #options: PairOptions
   readonly #initiator: boolean
@@ -63,6 +65,11 @@ export class ContractEnd {
         this.onMessage?.()
         this.#changed()
       },
+      onDrain: () => {
+        this.drained++
+        this.onDrain?.()
+        this.#changed()
+      },
       onClose: (reason) => {
         this.closed.push(reason)
         this.#changed()
@@ -81,6 +88,13 @@ export class ContractEnd {
     return this.#until(
       () => this.messages.length >= count,
       () => `received ${this.messages.length} of ${count} messages`,
+    )
+  }
+
+  untilDrained(): Promise<void> {
+    return this.#until(
+      () => this.drained > 0,
+      () => 'was not told that there is room again',
     )
   }
 

@@ -8,7 +8,7 @@
  * A case opens its own links, closes them, and rejects with what went wrong.
  */
 import { ClusterError } from '../errors.ts'
-import { MAX_LINK_MESSAGE, type Clock, type LinkTransport } from '../ports.ts'
+import { LINK_LOW_WATER, MAX_LINK_MESSAGE, type Clock, type LinkTransport } from '../ports.ts'
 import { openPair, type ContractEnd, type Pair } from './contract-pair.ts'
 
 export interface LinkContractOptions {
@@ -83,6 +83,47 @@ const CASES: Readonly<Record<string, (pair: Pair, options: LinkContractOptions) 
     same(wrong, -1, 'first message of the backlog that arrived changed')
     await becomes(clock, deadlineMs, () => a.link.bufferedBytes === 0, 'bufferedBytes is not 0 after all')
     await crossed(a, b)
+  },
+
+  async 'tells that there is room again, once, and not inside send'({ a, b }) {
+    await a.untilOpen()
+    let inside = 0
+    while (a.link.bufferedBytes <= LINK_LOW_WATER) {
+      a.link.send(patterned(4_000, 5))
+      inside += a.drained
+    }
+    same(inside, 0, 'calls of onDrain inside send')
+    let buffered = Infinity
+    a.onDrain = () => (buffered = a.link.bufferedBytes)
+    await a.untilDrained()
+    check(buffered <= LINK_LOW_WATER, `onDrain came with ${buffered} bytes in the buffer`)
+    await crossed(a, b)
+    same(a.drained, 1, 'calls of onDrain')
+  },
+
+  async 'keeps a sender going that waits for room'({ a, b }) {
+    await a.untilOpen()
+    const count = 200
+    let sent = 0
+    const fill = () => {
+      while (sent < count && a.link.bufferedBytes <= LINK_LOW_WATER) a.link.send(patterned(16_384, sent++))
+    }
+    a.onDrain = fill
+    fill()
+    check(sent < count, `all of ${count} messages of 16 KiB found room at once`)
+    await b.untilMessages(count)
+    const wrong = b.messages.findIndex((bytes, i) => !equal(bytes, patterned(16_384, i)))
+    same(wrong, -1, 'first message that arrived changed or out of order')
+  },
+
+  async 'delivers what was sent before it was closed'({ a, b }) {
+    await Promise.all([a.untilOpen(), b.untilOpen()])
+    const count = 32
+    for (let i = 0; i < count; i++) a.link.send(patterned(MAX_LINK_MESSAGE, i))
+    a.link.close()
+    same(a.link.bufferedBytes, 0, 'bufferedBytes of a closed link')
+    await b.untilClosed()
+    same(b.messages.length, count, 'messages that arrived before the close')
   },
 
   async 'lets sender and receiver keep their bytes'({ a, b }) {

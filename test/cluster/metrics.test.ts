@@ -13,7 +13,7 @@ import { createWorld, upCount, type World } from './support.ts'
 const rig = (isOn = true) => {
   const members: Partial<Member>[] = []
   const links: Link[] = []
-  const traffic = { messagesSent: 1, messagesReceived: 2, bytesSent: 3, bytesReceived: 4 }
+  const traffic = { messagesSent: 1, messagesReceived: 2, bytesSent: 3, bytesReceived: 4, messagesDropped: 5 }
   const sources = { traffic, members: () => members as Member[], links: () => links }
   const metrics = new ClusterMetrics({
     isOn,

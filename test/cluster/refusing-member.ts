@@ -21,6 +21,7 @@ export async function createRefusingMember(
       onSignal: (data) => session.send(from, encodeSignal({ session: name, sequence: sequence++, data })),
       onOpen: () => undefined,
       onMessage: () => end.send(encodeMessage([encodeFrame({ kind: 'refuse', ...refusal })])),
+      onDrain: () => undefined,
       onClose: () => undefined,
     })
     links.set(name, end)

@@ -15,6 +15,8 @@ function createRig(more: Partial<DriverOptions> = {}) {
   const links: LinkHandlers[] = []
   const sessions: SignalingHandlers[] = []
   const refused: string[] = []
+  /** What is in the buffer of each link, which keeps what is sent only if it `fills`. */
+  const buffer = { fills: false, bytes: 0 }
   const core = {
     nodeId: 'life-1',
     deadline: undefined as number | undefined,
@@ -39,9 +41,14 @@ function createRig(more: Partial<DriverOptions> = {}) {
         done.push(`open ${link} ${initiator}`)
         return {
           signal: (data) => void done.push(`signal ${link} ${data}`),
-          send: (bytes) => void done.push(`send ${link} ${bytes.length}`),
+          send(bytes) {
+            done.push(`send ${link} ${bytes.length}`)
+            if (buffer.fills) buffer.bytes += bytes.length
+          },
           close: () => void done.push(`close ${link}`),
-          bufferedBytes: 0,
+          get bufferedBytes() {
+            return buffer.bytes
+          },
         }
       },
     },
@@ -58,7 +65,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
       },
     },
     keys: { verify: () => Promise.resolve(true) },
-    traffic: { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 },
+    traffic: { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, messagesDropped: 0 },
     sign: () => Promise.resolve(new Uint8Array(0)),
     nextLife: () => Promise.resolve(nextLife),
     onEvent: (told) => void done.push(`event ${told.type}`),
@@ -68,7 +75,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
     ...more,
   }
   const driver = new Driver(options)
-  return { driver, clock, done, links, sessions, refused, core }
+  return { driver, clock, done, links, sessions, refused, core, buffer }
 }
 
 const nextLife = { nodeId: 'life-2', publicKey: new Uint8Array(0) }
@@ -103,7 +110,7 @@ describe('a driver', () => {
     expect(done).toEqual(['session 1 room life-1', '> start', 'turn'])
   })
 
-  it('executes outputs in order, each on its port', () => {
+  it('executes outputs in order, each on its port; what waits for a link goes before its close', () => {
     const { driver, done, core } = createRig()
     driver.start()
     done.length = 0
@@ -127,8 +134,8 @@ describe('a driver', () => {
       'tell other offer',
       'event signaling',
       'signal 1 answer',
-      'send 1 3',
       'ask',
+      'send 1 3',
       'close 1',
       'goodbye 1',
       'turn',
@@ -162,7 +169,7 @@ describe('a driver', () => {
     ])
   })
 
-  it('lets what is reported during a turn wait for its end', () => {
+  it('lets what is reported during a turn wait for its end', async () => {
     const rig = createRig({
       onEvent: () => {
         rig.done.push('event')
@@ -172,7 +179,9 @@ describe('a driver', () => {
     const { driver, done, core } = rig
     core.answer = answerTo('tick', { type: 'event', event }, open(1), send(1, 1))
     driver.feed(tick)
-    expect(done).toEqual(['> tick', 'event', 'open 1 true', 'send 1 1', 'turn', '> signaling-down', 'turn'])
+    expect(done).toEqual(['> tick', 'event', 'open 1 true', 'turn', '> signaling-down', 'turn'])
+    await settle()
+    expect(done.at(-1), 'what a task sends goes at its end').toBe('send 1 1')
   })
 
   it('says that a link is closed which the transport refuses to open', () => {
@@ -202,13 +211,26 @@ describe('a driver', () => {
     expect(done).toEqual(['> tick', '> tick'])
   })
 
-  it('counts what links carry, on top of what was counted before', () => {
-    const traffic = { messagesSent: 10, messagesReceived: 20, bytesSent: 30, bytesReceived: 40 }
+  it('counts what links carry, on top of what was counted before', async () => {
+    const traffic = {
+      messagesSent: 10,
+      messagesReceived: 20,
+      bytesSent: 30,
+      bytesReceived: 40,
+      messagesDropped: 50,
+    }
     const { driver, links, core } = createRig({ traffic })
     core.answer = answerTo('start', open(1), send(1, 5), send(2, 9))
     driver.start()
     links[0]!.onMessage(new Uint8Array(7))
-    expect(traffic).toEqual({ messagesSent: 11, bytesSent: 35, messagesReceived: 21, bytesReceived: 47 })
+    await settle()
+    expect(traffic).toEqual({
+      messagesSent: 11,
+      bytesSent: 35,
+      messagesReceived: 21,
+      bytesReceived: 47,
+      messagesDropped: 50,
+    })
   })
 
   it('tells its owner and the core of a refusal', () => {
@@ -217,6 +239,34 @@ describe('a driver', () => {
     sessions[0]!.onRefused('room full')
     expect(refused).toEqual(['room full'])
     expect(core.inputs.at(-1)).toEqual({ type: 'signaling-down', reason: 'room full' })
+  })
+})
+
+describe('what it sends on a link', () => {
+  it('goes lane by lane as the link has room, and is seen until it is gone', async () => {
+    const rig = createRig()
+    const { driver, done, core, links, buffer } = rig
+    const bulk = (length: number): Output => ({ ...send(1, length), lane: 'bulk' }) as Output
+    core.answer = answerTo('tick', open(1), ...Array.from({ length: 5 }, () => bulk(16_000)), send(1, 20))
+    buffer.fills = true
+    driver.feed(tick)
+    expect([driver.bufferedBytes(1), driver.bufferedBytes(2)]).toEqual([80_020, 0])
+    await settle()
+    expect(done.slice(3)).toEqual(['send 1 16020'])
+    expect(driver.bufferedBytes(1)).toBe(80_020)
+    buffer.bytes = 0
+    links[0]!.onDrain()
+    expect(done.slice(4)).toEqual(['send 1 16000'])
+  })
+
+  it('is gone with the link', async () => {
+    const rig = createRig()
+    rig.core.answer = answerTo('tick', open(1), send(1, 20))
+    rig.driver.feed(tick)
+    rig.links[0]!.onClose('gone')
+    await settle()
+    expect(rig.done).not.toContain('send 1 20')
+    expect(rig.driver.bufferedBytes(1)).toBe(0)
   })
 })
 
@@ -289,7 +339,7 @@ describe('stop()', () => {
 })
 
 describe('a link that cannot send', () => {
-  it('is closed, and nothing else of the turn is lost', () => {
+  it('is closed, and the core is told', async () => {
     const rig = createRig({
       transport: {
         open: () => ({
@@ -304,7 +354,8 @@ describe('a link that cannot send', () => {
     })
     rig.core.answer = answerTo('tick', open(1), send(1, 3), { type: 'event', event })
     rig.driver.feed(tick)
-    expect(rig.done).toEqual(['> tick', 'close', 'event signaling', 'turn', '> link-closed', 'turn'])
+    await settle()
+    expect(rig.done).toEqual(['> tick', 'event signaling', 'turn', 'close', '> link-closed', 'turn'])
   })
 })
 

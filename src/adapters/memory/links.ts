@@ -1,5 +1,11 @@
 import { ClusterError } from '../../errors.ts'
-import { MAX_LINK_MESSAGE, type LinkEnd, type LinkHandlers, type LinkTransport } from '../../ports.ts'
+import {
+  LINK_LOW_WATER,
+  MAX_LINK_MESSAGE,
+  type LinkEnd,
+  type LinkHandlers,
+  type LinkTransport,
+} from '../../ports.ts'
 import type { Deliver } from './delivery.ts'
 
 /** Links of one process in a memory network. */
@@ -107,8 +113,10 @@ export class MemoryLinkEnd implements LinkEnd {
     const copy = bytes.slice()
     this.#buffered += copy.length
     this.#deliver(() => {
+      const wasAbove = this.#buffered > LINK_LOW_WATER
       this.#buffered -= copy.length
       if (this.#reaches()) this.#other?.receive(copy)
+      if (wasAbove && this.#buffered <= LINK_LOW_WATER && this.#isOpen()) this.#handlers.onDrain()
     })
   }
 

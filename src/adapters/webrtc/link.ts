@@ -1,5 +1,11 @@
 import { ClusterError } from '../../errors.ts'
-import { MAX_LINK_MESSAGE, type Fingerprints, type LinkEnd, type LinkHandlers } from '../../ports.ts'
+import {
+  LINK_LOW_WATER,
+  MAX_LINK_MESSAGE,
+  type Fingerprints,
+  type LinkEnd,
+  type LinkHandlers,
+} from '../../ports.ts'
 import { fingerprintsOf } from './fingerprints.ts'
 import { MAX_CANDIDATES, formatSignal, parseSignal, type PeerSignal } from './signal.ts'
 import type { Peer, PeerClass, PeerError } from './simple-peer.ts'
@@ -15,18 +21,24 @@ export interface LinkContext {
   onReleased(connection: RTCPeerConnection): void
 }
 
-/** A link whose other end stopped reading is closed when this many bytes wait for it. */
+/** A link whose other end stopped reading is closed when this many bytes wait for it. Chromium takes no more. */
 export const MAX_BUFFERED = 16 * 1024 * 1024
+/** A link that is closed here has this long, in ms, to get rid of what was sent on it. */
+export const CLOSING_MS = 1_000
 
 /**
  * One end of a WebRTC link.
  *
- * Bytes go through simple-peer's stream `write()`, not `send()`: above 64 KiB in the channel the stream keeps the
- * rest and goes on at `bufferedamountlow`, in order and without a timer, while `send()` hands everything to the
- * channel, which throws at 16 MiB. The stream's own queue is unbounded, so the bound is here.
+ * simple-peer makes the connection and knows when it ends. Bytes do not go through it: its stream copies each message
+ * into a Buffer and runs it through two state machines, which takes several times as long as the channel itself. So
+ * the link puts itself before simple-peer on the one data channel of the connection that it constructs (`#use`), sends
+ * there, and lets no `message` event go any further. Whoever sends keeps `bufferedBytes` low, see `onDrain`; the bound
+ * here is for an end that stopped reading.
  *
- * simple-peer runs on `setTimeout` in two places that matter: its offer, and its stream's first read. A hidden
- * tab's timers take up to a second, so both are taken out of the timers' hands (`offerAtOnce`, `read(0)`).
+ * The link is open as soon as its channel is. simple-peer's `connect` comes later, after it has read statistics.
+ *
+ * simple-peer puts a `setTimeout` before its only offer. A hidden tab's timers take up to a second, so the offer is
+ * taken out of their hands (`offerAtOnce`).
  */
 export class WebRtcLink implements LinkEnd {
   readonly #initiator: boolean
@@ -34,6 +46,8 @@ export class WebRtcLink implements LinkEnd {
   readonly #context: LinkContext
   #state: 'opening' | 'open' | 'closed' = 'opening'
   #peer: Peer | undefined
+  #channel: RTCDataChannel | undefined
+  #closing: ReturnType<typeof setTimeout> | undefined
   #fingerprints: Fingerprints | undefined
   #early: PeerSignal[] = []
   #described = false
@@ -68,24 +82,34 @@ export class WebRtcLink implements LinkEnd {
         `A link carries messages of at most ${MAX_LINK_MESSAGE} bytes; this one has ${bytes.length}. Split it.`,
       )
     }
-    // the stream below cannot carry an empty message, and it would mean nothing to anybody
-    if (this.#state !== 'open' || !this.#peer || bytes.length === 0) return
-    this.#peer.write(bytes)
-    // not from inside `send`: the caller does not expect to be called back
-    if (this.bufferedBytes > MAX_BUFFERED) {
-      queueMicrotask(() => this.#end(`more than ${MAX_BUFFERED} bytes wait: the other end does not read`))
+    // an empty message would mean nothing to anybody
+    if (this.#state !== 'open' || !this.#channel || bytes.length === 0) return
+    try {
+      if (this.#channel.bufferedAmount + bytes.length > MAX_BUFFERED) throw new Error(TOO_MUCH)
+      // a view of shared memory is the one thing that a channel does not take, and the driver has none
+      this.#channel.send(bytes as Uint8Array<ArrayBuffer>)
+    } catch (error) {
+      // not from inside `send`: the caller does not expect to be called back
+      queueMicrotask(() => this.#end(describe(error)))
     }
   }
 
+  /**
+   * A channel that is closed sends what it has first, and only then tells the other end; a connection that is closed
+   * drops it. So the channel is closed, and simple-peer ends the connection when that is done, or time is up.
+   */
   close(): void {
     if (this.#state === 'closed') return
+    const channel = this.#state === 'open' ? this.#channel : undefined
     this.#state = 'closed'
-    this.#release()
+    if (!channel) return this.#release()
+    this.#channel = undefined
+    this.#closing = setTimeout(() => this.#release(), CLOSING_MS)
+    channel.close()
   }
 
-  /** Over-estimates by at most one message: the one that filled the channel is still counted as queued. */
   get bufferedBytes(): number {
-    return this.#peer ? this.#peer.bufferSize + this.#peer.writableLength : 0
+    return this.#channel?.bufferedAmount ?? 0
   }
 
   get fingerprints(): Fingerprints | undefined {
@@ -95,10 +119,10 @@ export class WebRtcLink implements LinkEnd {
   #start(peerClass: PeerClass): void {
     if (this.#state === 'closed') return
     let connection: RTCPeerConnection | undefined
-    const open = () => this.#opened(connection)
     const make = (config: RTCConfiguration): RTCPeerConnection => {
       connection = new RTCPeerConnection(config)
       this.#context.onConstructed(connection)
+      if (this.#initiator) this.#catchOwnChannel(connection)
       this.#admitOneChannel(connection)
       return connection
     }
@@ -119,20 +143,13 @@ export class WebRtcLink implements LinkEnd {
     this.#peer = peer
     if (this.#initiator) offerAtOnce(peer)
     peer.on('signal', (data) => this.#tell(data))
-    peer.on('connect', open)
-    peer.on('data', (bytes) => {
-      // simple-peer reads statistics before it says `connect`; the other end may have been faster
-      open()
-      this.#received(bytes)
-    })
     peer.on('error', (error) => this.#end(reasonOf(error)))
     peer.on('close', () => {
+      clearTimeout(this.#closing)
       if (connection) this.#context.onReleased(connection)
       connection = undefined
       this.#end('closed by the other end')
     })
-    // the stream is flowing from now on, and not one timer later
-    peer.read(0)
     for (const signal of this.#early.splice(0)) this.#pass(peer, signal)
   }
 
@@ -157,46 +174,67 @@ export class WebRtcLink implements LinkEnd {
     if (text !== undefined) this.#handlers.onSignal(text)
   }
 
-  #opened(connection: RTCPeerConnection | undefined): void {
-    if (this.#state !== 'opening') return
-    this.#state = 'open'
-    this.#fingerprints = connection && fingerprintsOf(connection)
-    this.#handlers.onOpen()
-  }
-
-  #received(bytes: Uint8Array): void {
-    if (this.#state === 'closed') return
-    if (bytes.length > MAX_LINK_MESSAGE) {
-      this.#end(`the other end sent ${bytes.length} bytes in one message; ${MAX_LINK_MESSAGE} are allowed`)
-      return
+  /** The channel that simple-peer makes in its constructor. */
+  #catchOwnChannel(connection: RTCPeerConnection): void {
+    const create = connection.createDataChannel.bind(connection)
+    connection.createDataChannel = (label, init) => {
+      const channel = create(label, init)
+      this.#use(channel, connection)
+      return channel
     }
-    // a plain view instead of the Buffer that simple-peer brings along; the memory is this message's own.
-    // `onOpen` may have closed the link
-    if (this.#isOpen()) {
-      this.#handlers.onMessage(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-    }
-  }
-
-  #isOpen(): boolean {
-    return this.#state === 'open'
   }
 
   /** The answering end takes the first channel it is offered, if that is ordered and reliable, and no other. */
   #admitOneChannel(connection: RTCPeerConnection): void {
-    let admitted = false
     // runs before simple-peer's own handler, which would replace its channel by each new one
     connection.addEventListener('datachannel', (event) => {
       const { channel } = event
       const reliable =
         channel.ordered && channel.maxRetransmits === null && channel.maxPacketLifeTime === null
-      if (!admitted && reliable) {
-        admitted = true
+      if (!this.#channel && this.#state === 'opening' && reliable) {
+        this.#use(channel, connection)
         return
       }
       event.stopImmediatePropagation()
       channel.close()
-      if (!admitted) this.#end('the other end opened a channel that is not ordered and reliable')
+      if (!this.#channel) this.#end('the other end opened a channel that is not ordered and reliable')
     })
+  }
+
+  /** Before simple-peer sets its own handlers, so that these come first. */
+  #use(channel: RTCDataChannel, connection: RTCPeerConnection): void {
+    this.#channel = channel
+    channel.addEventListener('open', () => this.#opened(channel, connection))
+    channel.addEventListener('message', (event) => {
+      event.stopImmediatePropagation()
+      // Chromium hands out messages before it says `open` where they came together
+      if (this.#state === 'opening') this.#opened(channel, connection)
+      this.#received(event.data)
+    })
+    channel.addEventListener('bufferedamountlow', () => {
+      if (this.#state === 'open') this.#handlers.onDrain()
+    })
+  }
+
+  #opened(channel: RTCDataChannel, connection: RTCPeerConnection): void {
+    if (this.#state !== 'opening') return
+    this.#state = 'open'
+    // here, since simple-peer sets both for its own stream as it takes the channel
+    channel.binaryType = 'arraybuffer'
+    channel.bufferedAmountLowThreshold = LINK_LOW_WATER
+    this.#fingerprints = fingerprintsOf(connection)
+    this.#handlers.onOpen()
+  }
+
+  #received(data: unknown): void {
+    // `onOpen` may have closed the link
+    if (this.#state !== 'open') return
+    if (!(data instanceof ArrayBuffer)) return this.#end('the other end sent something that is not bytes')
+    if (data.byteLength > MAX_LINK_MESSAGE) {
+      this.#end(`the other end sent ${data.byteLength} bytes in one message; ${MAX_LINK_MESSAGE} are allowed`)
+      return
+    }
+    if (data.byteLength > 0) this.#handlers.onMessage(new Uint8Array(data))
   }
 
   #end(reason: string): void {
@@ -211,8 +249,11 @@ export class WebRtcLink implements LinkEnd {
     // simple-peer closes the connection in a microtask and says `close`; dropped here, so that it can be collected
     this.#peer?.destroy()
     this.#peer = undefined
+    this.#channel = undefined
   }
 }
+
+const TOO_MUCH = `more than ${MAX_BUFFERED} bytes wait: the other end does not read`
 
 /**
  * simple-peer puts a `setTimeout` before its only offer, against a crash of old Chrome versions. Another version of

@@ -17,21 +17,13 @@ export type PeerError = Error & { readonly code?: string }
 
 interface PeerEvents {
   signal: (data: unknown) => void
-  connect: () => void
-  data: (bytes: Uint8Array) => void
   error: (error: PeerError) => void
   close: () => void
 }
 
 export interface Peer {
-  /** Bytes in the data channel's own buffer. */
-  readonly bufferSize: number
-  /** Bytes written and not yet accepted by the data channel, the message being written included. */
-  readonly writableLength: number
   on<K extends keyof PeerEvents>(event: K, listener: PeerEvents[K]): void
   signal(data: object): void
-  write(bytes: Uint8Array): boolean
-  read(size: 0): unknown
   /** Called by simple-peer itself when an offer is due. */
   negotiate(): void
   _createOffer?(): void

@@ -1,0 +1,252 @@
+/** The three lanes before a link whose buffer the test fills and empties. */
+import { describe, expect, it } from 'vitest'
+import type { Lane } from '../../src/core/wire/frames.ts'
+import { decodeMessage, encodeFrame, encodeMessage } from '../../src/core/wire/codec.ts'
+import {
+  CALM_MESSAGES,
+  FILL_BYTES,
+  JOINED_BYTES,
+  LANE_BYTES,
+  LinkQueue,
+  type Traffic,
+} from '../../src/driver/link-queue.ts'
+import { LINK_LOW_WATER } from '../../src/ports.ts'
+
+const FRAGMENT = 16_000
+
+/** A link that keeps what is sent in its buffer; messages are told by lane letter and length. */
+function createRig() {
+  const sent: string[] = []
+  const messages: Uint8Array[] = []
+  const broken: string[] = []
+  const traffic: Traffic = {
+    messagesSent: 0,
+    messagesReceived: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    messagesDropped: 0,
+  }
+  const link = {
+    bufferedBytes: 0,
+    closed: 0,
+    fails: false,
+    signal: () => undefined,
+    send(bytes: Uint8Array) {
+      if (link.fails) throw new Error('too large')
+      link.bufferedBytes += bytes.length
+      messages.push(bytes.slice())
+      sent.push(`${String.fromCharCode(bytes[0]!)}${bytes.length}`)
+    },
+    close: () => void link.closed++,
+  }
+  const queue = new LinkQueue(link, traffic, (reason) => void broken.push(reason))
+  const push = (lane: Lane, length: number) =>
+    queue.push(lane, new Uint8Array(length).fill(lane.charCodeAt(0) + (lane === 'call' ? -32 : 0)))
+  /** What is in the buffer is gone. */
+  const drain = () => {
+    link.bufferedBytes = 0
+    queue.drained()
+  }
+  return { queue, link, sent, messages, broken, traffic, push, drain }
+}
+
+/** The end of the task. */
+const task = () => Promise.resolve()
+
+describe('a link queue', () => {
+  it('hands over what one task gave at its end, joined', async () => {
+    const { queue, sent, push, traffic } = createRig()
+    push('call', 10)
+    push('call', 20)
+    push('call', 30)
+    expect(sent).toEqual([])
+    expect(queue.bufferedBytes).toBe(60)
+    await task()
+    expect(sent).toEqual(['C60'])
+    expect(traffic).toMatchObject({ messagesSent: 1, bytesSent: 60, messagesDropped: 0 })
+    push('call', 10)
+    await task()
+    expect(sent, 'alone it waits for nobody').toEqual(['C60', 'C10'])
+  })
+
+  it('joins messages into one that is read as their frames in order', async () => {
+    const { queue, messages } = createRig()
+    const tokens = Array.from({ length: 500 }, (_, i) => i)
+    for (const token of tokens) queue.push('call', encodeMessage([encodeFrame({ kind: 'ping', token })]))
+    await task()
+    expect(messages.length).toBe(1)
+    const decoded = decodeMessage(messages[0]!)
+    expect(decoded.ok && decoded.envelopes.map(({ frame }) => frame)).toEqual(
+      tokens.map((token) => ({ kind: 'ping', token })),
+    )
+  })
+
+  it('joins up to one fragment, and leaves what is larger alone', async () => {
+    const { sent, push } = createRig()
+    for (let i = 0; i < 5; i++) push('control', JOINED_BYTES / 4)
+    push('control', JOINED_BYTES + 3)
+    push('control', 1)
+    await task()
+    expect(sent).toEqual([`c${JOINED_BYTES}`, `c${JOINED_BYTES / 4}`, `c${JOINED_BYTES + 3}`, 'c1'])
+  })
+
+  it('sends control before call before bulk, each in order', async () => {
+    const { sent, push } = createRig()
+    push('bulk', 16_381)
+    push('call', 16_382)
+    push('control', 16_383)
+    push('control', 16_384)
+    await task()
+    expect(sent).toEqual(['c16383', 'c16384'])
+    const { sent: later, push: pushLater, drain } = createRig()
+    pushLater('bulk', 16_381)
+    pushLater('call', 16_382)
+    pushLater('call', 16_380)
+    await task()
+    drain()
+    drain()
+    expect(later).toEqual(['C16382', 'C16380', 'b16381'])
+  })
+
+  it('puts what has room behind a small message of a higher lane', async () => {
+    const { sent, push } = createRig()
+    push('bulk', FRAGMENT)
+    push('control', 30)
+    push('call', 40)
+    await task()
+    expect(sent).toEqual([`c${FRAGMENT + 70}`])
+  })
+})
+
+describe('a link that is slow', () => {
+  it('gets no more than its fill and one fragment, and goes on as it drains', async () => {
+    const { sent, link, push, drain, queue } = createRig()
+    for (let i = 0; i < 20; i++) push('bulk', FRAGMENT)
+    await task()
+    expect(link.bufferedBytes).toBeGreaterThan(FILL_BYTES)
+    expect(link.bufferedBytes).toBeLessThanOrEqual(FILL_BYTES + JOINED_BYTES)
+    const before = sent.length
+    expect(queue.bufferedBytes, 'nothing is lost').toBe(20 * FRAGMENT)
+    drain()
+    expect(sent.length).toBe(before * 2)
+    for (let i = 0; i < 10; i++) drain()
+    expect(sent.length).toBe(20)
+    expect(queue.bufferedBytes).toBe(0)
+  })
+
+  it('takes control at once, and then one fragment of bulk at a time for a while', async () => {
+    const { sent, link, push, drain } = createRig()
+    for (let i = 0; i < 80; i++) push('bulk', FRAGMENT)
+    await task()
+    const full = sent.length
+    push('control', 32)
+    await task()
+    expect(sent.at(-1), 'behind what is in the buffer and nothing else').toBe('c32')
+    drain()
+    expect(sent.slice(full + 1)).toEqual([`b${FRAGMENT}`])
+    push('control', 32)
+    await task()
+    expect(sent.at(-1)).toBe('c32')
+    expect(link.bufferedBytes, 'a probe waits for one fragment').toBe(FRAGMENT + 32)
+    const calm = sent.length
+    for (let i = 1; i < CALM_MESSAGES; i++) {
+      drain()
+      expect(sent.length - calm).toBe(i)
+    }
+    drain()
+    expect(sent.length - calm, 'then the buffer is filled again').toBe(CALM_MESSAGES - 1 + full)
+  })
+
+  it('lets calls wait for one fragment of bulk as well, and bulk go on beside calls', async () => {
+    const { sent, push, drain } = createRig()
+    for (let i = 0; i < 8; i++) push('bulk', FRAGMENT)
+    push('call', 100)
+    await task()
+    expect(sent).toEqual([`C${FRAGMENT + 100}`])
+    drain()
+    expect(sent.slice(1)).toEqual([`b${FRAGMENT}`])
+    push('call', 100)
+    await task()
+    expect(sent.slice(2)).toEqual(['C100'])
+    drain()
+    expect(sent.slice(3)).toEqual([`b${FRAGMENT}`])
+  })
+
+  it('drops what comes to a full lane, counts it, and takes more once there is room', async () => {
+    for (const lane of ['call', 'bulk'] as const) {
+      const { queue, push, traffic, drain, messages } = createRig()
+      let taken = 0
+      while (push(lane, FRAGMENT)) taken++
+      await task()
+      expect(taken).toBe(Math.floor(LANE_BYTES / FRAGMENT))
+      expect(traffic.messagesDropped).toBe(1)
+      while (push(lane, FRAGMENT)) taken++
+      expect(queue.bufferedBytes).toBeGreaterThan(LANE_BYTES)
+      expect(queue.bufferedBytes).toBeLessThanOrEqual(LANE_BYTES + FILL_BYTES + JOINED_BYTES)
+      expect(push('control', 10), 'control has its own room').toBe(true)
+      await task()
+      for (let i = 0; i < taken; i++) drain()
+      expect(messages.reduce((sum, { length }) => sum + length, 0)).toBe(taken * FRAGMENT + 10)
+      expect(push(lane, FRAGMENT)).toBe(true)
+    }
+  })
+
+  it('leaves control that nobody reads to the link, which ends at its own bound', async () => {
+    const { push, link, sent } = createRig()
+    for (let i = 0; i < 1_000; i++) push('control', JOINED_BYTES)
+    await task()
+    expect(sent.length).toBe(1_000)
+    expect(link.bufferedBytes).toBe(1_000 * JOINED_BYTES)
+  })
+})
+
+describe('the end of a link', () => {
+  it('comes after everything that waits, whatever is in the buffer', async () => {
+    const { queue, push, sent, link } = createRig()
+    for (let i = 0; i < 10; i++) push('bulk', FRAGMENT)
+    await task()
+    push('control', 7)
+    queue.close()
+    expect(sent.filter((what) => what.startsWith('b')).length).toBe(9)
+    expect(sent.filter((what) => what.startsWith('c'))).toEqual([`c${FRAGMENT + 7}`])
+    expect(link.closed).toBe(1)
+    queue.close()
+    expect(link.closed).toBe(1)
+    expect(push('control', 1)).toBe(false)
+    await task()
+    expect(sent.length).toBe(10)
+  })
+
+  it('by itself takes what waits with it', async () => {
+    const { queue, push, sent } = createRig()
+    push('call', 10)
+    queue.drop()
+    await task()
+    queue.drained()
+    expect(sent).toEqual([])
+    expect(queue.bufferedBytes).toBe(0)
+  })
+
+  it('is told once where it cannot send', async () => {
+    const { queue, push, link, broken } = createRig()
+    link.fails = true
+    push('call', FRAGMENT)
+    push('call', FRAGMENT)
+    await task()
+    expect(broken).toEqual(['too large'])
+    push('call', 10)
+    await task()
+    queue.close()
+    expect(broken).toEqual(['too large'])
+  })
+
+  it('finds a drain that the link tells of while a task goes on harmless', async () => {
+    const { push, drain, sent } = createRig()
+    push('call', 10)
+    drain()
+    push('call', 10)
+    await task()
+    expect(sent).toEqual(['C20'])
+    expect(LINK_LOW_WATER).toBeLessThan(FRAGMENT)
+  })
+})
