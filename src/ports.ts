@@ -154,7 +154,10 @@ export type CancelTimer = () => void
 
 export interface Clock {
   now(): Now
-  /** Calls once after `delayMs`, or as soon as the platform allows. */
+  /**
+   * Calls once after `delayMs`, or as soon as the platform allows. Without a delay it is the next task, in a hidden tab
+   * too, and never the present one.
+   */
   timer(delayMs: number, callback: () => void): CancelTimer
 }
 

@@ -48,6 +48,25 @@ it('keeps a deadline when earlier and later ones are cancelled', async () => {
   expect(fired[0]).toBeGreaterThanOrEqual(20)
 })
 
+it('takes no delay for the next task: after all microtasks, before any timer, and on no timer', async () => {
+  const setTimer = vi.spyOn(globalThis, 'setTimeout')
+  const fired: string[] = []
+  clock.timer(0, () => {
+    fired.push('first')
+    clock.timer(0, () => fired.push('of the task after'))
+    void Promise.resolve().then(() => fired.push('its microtask'))
+  })
+  clock.timer(0, () => fired.push('cancelled'))()
+  clock.timer(-5, () => fired.push('second'))
+  expect(clock.pending).toBe(2)
+  queueMicrotask(() => fired.push('microtask'))
+  expect(fired).toEqual([])
+  await new Promise((resolve) => void setImmediate(() => setImmediate(() => setImmediate(resolve))))
+  expect(fired).toEqual(['microtask', 'first', 'second', 'its microtask', 'of the task after'])
+  expect(setTimer).not.toHaveBeenCalled()
+  expect(clock.pending).toBe(0)
+})
+
 it('reads both clocks', () => {
   vi.spyOn(Date, 'now').mockReturnValue(7)
   vi.spyOn(performance, 'now').mockReturnValue(3)

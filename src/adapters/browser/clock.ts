@@ -1,5 +1,6 @@
 import type { CancelTimer, Clock, Now } from '../../ports.ts'
 import { createAlarm, type Alarm } from './alarm.ts'
+import { createNextTask } from './next-task.ts'
 
 /** A clock that tells what its timers run on, for tests and diagnostics. */
 export interface BrowserClock extends Clock {
@@ -12,7 +13,8 @@ export interface BrowserClock extends Clock {
 /**
  * The platform's clock: `mono` from `performance.now()`, `wall` from `Date.now()`. Works in Node, too. All clocks of
  * a page share one worker, started with the first timer and ended some seconds after the last. No callback runs
- * before `mono` has reached the time it was asked for.
+ * before `mono` has reached the time it was asked for. A timer without a delay asks neither: it is the next task, in
+ * a hidden tab too.
  */
 export function createBrowserClock(): BrowserClock {
   return {
@@ -46,12 +48,15 @@ interface Timer {
 /** Many timers on one alarm. */
 class TimerQueue {
   readonly #timers = new Set<Timer>()
+  /** Those without a delay. */
+  readonly #soon = new Set<{ readonly callback: () => void }>()
+  readonly #nextTask = createNextTask()
   readonly #alarm: Alarm = createAlarm(() => this.#wake())
   /** What the alarm is set for; a cancelled timer leaves it, so that moving a deadline later costs no message. */
   #armedFor: number | undefined
 
   get pending(): number {
-    return this.#timers.size
+    return this.#timers.size + this.#soon.size
   }
 
   get worker(): boolean {
@@ -60,12 +65,22 @@ class TimerQueue {
 
   add(delayMs: number, callback: () => void): CancelTimer {
     // not a number counts as no delay, as it does for setTimeout
-    const timer = { due: performance.now() + (delayMs > 0 ? delayMs : 0), callback }
+    if (!(delayMs > 0)) return this.#addSoon(callback)
+    const timer = { due: performance.now() + delayMs, callback }
     this.#timers.add(timer)
     this.#arm()
     return () => {
       if (this.#timers.delete(timer) && this.#timers.size === 0) this.#disarmSoon()
     }
+  }
+
+  #addSoon(callback: () => void): CancelTimer {
+    const timer = { callback }
+    this.#soon.add(timer)
+    this.#nextTask(() => {
+      if (this.#soon.delete(timer)) run(timer.callback)
+    })
+    return () => void this.#soon.delete(timer)
   }
 
   #wake(): void {
