@@ -32,7 +32,7 @@ import type { OwnLife } from './own-lives.ts'
 import { PeerStateView } from './peer-states.ts'
 import { createPlatform } from './platform.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
-import { Store } from './store.ts'
+import { Revision, Store } from './store.ts'
 import { decodeValue, encodeValue } from './values.ts'
 
 const NOT_YET: Convergence = Object.freeze({ state: 'diffusing', viewHash: '0'.repeat(16) })
@@ -67,6 +67,8 @@ export class Membership {
   readonly #peerStates = new Map<string, PeerStateView>()
   /** What this process publishes under each key; a life that begins publishes it anew. */
   readonly #values = new Map<string, string>()
+  /** The keys of what is read, looked at after every turn. */
+  readonly #seen = { members: new Revision(), links: new Revision(), convergence: new Revision() }
   #meta: string
   #visibility: Visibility = 'visible'
   /** Questions for the way to a member that are under way. */
@@ -121,11 +123,11 @@ export class Membership {
     )
     this.convergence = new Store(
       () =>
-        this.#core ? `${this.#core.gossipState} ${this.#core.viewHash} ${this.#core.convergenceMs}` : '',
+        this.#seen.convergence.of(this.#core?.gossipState, this.#core?.viewHash, this.#core?.convergenceMs),
       () => this.#convergenceNow(),
     )
     this.links = new Store(
-      () => `${this.#core?.nodeId} ${this.#core?.linkRevision}`,
+      () => this.#seen.links.of(this.#core?.nodeId, this.#core?.linkRevision),
       () => Object.freeze([...(this.#core?.links() ?? [])]),
     )
     this.metrics = new ClusterMetrics({
@@ -403,11 +405,11 @@ export class Membership {
     return this.#core?.status ?? 'joining'
   }
 
-  #memberKey(): string {
+  #memberKey(): number {
     const core = this.#core
-    return core
-      ? `${core.nodeId} ${core.table.shownRevision} ${core.linkRevision} ${core.remembered.length}`
-      : ''
+    const { members } = this.#seen
+    if (!core) return members.of(undefined)
+    return members.of(core.nodeId, core.table.shownRevision, core.linkRevision, core.remembered.length)
   }
 
   #convergenceNow(): Convergence {

@@ -4,6 +4,7 @@ import { packMemory, unpackMemory } from '../core/gossip/memory.ts'
 import type { NodeCore } from '../core/node.ts'
 import type { OriginRange } from '../core/wire/frames.ts'
 import type { CancelTimer, Clock, Snapshot, SnapshotStore } from '../ports.ts'
+import { Revision } from './store.ts'
 
 /** A snapshot is written this long after a change, in ms, so that a crowd of changes costs one write. */
 const DEBOUNCE_MS = 500
@@ -30,7 +31,8 @@ export interface WrittenSnapshot {
 /** Writes snapshots while the cluster runs, not at unload: a page that is killed gets no chance to. */
 export class SnapshotKeeper {
   readonly #options: SnapshotKeeperOptions
-  #seen = ''
+  readonly #seen = new Revision()
+  #noticed = 0
   /** The newest life: an older one is not worth a write any more. */
   #core: NodeCore | undefined
   #cancel: CancelTimer | undefined
@@ -59,9 +61,9 @@ export class SnapshotKeeper {
 
   /** Writes soon if anything in the table has changed. */
   notice(core: NodeCore): void {
-    const seen = `${core.nodeId} ${core.table.log.revision}`
-    if (seen === this.#seen || core.status === 'joining' || core.status === 'left') return
-    this.#seen = seen
+    const seen = this.#seen.of(core.nodeId, core.table.log.revision)
+    if (seen === this.#noticed || core.status === 'joining' || core.status === 'left') return
+    this.#noticed = seen
     this.#core = core
     this.#cancel ??= this.#options.clock.timer(DEBOUNCE_MS, () => {
       this.#cancel = undefined

@@ -44,6 +44,27 @@ export class Store<T> implements Readable<T> {
   }
 }
 
+/** A key for what is worked out of several values: grows whenever one of them is another one than at the last look. */
+export class Revision {
+  #value = 0
+  #a: unknown
+  #b: unknown
+  #c: unknown
+  #d: unknown
+
+  /** Asked for at every turn, so it makes no string and no array. */
+  of(a: unknown, b?: unknown, c?: unknown, d?: unknown): number {
+    if (a !== this.#a || b !== this.#b || c !== this.#c || d !== this.#d) {
+      this.#a = a
+      this.#b = b
+      this.#c = c
+      this.#d = d
+      this.#value++
+    }
+    return this.#value
+  }
+}
+
 /** A listener that throws harms nobody else; its error is reported as uncaught, where developers look. */
 export function callSafely<A>(listener: (argument: A) => void, argument: A): void {
   try {
