@@ -133,7 +133,12 @@ export class Membership {
     this.metrics = new ClusterMetrics({
       isOn: options.metrics !== false,
       clock: this.#platform.clock,
-      sources: { traffic: this.#traffic, members: this.members.get, links: this.links.get },
+      sources: {
+        traffic: this.#traffic,
+        members: this.members.get,
+        links: this.links.get,
+        bufferedBytes: () => this.#driver?.bufferedBytes ?? [],
+      },
     })
     this.ready = this.#join.done
     this.ready.then(

@@ -21,6 +21,8 @@ export interface MetricSources {
   readonly traffic: Readonly<Traffic>
   readonly members: () => readonly Member[]
   readonly links: () => readonly Link[]
+  /** What waits for each link, in bytes. */
+  readonly bufferedBytes: () => readonly number[]
 }
 
 /** What each type of event counts for. */
@@ -75,7 +77,8 @@ export class ClusterMetrics implements Metrics {
 }
 
 /** Makes all metrics of one membership. */
-export function createMeters(registry: Registry, { traffic, members, links }: MetricSources): Meters {
+export function createMeters(registry: Registry, sources: MetricSources): Meters {
+  const { traffic, members, links, bufferedBytes } = sources
   const joins = registry.counters(
     'joins_total',
     'Lives of this process that came up, by what was transferred of the member table for it.',
@@ -143,6 +146,18 @@ export function createMeters(registry: Registry, { traffic, members, links }: Me
   registry.counterOf('messages_received_total', 'Messages from links.', () => traffic.messagesReceived)
   registry.counterOf('bytes_sent_total', 'Bytes handed to links.', () => traffic.bytesSent)
   registry.counterOf('bytes_received_total', 'Bytes from links.', () => traffic.bytesReceived)
+  registry.gauges(
+    'link_buffered_bytes',
+    'Bytes that wait to be sent: in all links together, and in the link that has most.',
+    'of',
+    ['all', 'max'],
+    (of) => bufferedBytes().reduce((sum, bytes) => (of === 'all' ? sum + bytes : Math.max(sum, bytes)), 0),
+  )
+  registry.counterOf(
+    'link_queue_dropped_total',
+    'Messages that came to a full queue of their link, and were not sent.',
+    () => traffic.messagesDropped,
+  )
   const rejected = registry.counter('frames_rejected_total', 'Messages that were not valid, and not used.')
 
   let isSignalingUp = false

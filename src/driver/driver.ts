@@ -83,8 +83,13 @@ export class Driver {
   }
 
   /** Bytes that wait for a link, here and in the link itself. */
-  bufferedBytes(linkId: LinkId): number {
+  bufferedBytesOf(linkId: LinkId): number {
     return this.#links.get(linkId)?.bufferedBytes ?? 0
+  }
+
+  /** Of each link. */
+  get bufferedBytes(): readonly number[] {
+    return [...this.#links.values()].map(({ bufferedBytes }) => bufferedBytes)
   }
 
   /** Ends every link, the signaling session and the timer, at once. Nothing is called any more. */

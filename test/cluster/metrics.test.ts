@@ -14,13 +14,19 @@ const rig = (isOn = true) => {
   const members: Partial<Member>[] = []
   const links: Link[] = []
   const traffic = { messagesSent: 1, messagesReceived: 2, bytesSent: 3, bytesReceived: 4, messagesDropped: 5 }
-  const sources = { traffic, members: () => members as Member[], links: () => links }
+  const buffered: number[] = []
+  const sources = {
+    traffic,
+    members: () => members as Member[],
+    links: () => links,
+    bufferedBytes: () => buffered,
+  }
   const metrics = new ClusterMetrics({
     isOn,
     clock: new FakeClock(),
     sources,
   })
-  return { metrics, sources, members, links, traffic }
+  return { metrics, sources, members, links, traffic, buffered }
 }
 
 /** The value of one sample, of a histogram its count; `undefined` where there is none. */
@@ -135,6 +141,15 @@ describe('every event', () => {
     expect(sumIn(now, 'join_table_bytes')).toEqual([1_000])
     expect(sumIn(now, 'link_setup_seconds')).toEqual([0.2])
     expect(sumIn(now, 'convergence_seconds')).toEqual([0.07])
+  })
+
+  it('tells what waits for links now, and what found their queues full', () => {
+    const { metrics, buffered } = rig()
+    const read = () => ['all', 'max'].map((of) => valueIn(metrics.snapshot(), 'link_buffered_bytes', of))
+    expect(read(), 'without a link').toEqual([0, 0])
+    buffered.push(10, 30, 20)
+    expect(read()).toEqual([60, 30])
+    expect(valueIn(metrics.snapshot(), 'link_queue_dropped_total')).toBe(5)
   })
 
   it('of a life that was not known before tells no loss that was seen here', () => {

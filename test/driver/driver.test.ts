@@ -250,10 +250,10 @@ describe('what it sends on a link', () => {
     core.answer = answerTo('tick', open(1), ...Array.from({ length: 5 }, () => bulk(16_000)), send(1, 20))
     buffer.fills = true
     driver.feed(tick)
-    expect([driver.bufferedBytes(1), driver.bufferedBytes(2)]).toEqual([80_020, 0])
+    expect([driver.bufferedBytesOf(1), driver.bufferedBytesOf(2)]).toEqual([80_020, 0])
     await settle()
     expect(done.slice(3)).toEqual(['send 1 16020'])
-    expect(driver.bufferedBytes(1)).toBe(80_020)
+    expect(driver.bufferedBytesOf(1)).toBe(80_020)
     buffer.bytes = 0
     links[0]!.onDrain()
     expect(done.slice(4)).toEqual(['send 1 16000'])
@@ -266,7 +266,7 @@ describe('what it sends on a link', () => {
     rig.links[0]!.onClose('gone')
     await settle()
     expect(rig.done).not.toContain('send 1 20')
-    expect(rig.driver.bufferedBytes(1)).toBe(0)
+    expect(rig.driver.bufferedBytesOf(1)).toBe(0)
   })
 })
 
