@@ -245,7 +245,7 @@ describe('names', () => {
 
   it('carry at most one label, never an id', () => {
     const labels = families.flatMap(({ samples }) => samples.flatMap((sample) => Object.keys(sample.labels)))
-    expect(new Set(labels)).toEqual(new Set(['table', 'status', 'code', 'what']))
+    expect(new Set(labels)).toEqual(new Set(['table', 'status', 'of', 'code', 'what']))
     for (const { samples } of families)
       for (const sample of samples) expect(Object.keys(sample.labels).length).toBeLessThan(2)
   })
