@@ -47,6 +47,11 @@ export interface Link {
   /** By way of the signaling server, where no direct one can be had. */
   readonly relay: boolean
   readonly rttMs?: number
+  /**
+   * Bytes that wait to be sent to this member, as of the newest change of this list: each probe that is answered is
+   * one. The metric `link_buffered_bytes` is read anew each time.
+   */
+  readonly bufferedBytes: number
 }
 
 /** The way to a member, as a question to it found it. */

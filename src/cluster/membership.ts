@@ -128,7 +128,7 @@ export class Membership {
     )
     this.links = new Store(
       () => this.#seen.links.of(this.#core?.nodeId, this.#core?.linkRevision),
-      () => Object.freeze([...(this.#core?.links() ?? [])]),
+      () => this.#linksNow(),
     )
     this.metrics = new ClusterMetrics({
       isOn: options.metrics !== false,
@@ -415,6 +415,13 @@ export class Membership {
     const { members } = this.#seen
     if (!core) return members.of(undefined)
     return members.of(core.nodeId, core.table.shownRevision, core.linkRevision, core.remembered.length)
+  }
+
+  #linksNow(): readonly Link[] {
+    const links: Link[] = []
+    for (const { linkId, ...link } of this.#core?.links() ?? [])
+      links.push(Object.freeze({ ...link, bufferedBytes: this.#driver?.bufferedBytesOf(linkId) ?? 0 }))
+    return Object.freeze(links)
   }
 
   #convergenceNow(): Convergence {

@@ -48,6 +48,14 @@ export interface Legacy {
   readonly values: ReadonlyMap<string, string>
 }
 
+/** A link that both ends have accepted. */
+export interface EstablishedLink {
+  readonly linkId: LinkId
+  readonly nodeId: NodeId
+  readonly relay: boolean
+  readonly rttMs?: number
+}
+
 /** How a member is reached: by a link, through other members, by way of the signaling server, or not at all. */
 export type Path = 'self' | 'direct' | 'routed' | 'relayed' | 'none'
 
@@ -181,12 +189,12 @@ export class Life {
     return this.#mesh.establishedCount
   }
 
-  establishedLinks(): { readonly nodeId: string; readonly relay: boolean; readonly rttMs?: number }[] {
-    const links: { nodeId: string; relay: boolean; rttMs?: number }[] = []
+  establishedLinks(): EstablishedLink[] {
+    const links: EstablishedLink[] = []
     for (const { linkId, nodeId, phase, relay } of this.#mesh.links()) {
       if (phase !== 'established') continue
       const rttMs = this.#detector.rtt(linkId)
-      links.push(rttMs === undefined ? { nodeId, relay } : { nodeId, relay, rttMs })
+      links.push(rttMs === undefined ? { linkId, nodeId, relay } : { linkId, nodeId, relay, rttMs })
     }
     return links
   }

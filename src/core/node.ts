@@ -8,7 +8,7 @@
 import type { Input, LinkId, Output } from './events.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
 import { Memory } from './gossip/memory.ts'
-import type { Path } from './life.ts'
+import type { EstablishedLink, Path } from './life.ts'
 import { Life } from './life.ts'
 import type { Visibility } from './membership/record.ts'
 import { Outbox } from './outbox.ts'
@@ -79,7 +79,7 @@ export class NodeCore {
   }
 
   /** Established links, with the smoothed round trip in ms where it was measured. */
-  links(): readonly { readonly nodeId: NodeId; readonly relay: boolean; readonly rttMs?: number }[] {
+  links(): readonly EstablishedLink[] {
     return this.#life.establishedLinks()
   }
 

@@ -214,10 +214,10 @@ describe('gauges and traffic', () => {
     expect(valueIn(metrics.snapshot(), 'link_rtt_seconds', 'median'), 'nothing measured').toBeUndefined()
     members.push({ status: 'up' }, { status: 'up' }, { status: 'unreachable' })
     links.push(
-      { nodeId: 'a', relay: false, rttMs: 30 },
-      { nodeId: 'b', relay: false },
-      { nodeId: 'c', relay: false, rttMs: 10 },
-      { nodeId: 'd', relay: false, rttMs: 20 },
+      { nodeId: 'a', relay: false, bufferedBytes: 0, rttMs: 30 },
+      { nodeId: 'b', relay: false, bufferedBytes: 0 },
+      { nodeId: 'c', relay: false, bufferedBytes: 0, rttMs: 10 },
+      { nodeId: 'd', relay: false, bufferedBytes: 0, rttMs: 20 },
     )
     traffic.bytesSent += 100
     const now = metrics.snapshot()
@@ -252,7 +252,7 @@ describe('names', () => {
 
   it('are those of docs/metrics.md, in its order, with the same words', () => {
     const { metrics, links } = rig()
-    links.push({ nodeId: 'a', relay: false, rttMs: 1 })
+    links.push({ nodeId: 'a', relay: false, bufferedBytes: 0, rttMs: 1 })
     const described = tableOf({ file: 'docs/metrics.md', text: read('docs/metrics.md') }, 'metric')
     const made = metrics.snapshot().families.map(({ name, type, help, samples }) => {
       const [key] = Object.keys(samples[0]!.labels)

@@ -1,6 +1,7 @@
 /** What can be read of a cluster, and how it is watched. */
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Cluster, ClusterEvent, Readable } from '../../src/api.ts'
+import type { LinkTransport } from '../../src/ports.ts'
 import { createWorld, upCount, type World } from './support.ts'
 
 const readablesOf = (cluster: Cluster): Record<string, Readable<unknown>> => ({
@@ -185,6 +186,29 @@ describe('members', () => {
         .map(({ nodeId }) => nodeId)
         .sort(),
     ).toEqual([two!.self.nodeId, three!.self.nodeId].sort())
+  })
+
+  it('have links that tell what waits for them, anew with each probe', async () => {
+    const world = createWorld()
+    const inner = world.network.transport()
+    let waiting = 0
+    const transport: LinkTransport = {
+      open(initiator, handlers) {
+        const end = inner.open(initiator, handlers)
+        Object.defineProperty(end, 'bufferedBytes', { get: () => waiting })
+        return end
+      },
+    }
+    const one = await world.tab({ transport }).join()
+    await world.tab().join()
+    const buffered = () => one.links.get().map(({ bufferedBytes }) => bufferedBytes)
+    await world.until('they are linked', () => buffered()[0] === 0)
+    const before = one.links.get()
+    expect(one.links.get()).toBe(before)
+    waiting = 777
+    await world.until('it is seen', () => buffered()[0] === 777, 5_000)
+    expect(before[0]!.bufferedBytes, 'what was given does not change').toBe(0)
+    expect(Object.isFrozen(one.links.get()[0])).toBe(true)
   })
 
   it('are linked to nobody who is removed, without a word from them', async () => {
