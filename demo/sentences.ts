@@ -111,6 +111,17 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
         detail: event.reason,
         nodeId: event.nodeId,
       }
+    case 'association':
+      return event.to === 'quarantined'
+        ? {
+            topic: 'other',
+            tone: 'bad',
+            text: 'A member broke the rules and is shut out',
+            detail: event.reason,
+          }
+        : undefined
+    case 'dead-letter':
+      return { topic: 'other', tone: 'warn', text: 'A message did not arrive', detail: event.reason }
     case 'storage':
       return {
         topic: 'other',

@@ -3,10 +3,14 @@
 import type { ClusterEvent, ClusterStatus, GossipState } from './core/events.ts'
 import type { Authority, NodeId } from './core/identity/node-id.ts'
 import type { Path } from './core/life.ts'
+import type { AssociationState } from './core/association/association.ts'
+import type { Lane } from './core/wire/frames.ts'
+import type { AbortSignalLike } from './options.ts'
 import type { NodeStatus, Visibility } from './core/membership/record.ts'
 import type { HistogramSample, MetricFamily, MetricLabels, MetricSample } from './core/metrics/registry.ts'
 
 export type { Authority, ClusterEvent, ClusterStatus, GossipState, NodeId, NodeStatus, Path, Visibility }
+export type { AssociationState, Lane }
 export type { HistogramSample, MetricFamily, MetricLabels, MetricSample }
 
 /**
@@ -107,6 +111,75 @@ export interface MetricsSnapshot {
   readonly families: readonly MetricFamily[]
 }
 
+/** A message that has arrived. */
+export interface Message {
+  /** The life that sent it. */
+  readonly from: NodeId
+  readonly authority: Authority
+  /** As it was sent: a text, or bytes that are the listener's to keep. */
+  readonly data: Uint8Array | string
+  readonly lane: Lane
+}
+
+/** Handles a message. The next one of the same sender and lane waits until a promise it returns is settled. */
+export type MessageListener = (message: Message) => unknown
+
+export interface SendOptions {
+  /**
+   * Messages of one lane arrive in order; those of an earlier lane (`control`, `call`, `bulk`) overtake those of a later
+   * one. Default `call`.
+   */
+  readonly lane?: Lane
+  /** Aborting gives the message up; what is under way may still arrive. */
+  readonly signal?: AbortSignalLike
+  /** Called as a message of more than 16 KiB arrives, in bytes. */
+  readonly onProgress?: (sent: number, total: number) => void
+}
+
+/** A name under which members send each other messages. */
+export interface Mailbox {
+  readonly name: string
+  /**
+   * Sends to a member: to an authority, whichever life of it, or to a nodeId, that life alone. Each message arrives
+   * once and in its lane's order, or not at all. While there is no way to the member it waits, within limits. Resolves
+   * when the listener at the other side is done with it. Bytes must not be changed before that.
+   * @throws ClusterError `invalid-value` `too-large` `queue-full` `quarantined` `unknown-member` `no-receiver`
+   *   `dead-letter` `aborted` `left`
+   */
+  send(to: Authority | NodeId, data: Uint8Array | string, options?: SendOptions): Promise<void>
+  /**
+   * Listens to this mailbox; one listener at a time. Returns the way to stop. A listener that is slow slows the
+   * senders down, in the lane it is slow in.
+   * @throws ClusterError `invalid-value` if there is a listener already
+   */
+  receive(listener: MessageListener): () => void
+}
+
+/** How messages to one authority fare. */
+export interface AssociationView {
+  readonly authority: Authority
+  readonly state: AssociationState
+  /** Why it is in this state. */
+  readonly reason: string
+}
+
+/** What a PID leads to: `grainmesh://<cluster>@<authority>/<kind>/<key>`. */
+export type ResolveResult =
+  | {
+      readonly status: 'ready'
+      readonly authority: Authority
+      readonly nodeId: NodeId
+      readonly path: Exclude<Path, 'none'>
+    }
+  | { readonly status: 'unreachable'; readonly authority: Authority; readonly reason: string }
+  | {
+      readonly status: 'quarantined'
+      readonly authority: Authority
+      readonly reason: string
+      readonly endsInMs: number
+    }
+  | { readonly status: 'invalid-format'; readonly reason: string }
+
 /** A running membership in one cluster. */
 export interface Cluster {
   readonly name: string
@@ -138,6 +211,14 @@ export interface Cluster {
   setMeta(meta: unknown): void
   /** @throws ClusterError `invalid-value` if the key is empty, over 64 characters, or not allowed */
   peerState<T>(key: string): PeerState<T>
+  /** @throws ClusterError `invalid-value` if the name is empty, over 64 characters, or not printable ASCII */
+  mailbox(name: string): Mailbox
+  /** What a PID leads to now. Never throws. */
+  resolve(pid: string): ResolveResult
+  /** The authorities that messages went to or came from. */
+  readonly associations: Readable<readonly AssociationView[]>
+  /** Ends the quarantine of an authority that broke the rules; it ends by itself after 30 s. */
+  release(authority: Authority): void
   /** Says goodbye to every member and resolves when all links are closed, at most about half a second later. */
   leave(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>

@@ -18,6 +18,16 @@ export type ClusterErrorCode =
   | 'left'
   /** There is no way to the member, or no answer from it. */
   | 'unreachable'
+  /** Too many messages wait for the member: wait for earlier ones, or raise `limits`. */
+  | 'queue-full'
+  /** The member broke the rules and is shut out for a while; see `cluster.release`. */
+  | 'quarantined'
+  /** Nothing is known of the member a message is for. */
+  | 'unknown-member'
+  /** The other side has no listener for the mailbox. */
+  | 'no-receiver'
+  /** The message did not arrive, or nobody knows whether it did; the message says why. */
+  | 'dead-letter'
   /** This platform has no WebRTC. Pass `platform.transport`. */
   | 'webrtc-unavailable'
   /** A value cannot be carried: not JSON, or a key that is not allowed. */

@@ -38,6 +38,11 @@ export interface ClusterOptions {
   snapshot?: false
   /** `false` measures nothing: `cluster.metrics` is empty and says so. Events come all the same. Default `true`. */
   metrics?: boolean
+  /**
+   * What happens to messages for a member that there is no way to, when too many wait: `reject-new` refuses the next
+   * one, `drop-oldest` drops the one that waits longest. Default `reject-new`.
+   */
+  queue?: 'reject-new' | 'drop-oldest'
   tuning?: Partial<Tuning>
   limits?: Partial<Limits>
   /** Replaces parts of the platform: another transport, a test clock. */

@@ -1,16 +1,22 @@
 import type {
+  Authority,
   Cluster,
   ClusterEvent,
   ClusterStatus,
+  Mailbox,
   Member,
+  MessageListener,
   NodeId,
   OpeningCluster,
   PeerState,
   Readable,
+  ResolveResult,
+  SendOptions,
   Trace,
 } from '../api.ts'
 import { ClusterError } from '../errors.ts'
 import type { AbortSignalLike } from '../options.ts'
+import { checkMailboxName } from './mailboxes.ts'
 import type { Membership } from './membership.ts'
 import type { Lease } from './shared.ts'
 import { Store } from './store.ts'
@@ -27,6 +33,10 @@ export class ClusterHandle implements OpeningCluster {
   readonly status: Cluster['status']
   readonly events: Cluster['events']
   readonly metrics: Cluster['metrics']
+  readonly associations: Cluster['associations']
+  readonly #mailboxes = new Map<string, Mailbox>()
+  /** Listeners that end with this handle. */
+  readonly #listening = new Set<() => void>()
   readonly #lease: Lease
   readonly #peerStates = new Map<string, PeerState<unknown>>()
   readonly #status: Store<ClusterStatus>
@@ -52,6 +62,7 @@ export class ClusterHandle implements OpeningCluster {
     this.members = readableOf(membership.members)
     this.links = readableOf(membership.links)
     this.convergence = readableOf(membership.convergence)
+    this.associations = readableOf(membership.associations)
     this.events = membership.events
     this.metrics = membership.metrics
     if (signal) this.#watchAbort(signal)
@@ -74,6 +85,33 @@ export class ClusterHandle implements OpeningCluster {
     this.#requireOpen()
     this.#membership.setMeta(meta)
   }
+
+  readonly mailbox = (name: string): Mailbox => {
+    checkMailboxName(name)
+    const known = this.#mailboxes.get(name)
+    if (known) return known
+    const { mailboxes } = this.#membership
+    const mailbox: Mailbox = Object.freeze({
+      name,
+      send: (to: string, data: Uint8Array | string, options?: SendOptions) =>
+        this.#left ? Promise.reject(leftError(this.name)) : mailboxes.send(name, to, data, options),
+      receive: (listener: MessageListener) => {
+        this.#requireOpen()
+        const stop = mailboxes.receive(name, listener)
+        this.#listening.add(stop)
+        return () => {
+          this.#listening.delete(stop)
+          stop()
+        }
+      },
+    })
+    this.#mailboxes.set(name, mailbox)
+    return mailbox
+  }
+
+  readonly resolve = (pid: string): ResolveResult => this.#membership.resolve(pid)
+
+  readonly release = (authority: Authority): void => this.#membership.release(authority)
 
   readonly route = (nodeId: NodeId): readonly NodeId[] | undefined => this.#membership.route(nodeId)
 
@@ -104,6 +142,8 @@ export class ClusterHandle implements OpeningCluster {
   readonly leave = (): Promise<void> => {
     this.#left = true
     this.#giveUp(new ClusterError('aborted', 'The cluster was left before the join was done.'))
+    for (const stop of this.#listening) stop()
+    this.#listening.clear()
     const over = this.#lease.release()
     this.#status.announce()
     if (!this.#membership.isOver) this.#stopStatus()
@@ -123,7 +163,7 @@ export class ClusterHandle implements OpeningCluster {
   }
 
   #requireOpen(): void {
-    if (this.#left) throw new ClusterError('left', `This process has left cluster "${this.name}".`)
+    if (this.#left) throw leftError(this.name)
   }
 
   #watchAbort(signal: AbortSignalLike): void {
@@ -138,5 +178,8 @@ export class ClusterHandle implements OpeningCluster {
     void this.#membership.over.then(() => signal.removeEventListener('abort', onAbort))
   }
 }
+
+const leftError = (name: string): ClusterError =>
+  new ClusterError('left', `This process has left cluster "${name}".`)
 
 const readableOf = <T>({ get, subscribe }: Store<T>): Readable<T> => ({ get, subscribe })

@@ -2,10 +2,19 @@
  * One membership of this process in one cluster, from the claim of an identity to the last closed link: builds the
  * core and its driver, and keeps what users read of them up to date.
  */
-import type { ClusterEvent, ClusterStatus, Convergence, Link, Member, Trace } from '../api.ts'
+import type {
+  AssociationView,
+  ClusterEvent,
+  ClusterStatus,
+  Convergence,
+  Link,
+  Member,
+  ResolveResult,
+  Trace,
+} from '../api.ts'
 import type { Authority, NodeId, NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
 import { parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
-import type { Input } from '../core/events.ts'
+import type { Input, Output } from '../core/events.ts'
 import { isUserStateKey } from '../core/membership/state-key.ts'
 import type { Visibility } from '../core/membership/record.ts'
 import { NodeCore } from '../core/node.ts'
@@ -25,11 +34,13 @@ import type { OriginRange } from '../core/wire/frames.ts'
 import type { CancelTimer, Platform } from '../ports.ts'
 import { EventLog } from './event-log.ts'
 import { JoinAttempt } from './join-attempt.ts'
+import { Mailboxes } from './mailboxes.ts'
 import { MemberList } from './members.ts'
 import { ClusterMetrics } from './metrics.ts'
 import { OwnLives } from './own-lives.ts'
 import type { OwnLife } from './own-lives.ts'
 import { PeerStateView } from './peer-states.ts'
+import { resolvePid } from './resolve.ts'
 import { createPlatform } from './platform.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
 import { Revision, Store } from './store.ts'
@@ -45,6 +56,8 @@ export class Membership {
   readonly status: Store<ClusterStatus>
   readonly convergence: Store<Convergence>
   readonly links: Store<readonly Link[]>
+  readonly associations: Store<readonly AssociationView[]>
+  readonly mailboxes: Mailboxes
   /** Settles with the join. */
   readonly ready: Promise<void>
   /** Settles when everything is ended and given back. */
@@ -130,6 +143,19 @@ export class Membership {
       () => this.#seen.links.of(this.#core?.nodeId, this.#core?.linkRevision),
       () => this.#linksNow(),
     )
+    this.associations = new Store(
+      () => (this.#core ? `${this.#core.nodeId} ${this.#core.associations.revision}` : ''),
+      () => associationsOf(this.#core),
+    )
+    this.mailboxes = new Mailboxes({
+      messageBytes: this.#limits.messageBytes,
+      feed: (input) => {
+        if (!this.#driver) return false
+        this.#driver.feed(input)
+        return true
+      },
+      onEvent: (event) => this.#onEvent({ at: this.#platform.clock.now().wall, ...event }),
+    })
     this.metrics = new ClusterMetrics({
       isOn: options.metrics !== false,
       clock: this.#platform.clock,
@@ -198,6 +224,14 @@ export class Membership {
     }
     this.#values.set(key, text)
     this.#feed({ type: 'set-peer-state', key, value: text })
+  }
+
+  resolve(pid: string): ResolveResult {
+    return resolvePid(pid, this.name, this.#core, this.#platform.clock.now())
+  }
+
+  release(authority: Authority): void {
+    this.#feed({ type: 'release', authority })
   }
 
   /** The members that a frame for this one would pass. */
@@ -270,6 +304,7 @@ export class Membership {
       tuning: this.#tuning,
       limits: this.#limits,
       remembered,
+      queuePolicy: this.#options.queue ?? 'reject-new',
     })
     this.#driver = new Driver({
       core: this.#core,
@@ -283,10 +318,12 @@ export class Membership {
       nextLife: (fresh) => this.#nextLife(fresh),
       onEvent: (event) => this.#onEvent(event),
       onTurn: () => this.#onTurn(),
+      onMessages: (output) => this.#onMessages(output),
       onTraced: (traced) => this.#traced(traced.id, traced),
       onRefused: (reason) => this.#join.refused(reason),
     })
     this.#driver.start()
+    this.mailboxes.flush()
     for (const [key, value] of this.#values) this.#feed({ type: 'set-peer-state', key, value })
   }
 
@@ -347,6 +384,12 @@ export class Membership {
     this.#driver?.feed(input)
   }
 
+  #onMessages(output: Extract<Output, { type: 'deliver' | 'outcome' | 'progress' }>): void {
+    if (output.type === 'deliver') this.mailboxes.deliver(output)
+    else if (output.type === 'outcome') this.mailboxes.settled(output)
+    else this.mailboxes.progress(output)
+  }
+
   #traced(id: number, traced?: Partial<Trace>): void {
     this.#traces.get(id)?.(traced)
     this.#traces.delete(id)
@@ -374,6 +417,7 @@ export class Membership {
     this.members.announce()
     this.links.announce()
     this.convergence.announce()
+    this.associations.announce()
     for (const view of this.#peerStates.values()) view.store.announce()
   }
 
@@ -390,6 +434,7 @@ export class Membership {
     this.#stopWatching?.()
     this.#driver?.stop()
     for (const id of this.#traces.keys()) this.#traced(id)
+    this.mailboxes.end()
     this.#snapshots?.close()
     this.#lives.release()
     this.#announce()
@@ -452,4 +497,13 @@ export class Membership {
       linkedTo: Object.freeze([]),
     })
   }
+}
+
+function associationsOf(core: NodeCore | undefined): readonly AssociationView[] {
+  if (!core) return []
+  const views: AssociationView[] = []
+  for (const { authority, state, reason } of core.associations.all()) {
+    views.push(Object.freeze({ authority, state, reason }))
+  }
+  return Object.freeze(views)
 }

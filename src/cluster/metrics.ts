@@ -3,6 +3,7 @@
  * describes each; a test holds the two together.
  */
 import type { ClusterEvent, Link, Member, Metrics, MetricsSnapshot, NodeStatus } from '../api.ts'
+import type { DeadLetterReason } from '../core/events.ts'
 import { prometheusComment, prometheusText } from '../core/metrics/prometheus.ts'
 import { Registry } from '../core/metrics/registry.ts'
 import { REFUSALS } from '../core/wire/kinds.ts'
@@ -40,6 +41,14 @@ export interface Meters {
 
 const OFF = 'metrics are off: this process joined with the option `metrics: false`'
 const TABLES = ['full', 'delta', 'none'] as const
+const DEAD_REASONS: readonly DeadLetterReason[] = [
+  'life-ended',
+  'forgotten',
+  'dropped',
+  'aborted',
+  'left',
+  'no-receiver',
+]
 const STATUSES: readonly Exclude<NodeStatus, 'removed'>[] = ['joining', 'up', 'leaving', 'unreachable']
 /** From a snapshot write to a link that takes its whole time, and the repair of a parted cluster. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -160,6 +169,18 @@ export function createMeters(registry: Registry, sources: MetricSources): Meters
   )
   const rejected = registry.counter('frames_rejected_total', 'Messages that were not valid, and not used.')
 
+  const deadLetters = registry.counters(
+    'dead_letters_total',
+    'Messages of users that did not arrive, or may not have.',
+    'reason',
+    DEAD_REASONS,
+  )
+  const sendsAborted = registry.counter(
+    'sends_aborted_total',
+    'Messages that were not accepted because they cannot be carried.',
+  )
+  const quarantines = registry.counter('quarantines_total', 'Times an authority was shut out for a while.')
+
   let isSignalingUp = false
   registry.gauge('signaling_up', 'Whether the signaling server is connected: 1 or 0.', () =>
     isSignalingUp ? 1 : 0,
@@ -227,6 +248,12 @@ export function createMeters(registry: Registry, sources: MetricSources): Meters
       rebirths.add()
       isSignalingUp = false
     },
+    association({ to }) {
+      if (to === 'quarantined') quarantines.add()
+    },
+    'dead-letter': ({ reason }) => deadLetters[reason].add(),
+    drained: 'not measured',
+    'send-aborted': () => sendsAborted.add(),
     storage: ({ what }) => losses[what].add(),
   }
 

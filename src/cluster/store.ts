@@ -65,13 +65,18 @@ export class Revision {
   }
 }
 
-/** A listener that throws harms nobody else; its error is reported as uncaught, where developers look. */
+/** An error of the user's code is reported as uncaught, where developers look, and disturbs nothing here. */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
+}
+
+/** A listener that throws harms nobody else. */
 export function callSafely<A>(listener: (argument: A) => void, argument: A): void {
   try {
     listener(argument)
   } catch (error) {
-    queueMicrotask(() => {
-      throw error
-    })
+    throwLater(error)
   }
 }

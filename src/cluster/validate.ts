@@ -18,6 +18,7 @@ const KNOWN = new Set<string>([
   'signal',
   'snapshot',
   'metrics',
+  'queue',
   'tuning',
   'limits',
   'platform',
@@ -71,6 +72,9 @@ function optionProblems(options: unknown): string[] {
       : ['snapshot may only be `false`; a store of your own goes into platform.snapshot']),
     ...kindProblem('metrics', given.metrics, 'boolean'),
     ...signalProblems(given.signal),
+    ...(['reject-new', 'drop-oldest', undefined].includes(given.queue as string)
+      ? []
+      : [`queue must be 'reject-new' or 'drop-oldest', not ${describe(given.queue)}`]),
     ...numbers('tuning', given.tuning, DEFAULT_TUNING),
     ...numbers('limits', given.limits, DEFAULT_LIMITS),
     ...limitProblems(given.limits),

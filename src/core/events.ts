@@ -4,6 +4,7 @@
  */
 import type { Authority, NodeId } from './identity/node-id.ts'
 import type { NodeStatus, Visibility } from './membership/record.ts'
+import type { AssociationState } from './association/association.ts'
 import type { Lane } from './wire/frames.ts'
 
 /** Names one link of this process, from the first attempt to its end. Never reused within a life. */
@@ -249,6 +250,31 @@ export type ClusterEvent = EventHead &
     | { readonly type: 'signaling'; readonly state: 'up' | 'down'; readonly reason: string }
     /** This process goes on as another life, for example after it was removed during a long partition. */
     | { readonly type: 'reborn'; readonly old: NodeId; readonly nodeId: NodeId; readonly reason: string }
+    /** How messages to an authority fare: delivered, waiting, or shut out for a while. */
+    | {
+        readonly type: 'association'
+        readonly authority: Authority
+        readonly from: AssociationState
+        readonly to: AssociationState
+        readonly reason: string
+      }
+    /** A message did not arrive, or may not have. */
+    | {
+        readonly type: 'dead-letter'
+        readonly authority: Authority
+        readonly mailbox: string
+        readonly bytes: number
+        readonly reason: DeadLetterReason
+      }
+    /** All messages that waited for an authority were sent, now that there is a way again. */
+    | { readonly type: 'drained'; readonly authority: Authority; readonly messages: number }
+    /** A message was not accepted, because it cannot be carried. */
+    | {
+        readonly type: 'send-aborted'
+        readonly to: string
+        readonly mailbox: string
+        readonly reason: string
+      }
     /** The platform lost or dropped something it keeps for this process; `what` is done instead is in `reason`. */
     | { readonly type: 'storage'; readonly what: 'identity' | 'snapshot'; readonly reason: string }
   )

@@ -6,9 +6,11 @@
  * `isolated` while every link is lost; `leaving`, then `left`. A life that others removed is over: its links end and
  * the platform is asked for the next one.
  */
-import type { ClusterStatus, Input, LinkId } from './events.ts'
-import type { NodeId } from './identity/node-id.ts'
-import { compareLives, parseNodeId } from './identity/node-id.ts'
+import { Associations } from './association/associations.ts'
+import type { Way } from './association/out-stream.ts'
+import type { ClusterStatus, Input, LinkId, Outgoing } from './events.ts'
+import type { Authority, NodeId } from './identity/node-id.ts'
+import { authorityOf, compareLives, parseNodeId } from './identity/node-id.ts'
 import { Detector } from './failure/detector.ts'
 import { isWatched } from './failure/observers.ts'
 import { Removal } from './failure/removal.ts'
@@ -24,7 +26,6 @@ import { Neighbours } from './neighbours.ts'
 import type { Refusal } from './neighbours.ts'
 import { Healing } from './overlay/healing.ts'
 import { LinkPublication } from './overlay/link-publication.ts'
-import type { UserFrame } from './overlay/carrier.ts'
 import { Carrier } from './overlay/carrier.ts'
 import type { MeshLink } from './overlay/mesh-link.ts'
 import { Mesh } from './overlay/mesh.ts'
@@ -46,6 +47,8 @@ export interface Legacy {
   readonly meta: string
   readonly visibility: Visibility
   readonly values: ReadonlyMap<string, string>
+  /** Messages that were accepted and not begun. */
+  readonly unsent: readonly Outgoing[]
 }
 
 /** A link that both ends have accepted. */
@@ -72,6 +75,7 @@ export class Life {
   readonly table: MembershipTable
   readonly gossip: Gossip
   readonly memory: Memory
+  readonly associations: Associations
   readonly #options: LifeOptions
   readonly #outbox: Outbox
   readonly #neighbours: Neighbours
@@ -83,6 +87,7 @@ export class Life {
   readonly #routes: Routes
   readonly #carrier: Carrier
   readonly #values = new Map<string, string>()
+  #unsent: Outgoing[] = []
   #meta: string
   #visibility: Visibility
   #status: ClusterStatus = 'joining'
@@ -120,6 +125,7 @@ export class Life {
       carrySignal: (to, data, now) => this.#carrier.carry(to, { kind: 'signal', data }, 'control', now),
       leadsTo: (member, now) => this.#routes.leadsTo(member, now, REFRESH_MS),
       onEnded: (link, reason, replaced, now) => this.#onLinkEnded(link, reason, replaced, now),
+      isShutOut: (member) => this.associations.quarantineOf(authorityOf(member)) !== undefined,
       onSignOfLife: (from, sign, now) => this.#onSignOfLife(from, sign, now),
     })
     this.#routes = new Routes({
@@ -133,9 +139,19 @@ export class Life {
       table,
       outbox,
       routes: this.#routes,
-      onUserFrame: (origin, frame, now) => this.#onUserFrame(origin, frame, now),
+      onUserFrame: (origin, frame, now) => this.associations.onFrame(origin, frame, now),
       onSignal: (origin, data, now) => this.#mesh.onSignal(origin, data, true, now),
       onBusy: (member, now) => this.#mesh.wish(member, now),
+    })
+    this.associations = new Associations({
+      table,
+      outbox,
+      limits,
+      queuePolicy: options.queuePolicy ?? 'reject-new',
+      wayTo: (member, now) => this.#wayTo(member, now),
+      linkRevision: () => this.#mesh.revision,
+      carry: (to, frame, lane, now) => this.#carrier.carry(to, frame, lane, now),
+      onQuarantined: (authority, reason, now) => this.#onQuarantined(authority, reason, now),
     })
     this.#detector = new Detector({
       table,
@@ -160,6 +176,7 @@ export class Life {
       detector: this.#detector,
       onEstablished: (link, now) => this.#onEstablished(link, now),
       onRefused: (link, refusal, now) => this.#onRefused(link, refusal, now),
+      onFault: (member, reason, now) => this.associations.countFault(authorityOf(member), reason, now),
     })
   }
 
@@ -177,7 +194,7 @@ export class Life {
   }
 
   get legacy(): Legacy {
-    return { meta: this.#meta, visibility: this.#visibility, values: this.#values }
+    return { meta: this.#meta, visibility: this.#visibility, values: this.#values, unsent: this.#unsent }
   }
 
   /** Grows whenever `establishedLinks` may have changed. */
@@ -256,6 +273,14 @@ export class Life {
         return this.table.writeOwn({ visibility: input.visibility }, 'visibility')
       case 'set-peer-state':
         return this.#setPeerState(input.key, input.value)
+      case 'send':
+        return this.associations.send(input.messages, now)
+      case 'cancel':
+        return this.associations.cancel(input.id)
+      case 'taken':
+        return this.associations.taken(input.nodeId, input.lane, input.count, input.refused, now)
+      case 'release':
+        return this.associations.release(input.authority)
       case 'trace':
         return this.#carrier.trace(input.nodeId, input.id, now)
       case 'leave':
@@ -275,11 +300,17 @@ export class Life {
     this.#healing.tick(now, this.table.live().length)
     this.#publication.tick(now)
     this.#carrier.tick(now)
+    this.associations.tick(now)
     if (now >= this.#collectAt) {
       this.table.collect(now - this.#options.tuning.tombstoneMs)
       this.#collectAt = now + COLLECT_MS
     }
     if (this.#leaveBy !== undefined && now >= this.#leaveBy) this.#finishLeaving(now)
+  }
+
+  /** Nothing else has happened: what waited for company goes alone. */
+  idle(now: number): void {
+    if (this.#over === undefined) this.associations.idle(now)
   }
 
   /** Draws the consequences of a turn. */
@@ -295,6 +326,7 @@ export class Life {
       // What was confirmed was another view than that of a member that leaves.
       return this.gossip.end()
     }
+    this.associations.settle(now)
     this.#publication.settle(now)
     this.#watchIsolation()
     this.gossip.settle(now)
@@ -315,20 +347,33 @@ export class Life {
       this.#healing.nextDeadline() ?? Infinity,
       this.#publication.nextDeadline() ?? Infinity,
       this.#carrier.nextDeadline(),
+      this.associations.nextDeadline(),
       this.#leaveBy ?? Infinity,
       this.#collectAt,
     )
   }
 
-  /** User messages are not carried by this version. */
-  #onUserFrame(_origin: NodeId, _frame: UserFrame, _now: number): void {}
+  #wayTo(nodeId: NodeId, now: number): Way | undefined {
+    const link = this.#routes.next(nodeId, [], now)
+    return link && { id: link.linkId, isDirect: link.nodeId === nodeId }
+  }
+
+  #onQuarantined(authority: Authority, reason: string, now: number): void {
+    const nodeId = this.table.currentLife(authority)
+    const link = nodeId === undefined ? undefined : this.#mesh.linkTo(nodeId)
+    if (link) this.#mesh.close(link.linkId, `quarantined: ${reason}`, now)
+  }
 
   /** A life that is over keeps what the user says for the next one. */
   #handleOver(input: Input): void {
     if (input.type === 'set-meta') this.#meta = input.meta
     else if (input.type === 'set-visibility') this.#visibility = input.visibility
     else if (input.type === 'set-peer-state') this.#keepValue(input.key, input.value)
-    else if (input.type === 'leave') this.#setStatus('left', 'left')
+    else if (input.type === 'send') this.#unsent.push(...input.messages)
+    else if (input.type === 'leave') {
+      for (const { id } of this.#unsent) this.#outbox.push({ type: 'outcome', id, outcome: 'left' })
+      this.#setStatus('left', 'left')
+    }
   }
 
   #onContacts(contacts: readonly string[], now: number): void {
@@ -427,6 +472,7 @@ export class Life {
     if (before === undefined && via !== LOCAL) this.#routes.learn(nodeId, via, now)
     this.#removal.notice(change, now)
     this.#detector.notice(change, now)
+    this.associations.notice(change)
     if (change.supersededBy !== undefined) {
       this.#outbox.event({ type: 'superseded', authority, old: nodeId, by: change.supersededBy })
     }
@@ -501,12 +547,14 @@ export class Life {
       if (link.phase === 'established') this.#outbox.frame(link.linkId, { kind: 'goodbye', reason: 'left' })
       else this.#mesh.close(link.linkId, 'leaving', now)
     }
+    this.#carrier.end()
     this.#outbox.push({ type: 'signaling-goodbye' })
     this.#leaveBy = now + this.#options.tuning.leaveTimeoutMs
   }
 
   #finishLeaving(now: number): void {
     this.#leaveBy = undefined
+    this.associations.end()
     this.#mesh.closeAll('left', now)
     this.#setStatus('left', 'left')
   }
@@ -531,7 +579,9 @@ export class Life {
     if (this.#over !== undefined) return
     this.#over = reason
     this.#mesh.closeAll('this life is over', now)
+    this.#carrier.end()
     if (this.#status === 'leaving') {
+      this.associations.end()
       this.#outbox.push({ type: 'signaling-goodbye' })
       return this.#setStatus('left', reason)
     }
@@ -540,6 +590,7 @@ export class Life {
       const refused = this.table.own
       this.#outbox.event({ type: 'authority-conflict', authority, kept: supersededBy, refused })
     }
+    this.#unsent = this.associations.retire()
     this.#setStatus('joining', reason)
     this.#outbox.push({ type: 'rebirth', reason, fresh: supersededBy !== undefined })
   }

@@ -30,6 +30,8 @@ export interface NeighboursOptions {
   readonly onEstablished: (link: MeshLink, now: number) => void
   /** The other side does not accept this life. */
   readonly onRefused: (link: MeshLink, refusal: Refusal, now: number) => void
+  /** A member said something that is not valid. */
+  readonly onFault: (nodeId: NodeId, reason: string, now: number) => void
 }
 
 export interface Refusal {
@@ -214,6 +216,8 @@ export class Neighbours {
     const faults = (this.#faults.get(linkId) ?? 0) + 1
     this.#faults.set(linkId, faults)
     outbox.event({ type: 'frame-rejected', nodeId, reason })
+    if (phase === 'established') this.#options.onFault(nodeId, reason, now)
+    if (mesh.get(linkId) === undefined) return
     if (faults >= MAX_FAULTS || phase !== 'established') mesh.close(linkId, `malformed: ${reason}`, now)
   }
 }

@@ -8,6 +8,7 @@
 import type { Input, LinkId, Output } from './events.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
 import { Memory } from './gossip/memory.ts'
+import type { Associations, QueuePolicy } from './association/associations.ts'
 import type { EstablishedLink, Path } from './life.ts'
 import { Life } from './life.ts'
 import type { Visibility } from './membership/record.ts'
@@ -35,6 +36,8 @@ export interface NodeOptions {
   readonly canLink?: boolean
   /** Whether the signaling server may carry links of this process. Default false. */
   readonly canRelay?: boolean
+  /** What is done with messages for whom there is no way, when too many wait. Default `reject-new`. */
+  readonly queuePolicy?: QueuePolicy
   readonly tuning: Tuning
   readonly limits: Limits
   /** What an earlier life of this authority knew, whole records: a hint, see `gossip/memory.ts`. */
@@ -83,6 +86,11 @@ export class NodeCore {
     return this.#life.establishedLinks()
   }
 
+  /** What is known of the authorities that messages go to, or come from. */
+  get associations(): Associations {
+    return this.#life.associations
+  }
+
   /** How a member is reached now. */
   pathTo(nodeId: NodeId, now: Now): Path {
     return this.#life.pathTo(nodeId, now.mono)
@@ -114,7 +122,8 @@ export class NodeCore {
     if (!this.#left) {
       this.#life.tick(now.mono)
       if (input.type === 'reborn') this.#rebirth(input, now)
-      else if (input.type !== 'tick') this.#life.handle(input, now.mono)
+      else if (input.type === 'tick') this.#life.idle(now.mono)
+      else this.#life.handle(input, now.mono)
       this.#life.settle(now.mono)
       this.#left = this.#life.status === 'left'
     }
@@ -136,11 +145,12 @@ export class NodeCore {
   #rebirth({ nodeId, publicKey }: Extract<Input, { type: 'reborn' }>, now: Now): void {
     const old = this.#life
     if (!old.isOver) return
-    const { meta, visibility, values } = old.legacy
+    const { meta, visibility, values, unsent } = old.legacy
     this.#options = { ...this.#options, nodeId, meta, visibility, ...(publicKey && { publicKey }) }
     this.#life = this.#begin(this.#options)
     this.#life.handle({ type: 'start' }, now.mono)
     for (const [key, value] of values) this.#life.handle({ type: 'set-peer-state', key, value }, now.mono)
+    if (unsent.length > 0) this.#life.handle({ type: 'send', messages: unsent }, now.mono)
     this.#outbox.event({ type: 'reborn', old: old.table.own, nodeId, reason: old.endReason })
   }
 }

@@ -57,6 +57,17 @@ export interface Limits {
   readonly valueBytes: number
   /** Peer state keys of one member. */
   readonly peerStateKeys: number
+  /** Messages, and bytes of them, that wait for one authority while there is no way to it. */
+  readonly queueMessages: number
+  readonly queueBytes: number
+  /** Bytes of messages to one authority without an outcome, while there is a way to it. */
+  readonly sendBytes: number
+  /** Bytes of one member's messages in one lane that may be under way or wait to be handled; 256 KiB at least. */
+  readonly windowBytes: number
+  /** Bytes of one message. */
+  readonly messageBytes: number
+  /** Bytes of messages of all members that were not handled: above it, nobody is given more room. */
+  readonly receiveBytes: number
 }
 
 export const DEFAULT_TUNING: Tuning = {
@@ -80,4 +91,16 @@ export const DEFAULT_TUNING: Tuning = {
   leaveTimeoutMs: 500,
 }
 
-export const DEFAULT_LIMITS: Limits = { members: 4_096, valueBytes: 1_024, peerStateKeys: 32 }
+const MIB = 1024 * 1024
+
+export const DEFAULT_LIMITS: Limits = {
+  members: 4_096,
+  valueBytes: 1_024,
+  peerStateKeys: 32,
+  queueMessages: 256,
+  queueBytes: MIB,
+  sendBytes: 16 * MIB,
+  windowBytes: MIB,
+  messageBytes: 16 * MIB,
+  receiveBytes: 64 * MIB,
+}

@@ -28,6 +28,8 @@ export interface DriverOptions {
   /** After each turn: whatever can be read of the core may have changed. */
   readonly onTurn: () => void
   /** The answer to the input `trace`. */
+  /** Messages of users that have come, or news of those that were sent. */
+  readonly onMessages: (output: Extract<Output, { type: 'deliver' | 'outcome' | 'progress' }>) => void
   readonly onTraced: (traced: Extract<Output, { type: 'traced' }>) => void
   /** The signaling server said no for good. */
   readonly onRefused: (reason: string) => void
@@ -137,8 +139,7 @@ export class Driver {
       case 'deliver':
       case 'outcome':
       case 'progress':
-        // No messages are sent yet.
-        return undefined
+        return this.#options.onMessages(output)
       case 'rebirth':
         return this.#rebirth(output.fresh)
       case 'event':

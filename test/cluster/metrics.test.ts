@@ -86,6 +86,16 @@ const EVENTS: Events = {
     { type: 'signaling', state: 'down', reason },
   ],
   reborn: [{ type: 'reborn', old: 'n', nodeId: 'm', reason }],
+  association: [{ type: 'association', authority: 'a', from: 'connected', to: 'quarantined', reason }],
+  'dead-letter': (['life-ended', 'no-receiver'] as const).map((why) => ({
+    type: 'dead-letter' as const,
+    authority: 'a',
+    mailbox: 'm',
+    bytes: 1,
+    reason: why,
+  })),
+  drained: [{ type: 'drained', authority: 'a', messages: 1 }],
+  'send-aborted': [{ type: 'send-aborted', to: 'a', mailbox: 'm', reason }],
   storage: [
     { type: 'storage', what: 'identity', reason },
     { type: 'storage', what: 'snapshot', reason },
@@ -130,6 +140,10 @@ describe('every event', () => {
       ['link_setup_seconds'],
       ['handshakes_refused_total', 'unproven'],
       ['signaling_disconnects_total'],
+      ['dead_letters_total', 'life-ended'],
+      ['dead_letters_total', 'no-receiver'],
+      ['sends_aborted_total'],
+      ['quarantines_total'],
       ['storage_losses_total', 'identity'],
       ['storage_losses_total', 'snapshot'],
     ]
@@ -245,7 +259,7 @@ describe('names', () => {
 
   it('carry at most one label, never an id', () => {
     const labels = families.flatMap(({ samples }) => samples.flatMap((sample) => Object.keys(sample.labels)))
-    expect(new Set(labels)).toEqual(new Set(['table', 'status', 'of', 'code', 'what']))
+    expect(new Set(labels)).toEqual(new Set(['table', 'status', 'reason', 'of', 'code', 'what']))
     for (const { samples } of families)
       for (const sample of samples) expect(Object.keys(sample.labels).length).toBeLessThan(2)
   })

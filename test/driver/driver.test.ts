@@ -70,6 +70,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
     nextLife: () => Promise.resolve(nextLife),
     onEvent: (told) => void done.push(`event ${told.type}`),
     onTurn: () => void done.push('turn'),
+    onMessages: ({ type }) => void done.push(type),
     onTraced: ({ id }) => void done.push(`traced ${id}`),
     onRefused: (reason) => void refused.push(reason),
     ...more,

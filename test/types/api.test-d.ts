@@ -149,6 +149,11 @@ export function errorCodes(code: ClusterErrorCode): string {
     case 'aborted':
     case 'left':
     case 'unreachable':
+    case 'queue-full':
+    case 'quarantined':
+    case 'unknown-member':
+    case 'no-receiver':
+    case 'dead-letter':
     case 'webrtc-unavailable':
     case 'invalid-value':
     case 'too-large':

@@ -39,6 +39,8 @@ export interface MeshOptions extends SignalWaysOptions {
   readonly canLink: boolean
   /** The signaling server may carry links of this process. */
   readonly canRelay: boolean
+  /** Whether links with a member are refused for a while. */
+  readonly isShutOut: (nodeId: NodeId) => boolean
   /** Gives a LinkId that was never used in this process. */
   readonly nextLinkId: () => LinkId
   /** A link has ended, whoever ended it; `replaced` if a newer one to the same member takes its place at once. */
@@ -48,6 +50,8 @@ export interface MeshOptions extends SignalWaysOptions {
 /** Tells whoever offers a link that it may try elsewhere; and that its attempt makes way for another one. */
 const FULL = 'no room for another link'
 const DISPLACED = 'its place is needed'
+/** Tells whoever has broken the rules. */
+const SHUT_OUT = 'quarantined'
 /** Tells whoever offers a direct link that only a relayed one can be had; or that none of the offered kind can. */
 const RELAY_ONLY = 'no direct links here'
 const NO_RELAY = 'no relayed links here'
@@ -77,6 +81,7 @@ export class Mesh {
   readonly #nextLinkId: () => LinkId
   readonly #onEnded: MeshOptions['onEnded']
   readonly #onSignOfLife: MeshOptions['onSignOfLife']
+  readonly #isShutOut: MeshOptions['isShutOut']
   readonly #canLink: boolean
   readonly #canRelay: boolean
   readonly #book = new LinkBook()
@@ -108,6 +113,7 @@ export class Mesh {
     this.#redials = new Redials(options.random, options.tuning)
     this.#minLinks = options.minLinks
     this.#maxLinks = options.maxLinks
+    this.#isShutOut = options.isShutOut
     this.#canLink = options.canLink
     this.#canRelay = options.canRelay
     this.#ways = new SignalWays(options)
@@ -356,6 +362,7 @@ export class Mesh {
   ): void {
     const refuse = (ended: string): void =>
       this.#ways.send(from, encodeSignal({ session, sequence: 0, ended }), byMesh, now)
+    if (this.#isShutOut(from)) return refuse(SHUT_OUT)
     if (!relay && !this.#canLink) return refuse(RELAY_ONLY)
     if (relay && !this.#canRelay) return refuse(NO_RELAY)
     const linked = this.#book.to(from)
@@ -448,7 +455,7 @@ export class Mesh {
       this.#targets = { ...this.#targets, live: new Set([...this.#targets.live, ...wishes]) }
     const { live, lost } = this.#targets
     const wanted = new Set([...this.#contacts, ...live, ...lost])
-    this.#unlinked = [...wanted].filter((nodeId) => !this.#book.to(nodeId))
+    this.#unlinked = [...wanted].filter((nodeId) => !this.#book.to(nodeId) && !this.#isShutOut(nodeId))
     for (const nodeId of this.#unlinked) this.#redials.wanted(nodeId, now)
   }
 

@@ -192,6 +192,7 @@ describe('failures', () => {
       maxLinks: 31,
       canLink: true,
       canRelay: false,
+      isShutOut: () => false,
       carrySignal: () => false,
       leadsTo: () => false,
       nextLinkId: () => ++linkId,

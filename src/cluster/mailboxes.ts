@@ -1,0 +1,269 @@
+/**
+ * Mailboxes: what users send to each other and listen to. Everything that is sent in one go of the event loop goes to
+ * the core together, once; what comes is handed to listeners at once, and counts as handled when they are done.
+ */
+import type { Lane, Message, MessageListener, SendOptions } from '../api.ts'
+import { isMailboxName } from '../core/association/pieces.ts'
+import type {
+  DeadLetterReason,
+  EventBody,
+  Incoming,
+  Input,
+  Outcome,
+  Output,
+  Outgoing,
+} from '../core/events.ts'
+import type { Authority, NodeId } from '../core/identity/node-id.ts'
+import { authorityOf, isAuthority, isNodeId } from '../core/identity/node-id.ts'
+import { LANES } from '../core/wire/frames.ts'
+import { ClusterError } from '../errors.ts'
+import { callSafely, throwLater } from './store.ts'
+
+export interface MailboxesOptions {
+  /** Hands an input to the core. Returns `false` while there is none. */
+  readonly feed: (input: Input) => boolean
+  readonly messageBytes: number
+  readonly onEvent: (event: EventBody) => void
+}
+
+interface Pending {
+  readonly resolve: () => void
+  readonly reject: (error: ClusterError) => void
+  readonly onProgress: SendOptions['onProgress']
+  readonly stopWatching: (() => void) | undefined
+}
+
+/** Messages of one stream that wait for a listener that is not done. */
+interface Backlog {
+  readonly nodeId: NodeId
+  readonly lane: Lane
+  readonly messages: Incoming[]
+}
+
+export class Mailboxes {
+  readonly #options: MailboxesOptions
+  readonly #encoder = new TextEncoder()
+  readonly #decoder = new TextDecoder()
+  readonly #pending = new Map<number, Pending>()
+  readonly #listeners = new Map<string, MessageListener>()
+  readonly #backlogs = new Map<string, Backlog>()
+  #outgoing: Outgoing[] = []
+  #isFlushPlanned = false
+  #ids = 0
+
+  constructor(options: MailboxesOptions) {
+    this.#options = options
+  }
+
+  send(mailbox: string, to: string, data: Uint8Array | string, options: SendOptions = {}): Promise<void> {
+    const { lane = 'call', signal, onProgress } = options
+    if (signal?.aborted) return Promise.reject(aborted())
+    const bytes = typeof data === 'string' ? this.#encoder.encode(data) : data
+    const problem = this.#problemOf(to, bytes, lane)
+    if (problem) {
+      this.#options.onEvent({
+        type: 'send-aborted',
+        to: String(to).slice(0, 64),
+        mailbox,
+        reason: problem.message,
+      })
+      return Promise.reject(problem)
+    }
+    const id = ++this.#ids
+    this.#outgoing.push({ id, to, mailbox, lane, bytes, text: typeof data === 'string' })
+    this.#planFlush()
+    return new Promise((resolve, reject) => {
+      const stopWatching = signal && this.#watch(signal, id)
+      this.#pending.set(id, { resolve, reject, onProgress, stopWatching })
+    })
+  }
+
+  /** @throws ClusterError `invalid-value` where the mailbox has a listener */
+  receive(mailbox: string, listener: MessageListener): () => void {
+    if (this.#listeners.has(mailbox)) {
+      const advice = 'stop the one that is there first, or use another mailbox'
+      throw new ClusterError('invalid-value', `Mailbox "${mailbox}" has a listener already: ${advice}.`)
+    }
+    this.#listeners.set(mailbox, listener)
+    return () => {
+      if (this.#listeners.get(mailbox) === listener) this.#listeners.delete(mailbox)
+    }
+  }
+
+  /** There is a core now: what was sent before goes to it. */
+  flush(): void {
+    this.#isFlushPlanned = false
+    if (this.#outgoing.length === 0) return
+    const messages = this.#outgoing
+    if (this.#options.feed({ type: 'send', messages })) this.#outgoing = []
+  }
+
+  deliver({ nodeId, lane, messages }: Extract<Output, { type: 'deliver' }>): void {
+    const name = `${nodeId} ${lane}`
+    const backlog = this.#backlogs.get(name)
+    if (backlog) backlog.messages.push(...messages)
+    else this.#handOut({ nodeId, lane, messages: messages as Incoming[] }, name, 0)
+  }
+
+  settled({ id, outcome, reason }: Extract<Output, { type: 'outcome' }>): void {
+    const pending = this.#pending.get(id)
+    if (!pending) return
+    this.#pending.delete(id)
+    pending.stopWatching?.()
+    if (outcome === 'taken') pending.resolve()
+    else pending.reject(errorOf(outcome, reason))
+  }
+
+  progress({ id, sent, total }: Extract<Output, { type: 'progress' }>): void {
+    const onProgress = this.#pending.get(id)?.onProgress
+    if (onProgress) callSafely(() => onProgress(sent, total), undefined)
+  }
+
+  /** Nothing is sent or received any more. */
+  end(): void {
+    this.#outgoing = []
+    this.#backlogs.clear()
+    this.#listeners.clear()
+    for (const id of this.#pending.keys()) this.settled({ type: 'outcome', id, outcome: 'left' })
+  }
+
+  #problemOf(to: string, bytes: unknown, lane: Lane): ClusterError | undefined {
+    if (!isAuthority(to) && !isNodeId(to)) {
+      return new ClusterError(
+        'invalid-value',
+        `"${String(to).slice(0, 60)}" is neither an authority nor a nodeId.`,
+      )
+    }
+    if (!LANES.includes(lane)) {
+      return new ClusterError('invalid-value', `"${String(lane)}" is no lane: use ${LANES.join(', ')}.`)
+    }
+    if (!(bytes instanceof Uint8Array)) {
+      return new ClusterError(
+        'invalid-value',
+        'A message is a string or a Uint8Array; use JSON.stringify for values.',
+      )
+    }
+    const { messageBytes } = this.#options
+    if (bytes.length <= messageBytes) return undefined
+    const advice = 'send it in parts'
+    return new ClusterError(
+      'too-large',
+      `A message has at most ${messageBytes} bytes, this one ${bytes.length}: ${advice}.`,
+    )
+  }
+
+  #planFlush(): void {
+    if (this.#isFlushPlanned) return
+    this.#isFlushPlanned = true
+    queueMicrotask(() => this.flush())
+  }
+
+  #watch(signal: NonNullable<SendOptions['signal']>, id: number): () => void {
+    const onAbort = (): void => {
+      // One that the core has not seen yet is simply not sent.
+      const at = this.#outgoing.findIndex((message) => message.id === id)
+      if (at >= 0) {
+        this.#outgoing.splice(at, 1)
+        this.settled({ type: 'outcome', id, outcome: 'aborted' })
+      } else this.#options.feed({ type: 'cancel', id })
+    }
+    signal.addEventListener('abort', onAbort)
+    return () => signal.removeEventListener('abort', onAbort)
+  }
+
+  /** Hands out messages until a listener is not done at once; it goes on from there. */
+  #handOut({ nodeId, lane, messages }: Backlog, name: string, handled: number): void {
+    const authority = authorityOf(nodeId)
+    const refused: number[] = []
+    let count = handled
+    for (let i = 0; i < messages.length; i++) {
+      const listener = this.#listeners.get(messages[i]!.mailbox)
+      const done = listener ? this.#call(listener, nodeId, authority, lane, messages[i]!) : undefined
+      if (!listener) refused.push(count)
+      if (done) {
+        if (count > 0) this.#taken(nodeId, lane, count, refused)
+        this.#await(done, { nodeId, lane, messages: messages.slice(i + 1) }, name)
+        return
+      }
+      count++
+    }
+    this.#backlogs.delete(name)
+    this.#taken(nodeId, lane, count, refused)
+  }
+
+  #await(done: PromiseLike<unknown>, rest: Backlog, name: string): void {
+    this.#backlogs.set(name, rest)
+    const goOn = (): void => {
+      if (this.#backlogs.get(name) !== rest) return
+      this.#handOut({ ...rest, messages: rest.messages.splice(0) }, name, 1)
+    }
+    done.then(goOn, (error: unknown) => {
+      throwLater(error)
+      goOn()
+    })
+  }
+
+  #call(
+    listener: MessageListener,
+    from: NodeId,
+    authority: Authority,
+    lane: Lane,
+    { bytes, text }: Incoming,
+  ): PromiseLike<unknown> | undefined {
+    const message: Message = { from, authority, data: text ? this.#decoder.decode(bytes) : bytes, lane }
+    try {
+      const result: unknown = listener(message)
+      return isPromise(result) ? result : undefined
+    } catch (error) {
+      throwLater(error)
+      return undefined
+    }
+  }
+
+  #taken(nodeId: NodeId, lane: Lane, count: number, refused: readonly number[]): void {
+    if (count > 0) this.#options.feed({ type: 'taken', nodeId, lane, count, refused })
+  }
+}
+
+/** @throws ClusterError `invalid-value` */
+export function checkMailboxName(name: unknown): asserts name is string {
+  if (typeof name === 'string' && isMailboxName(name)) return
+  const rule = 'use 1 to 64 printable ASCII characters, not beginning with a space'
+  throw new ClusterError('invalid-value', `"${String(name).slice(0, 80)}" cannot be a mailbox: ${rule}.`)
+}
+
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+
+const aborted = (): ClusterError =>
+  new ClusterError('aborted', 'Sending was aborted; what is under way may arrive.')
+
+const DEAD: Readonly<Partial<Record<DeadLetterReason, string>>> = {
+  'life-ended': 'the process it was sent to is gone; part of it may have arrived',
+  forgotten: 'nothing is known of its addressee any more',
+  dropped: 'it made place in the queue for a newer one',
+}
+
+function errorOf(outcome: Exclude<Outcome, 'taken'>, reason: string | undefined): ClusterError {
+  switch (outcome) {
+    case 'aborted':
+      return aborted()
+    case 'left':
+      return new ClusterError('left', 'This process left before the message was handled.')
+    case 'no-receiver':
+      return new ClusterError('no-receiver', 'The other side has no listener for this mailbox.')
+    case 'queue-full': {
+      const advice = 'wait for earlier ones, or raise the limits'
+      return new ClusterError('queue-full', `Too many messages wait for this member: ${advice}.`)
+    }
+    case 'quarantined':
+      return new ClusterError(
+        'quarantined',
+        `The member is shut out for a while: ${reason ?? 'it broke the rules'}.`,
+      )
+    case 'unknown-member':
+      return new ClusterError('unknown-member', 'Nothing is known of this member.')
+    default:
+      return new ClusterError('dead-letter', `The message did not arrive: ${DEAD[outcome] ?? outcome}.`)
+  }
+}

@@ -1,0 +1,491 @@
+/**
+ * Associations: brings messages of users to authorities, and hands out those that come. One association for each
+ * authority, with what waits for it; a stream for each lane and life. Nothing is sent to an authority that is
+ * unreachable or quarantined; what was accepted ends in exactly one outcome.
+ */
+import type { DeadLetterReason, Outcome, Outgoing } from '../events.ts'
+import type { Authority, NodeId } from '../identity/node-id.ts'
+import { authorityOf, isAuthority, isNodeId } from '../identity/node-id.ts'
+import type { MembershipTable, TableChange } from '../membership/table.ts'
+import type { Outbox } from '../outbox.ts'
+import type { CarriedFrame, UserFrame } from '../overlay/carrier.ts'
+import type { Limits } from '../tuning.ts'
+import type { Lane } from '../wire/frames.ts'
+import { LANES } from '../wire/frames.ts'
+import type { Association, AssociationState } from './association.ts'
+import { newAssociation, waiting } from './association.ts'
+import { InStream } from './in-stream.ts'
+import type { Letter } from './letter.ts'
+import { letterOf } from './letter.ts'
+import { LetterCounts } from './letter-counts.ts'
+import type { Way } from './out-stream.ts'
+import { OutStream } from './out-stream.ts'
+
+/** What is done with a message for an authority whose queue is full. */
+export type QueuePolicy = 'reject-new' | 'drop-oldest'
+
+export interface AssociationsOptions {
+  readonly table: MembershipTable
+  readonly outbox: Outbox
+  readonly limits: Limits
+  readonly queuePolicy: QueuePolicy
+  /** The way to a member now. */
+  readonly wayTo: (nodeId: NodeId, now: number) => Way | undefined
+  /** Grows with every link of this member that is established or ends. */
+  readonly linkRevision: () => number
+  readonly carry: (nodeId: NodeId, frame: CarriedFrame, lane: Lane, now: number) => boolean
+  /** An authority is shut out from now on. */
+  readonly onQuarantined: (authority: Authority, reason: string, now: number) => void
+}
+
+/** So many faults within a minute are no accident. */
+const MAX_FAULTS = 3
+const FAULTS_MS = 60_000
+/** A quarantine ends by itself after this long, in ms. */
+export const QUARANTINE_MS = 30_000
+/** Ways over several links may change without a sign here: looked at again this often while something is under way. */
+const LOOK_MS = 1_000
+
+export class Associations {
+  readonly counts = new LetterCounts()
+  readonly #options: AssociationsOptions
+  readonly #own: Authority
+  readonly #all = new Map<Authority, Association>()
+  /** Those that something may be sent to in this turn. */
+  readonly #dirty = new Set<Association>()
+  /** Streams that have something to tell their senders. */
+  readonly #owing = new Set<InStream>()
+  readonly #senders = new Map<InStream, Association>()
+  /** Messages of this process to itself that were handed out. */
+  readonly #local: Readonly<Record<Lane, Letter[]>> = { control: [], call: [], bulk: [] }
+  #owedAt = Infinity
+  #resendAt = Infinity
+  #lookAt = Infinity
+  #heldBytes = 0
+  #seenLinks = -1
+  #seenMembers = -1
+  #revision = 0
+
+  constructor(options: AssociationsOptions) {
+    this.#options = options
+    this.#own = authorityOf(options.table.own)
+  }
+
+  /** Grows with every change of a state. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  all(): IterableIterator<Association> {
+    return this.#all.values()
+  }
+
+  /** Bytes that have come and were not handled. */
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
+
+  /** Why an authority is shut out, if it is. */
+  quarantineOf(authority: Authority): Association | undefined {
+    const association = this.#all.get(authority)
+    return association?.state === 'quarantined' ? association : undefined
+  }
+
+  /** Takes messages to be sent, and tells at once of those that it does not. */
+  send(messages: readonly Outgoing[], now: number): void {
+    for (const message of messages) this.#accept(message, now)
+  }
+
+  /** The user wants it no more. What is under way may still arrive. */
+  cancel(id: number): void {
+    for (const association of this.#all.values()) {
+      for (const lane of LANES) {
+        const queue = association.queues[lane]
+        const at = queue.findIndex((letter) => letter.id === id)
+        if (at >= 0) return this.#end(queue.splice(at, 1)[0]!, 'aborted')
+        const begun = association.out[lane]?.letters.find((letter) => letter.id === id)
+        if (!begun || begun.isAbandoned) continue
+        this.#end(begun, 'aborted')
+        begun.isAbandoned = true
+        return
+      }
+    }
+  }
+
+  /** The platform has handled what it was given. */
+  taken(nodeId: NodeId, lane: Lane, count: number, refused: readonly number[], now: number): void {
+    if (nodeId === this.#options.table.own) return this.#takenHere(lane, count, refused)
+    const association = this.#all.get(authorityOf(nodeId))
+    const stream = association?.nodeId === nodeId ? association.in[lane] : undefined
+    if (!stream) return
+    const before = stream.bytes
+    stream.take(count, refused)
+    this.#heldBytes += stream.bytes - before
+    this.#owe(stream, now)
+  }
+
+  onFrame(origin: NodeId, frame: UserFrame, now: number): void {
+    const { table, limits, outbox } = this.#options
+    const authority = authorityOf(origin)
+    // Of lives that are over, or not heard of yet, nothing is taken; what is not acknowledged comes again.
+    if (table.currentLife(authority) !== origin || this.quarantineOf(authority)) return
+    const association = this.#associationOf(authority)
+    this.#adopt(association, origin)
+    if (frame.kind === 'receipt') {
+      const stream = association.out[frame.lane]
+      if (!stream) return
+      stream.onReceipt(frame, now)
+      this.#dirty.add(association)
+      return
+    }
+    let stream = association.in[frame.lane]
+    if (!stream) {
+      stream = new InStream(frame.lane, limits)
+      association.in[frame.lane] = stream
+      this.#senders.set(stream, association)
+    }
+    const before = stream.bytes
+    const messages = stream.receive(frame)
+    this.#heldBytes += stream.bytes - before
+    if (typeof messages === 'string') return this.fault(authority, messages, now)
+    this.#owe(stream, now)
+    if (messages.length > 0) outbox.push({ type: 'deliver', nodeId: origin, lane: frame.lane, messages })
+  }
+
+  /** A member has broken the rules. */
+  fault(authority: Authority, reason: string, now: number): void {
+    const { outbox, table } = this.#options
+    const nodeId = table.currentLife(authority)
+    if (nodeId === undefined) return
+    outbox.event({ type: 'frame-rejected', nodeId, reason })
+    this.countFault(authority, reason, now)
+  }
+
+  /** The same, of what somebody else has told of. */
+  countFault(authority: Authority, reason: string, now: number): void {
+    const association = this.#associationOf(authority)
+    const { faults } = association
+    faults.push(now)
+    while (faults[0]! <= now - FAULTS_MS) faults.shift()
+    if (faults.length < MAX_FAULTS || association.state === 'quarantined') return
+    faults.length = 0
+    association.until = now + QUARANTINE_MS
+    this.#setState(association, 'quarantined', reason)
+    for (const lane of LANES) association.out[lane]?.loseWay()
+    this.#options.onQuarantined(authority, reason, now)
+  }
+
+  /** Ends a quarantine. */
+  release(authority: Authority): void {
+    const association = this.quarantineOf(authority)
+    if (!association) return
+    this.#setState(association, 'disconnected', 'released')
+    this.#dirty.add(association)
+  }
+
+  notice({ nodeId, authority, after }: TableChange): void {
+    const association = this.#all.get(authority)
+    if (!association) return
+    if (after === 'removed') this.#endLife(association, nodeId)
+    this.#dirty.add(association)
+  }
+
+  tick(now: number): void {
+    for (const association of this.#all.values()) {
+      if (association.state === 'quarantined' && now >= association.until) {
+        this.#setState(association, 'disconnected', 'the quarantine is over')
+        this.#dirty.add(association)
+      }
+    }
+    if (now >= this.#lookAt) {
+      this.#lookAt = Infinity
+      for (const association of this.#all.values()) if (isBusy(association)) this.#dirty.add(association)
+    }
+    if (now < this.#resendAt) return
+    this.#resendAt = Infinity
+    for (const association of this.#all.values()) {
+      const { nodeId, state } = association
+      if (state !== 'connected' || nodeId === undefined) continue
+      for (const lane of LANES) {
+        const stream = association.out[lane]
+        if (!stream) continue
+        stream.resend(now, (frame) => this.#options.carry(nodeId, frame, lane, now))
+        this.#resendAt = Math.min(this.#resendAt, stream.resendAt)
+      }
+    }
+  }
+
+  /** Nothing else is going on: what is owed need not wait for company any more. */
+  idle(now: number): void {
+    for (const stream of this.#owing) this.#tell(stream, now)
+    this.#owedAt = Infinity
+  }
+
+  /** Sends what can be sent. To be called at the end of every turn. */
+  settle(now: number): void {
+    const { linkRevision, table } = this.#options
+    const links = linkRevision()
+    if (links !== this.#seenLinks || table.membershipRevision !== this.#seenMembers) {
+      this.#seenLinks = links
+      this.#seenMembers = table.membershipRevision
+      for (const association of this.#all.values()) this.#dirty.add(association)
+    }
+    for (const association of this.#dirty) this.#work(association, now)
+    this.#dirty.clear()
+    if (this.#owing.size === 0) return
+    for (const stream of this.#owing) if (stream.isUrgent) this.#tell(stream, now)
+    if (this.#owing.size === 0) this.#owedAt = Infinity
+  }
+
+  nextDeadline(): number {
+    let next = Math.min(this.#owedAt, this.#resendAt, this.#lookAt)
+    for (const { state, until } of this.#all.values())
+      if (state === 'quarantined') next = Math.min(next, until)
+    return next
+  }
+
+  /** This life is over: gives back what was not begun, for the next one; the rest is lost. */
+  retire(): Outgoing[] {
+    const unsent: Outgoing[] = []
+    for (const association of this.#all.values()) {
+      for (const lane of LANES) {
+        association.out[lane]?.end('life-ended')
+        for (const { id, authority, nodeId, mailbox, bytes, isText } of association.queues[lane].splice(0)) {
+          unsent.push({ id, to: nodeId ?? authority, mailbox, lane, bytes, text: isText })
+          this.counts.handedOn()
+        }
+      }
+    }
+    this.#endLocal('life-ended')
+    return unsent
+  }
+
+  /** This process leaves. */
+  end(): void {
+    for (const association of this.#all.values()) {
+      for (const lane of LANES) {
+        association.out[lane]?.end('left')
+        for (const letter of association.queues[lane].splice(0)) this.#end(letter, 'left')
+      }
+    }
+    this.#endLocal('left')
+    this.#owing.clear()
+  }
+
+  #accept(message: Outgoing, now: number): void {
+    const { table, limits, queuePolicy } = this.#options
+    const { to, lane, bytes } = message
+    const isLife = !isAuthority(to)
+    if (isLife && !isNodeId(to)) return this.#refuse(message, 'unknown-member')
+    const authority = isLife ? authorityOf(to) : to
+    const letter = letterOf(message, authority, isLife ? to : undefined)
+    if (authority === this.#own) return this.#deliverHere(letter)
+    if (table.newestLife(authority) === undefined) return this.#refuse(message, 'unknown-member')
+    const association = this.#associationOf(authority)
+    this.#refreshState(association, now)
+    if (association.state === 'quarantined') return this.#refuse(message, 'quarantined', association.reason)
+    if (isLife && table.currentLife(authority) !== to) {
+      this.counts.accepted()
+      association.letters++
+      association.bytes += bytes.length
+      return this.#end(letter, 'life-ended')
+    }
+    if (association.state === 'connected') {
+      if (association.bytes + bytes.length > limits.sendBytes) return this.#refuse(message, 'queue-full')
+    } else {
+      const isFull = (): boolean =>
+        waiting(association) > 0 &&
+        (waiting(association) >= limits.queueMessages || association.bytes + bytes.length > limits.queueBytes)
+      if (queuePolicy === 'drop-oldest') while (isFull()) this.#dropOldest(association)
+      if (isFull() || bytes.length > limits.queueBytes) return this.#refuse(message, 'queue-full')
+    }
+    this.counts.accepted()
+    association.letters++
+    association.bytes += bytes.length
+    association.queues[lane].push(letter)
+    this.#dirty.add(association)
+  }
+
+  #refuse({ id }: Outgoing, outcome: Outcome, reason?: string): void {
+    this.#options.outbox.push({ type: 'outcome', id, outcome, ...(reason !== undefined && { reason }) })
+  }
+
+  #dropOldest({ queues }: Association): void {
+    let oldest: Letter[] | undefined
+    for (const lane of LANES) {
+      const queue = queues[lane]
+      if (queue.length > 0 && (!oldest || queue[0]!.id < oldest[0]!.id)) oldest = queue
+    }
+    if (oldest) this.#end(oldest.shift()!, 'dropped')
+  }
+
+  #associationOf(authority: Authority): Association {
+    let association = this.#all.get(authority)
+    if (!association) {
+      association = newAssociation(authority)
+      this.#all.set(authority, association)
+      this.#revision++
+    }
+    return association
+  }
+
+  #work(association: Association, now: number): void {
+    const { table, wayTo, carry } = this.#options
+    const { authority, queues } = association
+    if (table.newestLife(authority) === undefined) return this.#forget(association)
+    this.#refreshState(association, now)
+    const nodeId = table.currentLife(authority)
+    if (association.state !== 'connected' || nodeId === undefined) {
+      for (const lane of LANES) association.out[lane]?.loseWay()
+      return
+    }
+    const way = wayTo(nodeId, now)
+    if (!way) return
+    this.#adopt(association, nodeId)
+    for (const lane of LANES) {
+      const queue = queues[lane]
+      let stream = association.out[lane]
+      if (!stream && queue.length === 0) continue
+      stream ??= association.out[lane] = this.#newStream(lane)
+      const told = association.in[lane]
+      // A receipt in the same lane rides in the same message.
+      if (queue.length > 0 && told?.owesReceipt) this.#tell(told, now)
+      stream.pump(queue, way, now, (frame) => carry(nodeId, frame, lane, now))
+      this.#resendAt = Math.min(this.#resendAt, stream.resendAt)
+    }
+    if (isBusy(association) && !way.isDirect) this.#lookAt = Math.min(this.#lookAt, now + LOOK_MS)
+    if (association.draining === 0 || waiting(association) > 0) return
+    this.#options.outbox.event({ type: 'drained', authority, messages: association.draining })
+    association.draining = 0
+  }
+
+  #newStream(lane: Lane): OutStream {
+    const { outbox } = this.#options
+    return new OutStream(lane, {
+      outcome: (letter, outcome) => this.#end(letter, outcome),
+      progress: ({ id, confirmed, bytes }) =>
+        outbox.push({ type: 'progress', id, sent: confirmed, total: bytes.length }),
+    })
+  }
+
+  #refreshState(association: Association, now: number): void {
+    const { table, wayTo } = this.#options
+    if (association.state === 'quarantined') return
+    const nodeId = table.currentLife(association.authority)
+    const status = nodeId === undefined ? undefined : table.status(nodeId)
+    const isThere = status === 'up' || status === 'joining' || status === 'leaving'
+    const isConnected = isThere && wayTo(nodeId!, now) !== undefined
+    const reason = isConnected
+      ? 'there is a way'
+      : isThere
+        ? 'there is no way to it'
+        : `it is ${status ?? 'gone'}`
+    this.#setState(association, isConnected ? 'connected' : 'disconnected', reason)
+  }
+
+  #setState(association: Association, to: AssociationState, reason: string): void {
+    const { state: from, authority } = association
+    if (from === to) return
+    association.state = to
+    association.reason = reason
+    this.#revision++
+    if (to === 'connected' && from === 'disconnected') association.draining = waiting(association)
+    this.#options.outbox.event({ type: 'association', authority, from, to, reason })
+  }
+
+  /** The streams are those of this life now. */
+  #adopt(association: Association, nodeId: NodeId): void {
+    if (association.nodeId === nodeId) return
+    if (association.nodeId !== undefined) this.#endLife(association, association.nodeId)
+    association.nodeId = nodeId
+  }
+
+  #endLife(association: Association, nodeId: NodeId): void {
+    for (const lane of LANES) {
+      const queue = association.queues[lane]
+      for (let i = queue.length - 1; i >= 0; i--) {
+        if (queue[i]!.nodeId === nodeId) this.#end(queue.splice(i, 1)[0]!, 'life-ended')
+      }
+    }
+    if (association.nodeId !== nodeId) return
+    association.nodeId = undefined
+    for (const lane of LANES) {
+      association.out[lane]?.end('life-ended')
+      delete association.out[lane]
+      const stream = association.in[lane]
+      if (!stream) continue
+      this.#heldBytes -= stream.bytes
+      this.#owing.delete(stream)
+      this.#senders.delete(stream)
+      delete association.in[lane]
+    }
+  }
+
+  #forget(association: Association): void {
+    if (association.nodeId !== undefined) this.#endLife(association, association.nodeId)
+    for (const lane of LANES) {
+      for (const letter of association.queues[lane].splice(0)) this.#end(letter, 'forgotten')
+    }
+    this.#all.delete(association.authority)
+    this.#revision++
+  }
+
+  #end(letter: Letter, outcome: Outcome): void {
+    if (letter.isAbandoned) return
+    const { id, authority, mailbox, bytes } = letter
+    const association = this.#all.get(authority)
+    if (association) {
+      association.letters--
+      association.bytes -= bytes.length
+    }
+    this.counts.ended(outcome)
+    const { outbox } = this.#options
+    outbox.push({ type: 'outcome', id, outcome })
+    if (isDead(outcome)) {
+      outbox.event({ type: 'dead-letter', authority, mailbox, bytes: bytes.length, reason: outcome })
+    }
+  }
+
+  #owe(stream: InStream, now: number): void {
+    this.#owing.add(stream)
+    this.#owedAt = Math.min(this.#owedAt, now)
+  }
+
+  #tell(stream: InStream, now: number): void {
+    this.#owing.delete(stream)
+    const { nodeId, state } = this.#senders.get(stream) ?? {}
+    if (nodeId === undefined || state === 'quarantined') return
+    const status = this.#options.table.status(nodeId)
+    if (status === 'unreachable' || status === 'removed') return
+    const mayGrow = this.#heldBytes <= this.#options.limits.receiveBytes
+    // What is said of bulk must not wait behind bulk.
+    const lane = stream.lane === 'bulk' ? 'control' : stream.lane
+    this.#options.carry(nodeId, stream.receipt(mayGrow), lane, now)
+  }
+
+  #deliverHere(letter: Letter): void {
+    const { outbox, table } = this.#options
+    const { lane, mailbox, bytes, isText } = letter
+    this.counts.accepted()
+    if (letter.nodeId !== undefined && letter.nodeId !== table.own) return this.#end(letter, 'life-ended')
+    this.#local[lane].push(letter)
+    const message = { mailbox, bytes: bytes.slice(), text: isText }
+    outbox.push({ type: 'deliver', nodeId: table.own, lane, messages: [message] })
+  }
+
+  #takenHere(lane: Lane, count: number, refused: readonly number[]): void {
+    const letters = this.#local[lane].splice(0, count)
+    for (const [i, letter] of letters.entries())
+      this.#end(letter, refused.includes(i) ? 'no-receiver' : 'taken')
+  }
+
+  #endLocal(outcome: Outcome): void {
+    for (const lane of LANES) for (const letter of this.#local[lane].splice(0)) this.#end(letter, outcome)
+  }
+}
+
+/** Something is under way, or waits. */
+const isBusy = (association: Association): boolean => association.letters > 0
+
+const isDead = (outcome: Outcome): outcome is DeadLetterReason =>
+  outcome === 'life-ended' || outcome === 'forgotten' || outcome === 'dropped' || outcome === 'no-receiver'

@@ -1,0 +1,197 @@
+/**
+ * InStream: what one life has sent to this one in one lane. Puts segments in order, messages together, and hands each
+ * message out once. Bytes count as held from the arrival of a segment until every message that ends in it was handled;
+ * what may be sent further is bounded by that, so a receiver that is slow slows the sender down.
+ */
+import type { Incoming } from '../events.ts'
+import { WireLimits } from '../wire/decode.ts'
+import type { Frame, Lane } from '../wire/frames.ts'
+import { INITIAL_WINDOW } from './out-stream.ts'
+import { readPieces } from './pieces.ts'
+
+/** Segments that may arrive before one that is missing. */
+const MAX_AHEAD = 1_024
+/** Of the window, so much may have been freed before the sender is told. */
+const TELL_SHARE = 4
+
+type SegmentFrame = Extract<Frame, { kind: 'segment' }>
+type ReceiptFrame = Extract<Frame, { kind: 'receipt' }>
+
+export interface InStreamLimits {
+  readonly windowBytes: number
+  readonly messageBytes: number
+}
+
+/** A segment whose messages were not all handled. */
+interface Held {
+  /** So many messages of the stream are handled when this one is. */
+  readonly until: number
+  readonly bytes: number
+}
+
+/** A message of several pieces, as far as it has come. */
+interface Assembly {
+  readonly mailbox: string
+  readonly total: number
+  readonly isText: boolean
+  readonly parts: Uint8Array[]
+  size: number
+}
+
+export class InStream {
+  readonly lane: Lane
+  readonly #limits: InStreamLimits
+  readonly #ahead = new Map<number, SegmentFrame>()
+  #aheadBytes = 0
+  #received = 0
+  #assembly: Assembly | undefined
+  /** Messages that are complete, and so were handed out; those that were handled. */
+  #complete = 0
+  #taken = 0
+  /** Handled ones that found no receiver, until the sender knows; ascending. */
+  readonly #refused: number[] = []
+  readonly #held: Held[] = []
+  #heldBytes = 0
+  #freed = 0
+  #told = 0
+  /** What was arrived, or handled, since the last receipt. */
+  #owes = false
+  #isUrgent = false
+
+  constructor(lane: Lane, limits: InStreamLimits) {
+    this.lane = lane
+    this.#limits = { ...limits, windowBytes: Math.max(limits.windowBytes, INITIAL_WINDOW) }
+  }
+
+  /** Something is to be told. */
+  get owesReceipt(): boolean {
+    return this.#owes
+  }
+
+  /** It should not wait for an occasion. */
+  get isUrgent(): boolean {
+    return this.#isUrgent
+  }
+
+  /** Bytes of this stream in memory. */
+  get bytes(): number {
+    return this.#heldBytes + this.#aheadBytes + (this.#assembly?.size ?? 0)
+  }
+
+  /** Messages that were handed out and not handled. */
+  get open(): number {
+    return this.#complete - this.#taken
+  }
+
+  /** Returns the messages that are complete now, or what is wrong with what has come. */
+  receive(frame: SegmentFrame): readonly Incoming[] | string {
+    this.#owes = true
+    const { sequence, body, settled } = frame
+    if (settled > this.#taken) return 'settled messages that were not handled'
+    while (this.#refused.length > 0 && this.#refused[0]! <= settled) {
+      this.#refused.shift()
+      this.#isUrgent = true
+    }
+    if (sequence <= this.#received || this.#ahead.has(sequence)) {
+      // What was told has been lost.
+      this.#isUrgent = true
+      return NONE
+    }
+    if (this.#heldBytes + this.#aheadBytes + body.length > this.#limits.windowBytes + SLACK) {
+      return 'more bytes than the window has'
+    }
+    if (sequence > this.#received + 1) {
+      if (sequence > this.#received + MAX_AHEAD) return 'a segment far ahead'
+      this.#ahead.set(sequence, frame)
+      this.#aheadBytes += body.length
+      return NONE
+    }
+    const messages: Incoming[] = []
+    for (let next: SegmentFrame | undefined = frame; next; next = this.#takeAhead()) {
+      this.#received = next.sequence
+      const problem = this.#read(next.body, messages)
+      if (problem !== undefined) return problem
+    }
+    return messages
+  }
+
+  /** Further messages were handled; `refused` are those of them, from 0, that found no receiver. */
+  take(count: number, refused: readonly number[]): void {
+    const before = this.#taken
+    this.#taken = Math.min(this.#complete, before + count)
+    for (const index of refused) this.#refused.push(before + index + 1)
+    while (this.#held.length > 0 && this.#held[0]!.until <= this.#taken) {
+      const { bytes } = this.#held.shift()!
+      this.#heldBytes -= bytes
+      this.#freed += bytes
+    }
+    this.#owes = true
+    if (this.#freed - this.#told >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
+  }
+
+  /** Says how things are; `mayGrow` is false while all streams together hold too much. */
+  receipt(mayGrow: boolean): ReceiptFrame {
+    this.#owes = this.#isUrgent = false
+    if (mayGrow) this.#told = this.#freed
+    const limit = this.#told + this.#limits.windowBytes
+    // What the next one is about, is told once these are known.
+    const taken = (this.#refused[WireLimits.refused] ?? this.#taken + 1) - 1
+    const refused = this.#refused.slice(0, WireLimits.refused)
+    return { kind: 'receipt', lane: this.lane, received: this.#received, taken, limit, refused }
+  }
+
+  #takeAhead(): SegmentFrame | undefined {
+    if (this.#ahead.size === 0) return undefined
+    const next = this.#ahead.get(this.#received + 1)
+    if (!next) return undefined
+    this.#ahead.delete(next.sequence)
+    this.#aheadBytes -= next.body.length
+    return next
+  }
+
+  #read(body: Uint8Array, messages: Incoming[]): string | undefined {
+    const pieces = readPieces(body, this.#limits.messageBytes)
+    if (typeof pieces === 'string') return pieces
+    for (const { isFirst, isLast, isText, mailbox, total, bytes } of pieces) {
+      if (isFirst === (this.#assembly !== undefined)) return 'pieces of messages are mixed up'
+      if (isFirst && isLast) {
+        if (bytes.length !== total) return 'a message has another size than it says'
+        // A copy: a listener may keep it, and give its memory away.
+        this.#complete++
+        messages.push({ mailbox, bytes: bytes.slice(), text: isText })
+        continue
+      }
+      const assembly = (this.#assembly ??= { mailbox, total, isText, parts: [], size: 0 })
+      assembly.parts.push(bytes)
+      assembly.size += bytes.length
+      if (assembly.size > assembly.total) return 'a message is larger than it says'
+      if (!isLast) continue
+      if (assembly.size !== assembly.total) return 'a message has another size than it says'
+      this.#assembly = undefined
+      this.#complete++
+      messages.push({ mailbox: assembly.mailbox, bytes: join(assembly), text: assembly.isText })
+    }
+    if (this.#complete > this.#taken) {
+      this.#held.push({ until: this.#complete, bytes: body.length })
+      this.#heldBytes += body.length
+    } else {
+      this.#freed += body.length
+      if (this.#freed - this.#told >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
+    }
+    return undefined
+  }
+}
+
+const NONE: readonly Incoming[] = []
+/** A sender that was told less room than there was, because all streams held much, is not at fault. */
+const SLACK = 64 * 1024
+
+function join({ parts, total }: Assembly): Uint8Array {
+  const bytes = new Uint8Array(total)
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}

@@ -1,0 +1,69 @@
+/**
+ * What the body of a segment holds: pieces of messages. A message is one run of pieces from a first to a last one, over
+ * as many segments as it takes; many short messages share one segment.
+ *
+ *     body  = { piece }+
+ *     piece = byte flags, [ text mailbox, varint total ], blob bytes        in brackets: of a first piece
+ */
+import { Reader } from '../wire/reader.ts'
+import type { Writer } from '../wire/writer.ts'
+import { utf8Length } from '../utf8.ts'
+
+export const FIRST = 1
+export const LAST = 2
+export const TEXT = 4
+const KNOWN_FLAGS = FIRST | LAST | TEXT
+
+/** Longest name of a mailbox, in characters. */
+export const MAX_MAILBOX = 64
+
+/** What may stand on the wire: printable ASCII, so that a character is a byte. */
+export const isMailboxName = (name: string): boolean => /^[\x21-\x7e][\x20-\x7e]{0,63}$/.test(name)
+
+export interface Piece {
+  readonly isFirst: boolean
+  readonly isLast: boolean
+  readonly isText: boolean
+  /** Of a first piece, else empty. */
+  readonly mailbox: string
+  /** Bytes of the whole message; of a first piece. */
+  readonly total: number
+  /** A view on the body. */
+  readonly bytes: Uint8Array
+}
+
+/** Bytes that a piece takes beside its own. */
+export const headOf = (mailbox: string | undefined): number =>
+  mailbox === undefined ? 1 + 3 : 1 + 1 + utf8Length(mailbox) + 4 + 3
+
+export function writePiece(
+  writer: Writer,
+  flags: number,
+  mailbox: string,
+  total: number,
+  bytes: Uint8Array,
+): void {
+  writer.byte(flags)
+  if (flags & FIRST) writer.text(mailbox).varint(total)
+  writer.blob(bytes)
+}
+
+/** Total: the pieces of a body, or what is wrong with it. */
+export function readPieces(body: Uint8Array, maxTotal: number): Piece[] | string {
+  const reader = new Reader(body)
+  const pieces: Piece[] = []
+  if (reader.done) return pieces
+  while (!reader.done) {
+    const flags = reader.byte('piece flags')
+    if (flags > KNOWN_FLAGS) reader.fail(`piece flags ${flags} are unknown`)
+    const isFirst = (flags & FIRST) !== 0
+    const mailbox = isFirst ? reader.text('mailbox', MAX_MAILBOX) : ''
+    const total = isFirst ? reader.varint('message', maxTotal, 'size of ') : 0
+    const bytes = reader.view('piece', body.length)
+    if (reader.problem) return reader.problem
+    if (isFirst && !isMailboxName(mailbox)) return 'mailbox name is not allowed'
+    const isLast = (flags & LAST) !== 0
+    pieces.push({ isFirst, isLast, isText: (flags & TEXT) !== 0, mailbox, total, bytes })
+  }
+  return reader.problem ?? pieces
+}
