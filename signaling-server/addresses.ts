@@ -9,6 +9,7 @@ export interface AddressShare {
   readonly connects: TokenBucket
   readonly frames: TokenBucket
   readonly bytes: TokenBucket
+  readonly relayed: TokenBucket
 }
 
 export class Addresses {
@@ -33,6 +34,7 @@ export class Addresses {
       connects: new TokenBucket(this.limits.connectsPerAddress, now),
       frames: new TokenBucket(this.limits.framesPerAddress, now),
       bytes: new TokenBucket(this.limits.bytesPerAddress, now),
+      relayed: new TokenBucket(this.limits.relayBytesPerAddress, now),
     }
     this.shares.set(key, share)
     return share
@@ -40,10 +42,9 @@ export class Addresses {
 
   /** Forgets the addresses that a new share would treat the same. */
   sweep(now: number): void {
-    for (const [key, { connections, connects, frames, bytes }] of this.shares) {
-      if (connections === 0 && connects.isFull(now) && frames.isFull(now) && bytes.isFull(now)) {
-        this.shares.delete(key)
-      }
+    for (const [key, { connections, connects, frames, bytes, relayed }] of this.shares) {
+      const buckets = [connects, frames, bytes, relayed]
+      if (connections === 0 && buckets.every((bucket) => bucket.isFull(now))) this.shares.delete(key)
     }
   }
 }

@@ -4,11 +4,13 @@ import { createSignalingServer } from './server.ts'
 
 export const USAGE = `Usage: signaling [options]
 
-Runs the Grainmesh signaling server: WebSocket on /, health on /healthz.
+Runs the Grainmesh signaling server: WebSocket on /, health on /healthz,
+metrics on /metrics.
 
   --port <n>      port to listen on, 0 for any free one (default 8787)
   --host <name>   address to listen on; 0.0.0.0 for all of this machine (default 127.0.0.1)
   --origin <url>  allow pages of this origin only; may be repeated (default: all)
+  --no-relay      carry no links for members that cannot connect to each other
   --quiet         print nothing but errors
   --help          show this text
 
@@ -46,6 +48,7 @@ export async function runCommand(
   try {
     const server = createSignalingServer({
       log: say,
+      relay: flags.relay,
       ...(flags.origins.length === 0 ? {} : { origins: flags.origins }),
     })
     const { url, port } = await server.listen(flags.port, flags.host)
@@ -61,6 +64,7 @@ interface Flags {
   readonly port: number
   readonly host: string
   readonly origins: readonly string[]
+  readonly relay: boolean
   readonly quiet: boolean
   readonly help: boolean
 }
@@ -74,6 +78,7 @@ function parseFlags(args: readonly string[]): Flags | string {
         port: { type: 'string', default: '8787' },
         host: { type: 'string', default: '127.0.0.1' },
         origin: { type: 'string', multiple: true, default: [] },
+        'no-relay': { type: 'boolean', default: false },
         quiet: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
@@ -83,7 +88,7 @@ function parseFlags(args: readonly string[]): Flags | string {
       return `--port must be a number from 0 to 65535, not ${JSON.stringify(port)}`
     }
     if (host === '') return '--host must not be empty'
-    return { port: Number(port), host, origins, quiet, help }
+    return { port: Number(port), host, origins, relay: !values['no-relay'], quiet, help }
   } catch (error) {
     return error instanceof Error ? (error.message.split('. ')[0] ?? error.message) : String(error)
   }

@@ -4,10 +4,13 @@ import {
   CloseCode,
   encodeServerFrame,
   parseClientFrame,
+  relayCost,
   type ClientFrame,
+  type Parsed,
 } from '../src/adapters/signaling/protocol.ts'
 import type { AddressShare } from './addresses.ts'
 import type { Authenticate } from './authenticate.ts'
+import type { Counts } from './counts.ts'
 import type { SignalingLimits } from './limits.ts'
 import { NORMAL_CLOSURE, type ConnectionId, type RoomsInput } from './rooms.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -24,6 +27,7 @@ export interface ConnectionContext {
   readonly origin: string | undefined
   readonly authenticate: Authenticate | undefined
   now(): number
+  readonly counts: Counts
   /** Hands an input to the rooms and does what they say. */
   dispatch(input: RoomsInput): void
   log(line: string): void
@@ -34,6 +38,7 @@ export class Connection {
   private readonly context: ConnectionContext
   private readonly frames: TokenBucket
   private readonly bytes: TokenBucket
+  private readonly relayed: TokenBucket
   private readonly early: ClientFrame[] = []
   private state: 'hello' | 'authenticating' | 'admitted' | 'ended' = 'hello'
   private deadline: NodeJS.Timeout | undefined
@@ -45,6 +50,7 @@ export class Connection {
     const { limits } = context
     this.frames = new TokenBucket(limits.framesPerConnection, context.now())
     this.bytes = new TokenBucket(limits.bytesPerConnection, context.now())
+    this.relayed = new TokenBucket(limits.relayBytesPerConnection, context.now())
     this.deadline = setTimeout(() => {
       this.end(CloseCode.helloTimeout, `no hello within ${limits.helloMs} ms`)
     }, limits.helloMs)
@@ -64,7 +70,20 @@ export class Connection {
       this.terminate()
       return
     }
+    const { counts } = this.context
+    counts.framesSent++
+    counts.bytesSent += Buffer.byteLength(text)
     this.socket.send(text)
+  }
+
+  refuseRelay(to: string, reason: string): void {
+    this.context.counts.relayRefusals++
+    this.send(encodeServerFrame({ t: 'relay-refused', to, reason }))
+  }
+
+  /** Whether so much waits for the other side to read that nothing should be relayed to it. */
+  get isBehind(): boolean {
+    return this.socket.bufferedAmount > this.context.limits.bufferedBytes / 2
   }
 
   /** Tells the other side why, then closes. Whatever still arrives is ignored. */
@@ -97,18 +116,34 @@ export class Connection {
   }
 
   private receive(data: Buffer, isBinary: boolean): void {
-    if (this.state === 'ended' || !this.charge(data.length)) return
-    if (isBinary) return this.end(CloseCode.malformed, 'frame: binary, must be JSON text')
-    const parsed = parseClientFrame(data.toString('utf8'))
-    if (!parsed.ok) return this.end(CloseCode.malformed, parsed.reason)
-    const { frame } = parsed
+    if (this.state === 'ended') return
+    const { counts } = this.context
+    counts.framesReceived++
+    counts.bytesReceived += data.length
+    const parsed = isBinary ? BINARY : parseClientFrame(data.toString('utf8'))
+    if (parsed.ok && parsed.frame.t === 'relay' && this.state === 'admitted') {
+      return this.relay(parsed.frame, data.length)
+    }
+    if (!this.charge(data.length)) return
+    if (parsed.ok) this.take(parsed.frame)
+    else this.end(CloseCode.malformed, parsed.reason)
+  }
+
+  /** What is over the rate is refused and counts like any other frame: whoever goes on for all that is ended. */
+  private relay(frame: Extract<ClientFrame, { t: 'relay' }>, bytes: number): void {
+    const over = this.overRelayRate(frame.data)
+    if (over === undefined) this.context.dispatch({ type: 'frame', connection: this.context.id, frame })
+    else if (this.charge(bytes)) this.refuseRelay(frame.to, over)
+  }
+
+  private take(frame: ClientFrame): void {
     if (this.state === 'authenticating') {
       if (frame.t === 'bye') return this.end(NORMAL_CLOSURE, 'bye')
       // Offers that ride with the hello wait for the verdict with it.
       // What is too much is lost, as anything may be that goes by signaling.
       if (frame.t === 'signal') {
         if (this.early.length < MAX_EARLY) this.early.push(frame)
-        return undefined
+        return
       }
       return this.end(CloseCode.malformed, `t: ${frame.t} before welcome`)
     }
@@ -160,6 +195,17 @@ export class Connection {
     }
   }
 
+  /** Pays for a piece of a relayed link. Otherwise the reason why not. */
+  private overRelayRate(data: string): string | undefined {
+    const { share, limits } = this.context
+    const [cost, now] = [relayCost(data), this.context.now()]
+    if (!this.relayed.take(cost, now)) {
+      return `too many bytes: ${rateText(limits.relayBytesPerConnection)} relayed of one connection`
+    }
+    if (share.relayed.take(cost, now)) return undefined
+    return `too many bytes: ${rateText(limits.relayBytesPerAddress)} relayed of one address`
+  }
+
   /** Pays for one frame of `bytes` bytes, or ends the connection. The address pays only for what was allowed here. */
   private charge(bytes: number): boolean {
     if (this.state === 'ended') return false
@@ -199,6 +245,8 @@ export class CourteousWebSocket extends WebSocket {
     super.close(CloseCode.malformed, reason)
   }
 }
+
+const BINARY: Parsed<ClientFrame> = { ok: false, reason: 'frame: binary, must be JSON text' }
 
 /** What is told of a hook's reason, in characters; the protocol's own limit is higher. */
 const MAX_HOOK_REASON = 500

@@ -4,3 +4,4 @@ export type { SignalingHealth, SignalingServer, SignalingServerOptions } from '.
 export type { Authenticate, AuthenticationRequest } from './authenticate.ts'
 export { DEFAULT_SIGNALING_LIMITS } from './limits.ts'
 export type { Rate, SignalingLimits } from './limits.ts'
+export type { Counts as SignalingCounts } from './counts.ts'

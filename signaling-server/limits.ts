@@ -3,7 +3,7 @@
  * address join all at once, where each tab sends each other one an offer or answer and ten ICE candidates
  * (32 x 31 x 10 = 9,920 frames and 4 MB in half a minute), and still end a flood within a second.
  */
-import { MAX_SIGNALING_FRAME } from '../src/adapters/signaling/protocol.ts'
+import { MAX_RATE, MAX_SIGNALING_FRAME } from '../src/adapters/signaling/protocol.ts'
 
 /** A token bucket: `burst` at once, refilled by `perSecond`. */
 export interface Rate {
@@ -25,6 +25,14 @@ export interface SignalingLimits {
   readonly framesPerAddress: Rate
   /** Bytes of all connections of one address. Default 16 MiB at once, then 1 MiB a second. */
   readonly bytesPerAddress: Rate
+  /**
+   * Bytes that one connection may have relayed, not counted among the others: every relayed frame counts as the length
+   * of its `data` and 256 more. Told to the clients, which keep below it. What is over it is refused, and counts among
+   * the others instead. Default 256 KiB at once, then 64 KiB a second.
+   */
+  readonly relayBytesPerConnection: Rate
+  /** The same for all connections of one address. Default 4 MiB at once, then 1 MiB a second. */
+  readonly relayBytesPerAddress: Rate
   /** New connections of one address. Default 256 at once, then 10 a second. */
   readonly connectsPerAddress: Rate
   /** Open connections of one address (an IPv6 address counts by its /64). Default 256. */
@@ -49,6 +57,8 @@ export const DEFAULT_SIGNALING_LIMITS: SignalingLimits = {
   bytesPerConnection: { burst: 512 * 1024, perSecond: 64 * 1024 },
   framesPerAddress: { burst: 20_000, perSecond: 1_000 },
   bytesPerAddress: { burst: 16 * 1024 * 1024, perSecond: 1024 * 1024 },
+  relayBytesPerConnection: { burst: 256 * 1024, perSecond: 64 * 1024 },
+  relayBytesPerAddress: { burst: 4 * 1024 * 1024, perSecond: 1024 * 1024 },
   connectsPerAddress: { burst: 256, perSecond: 10 },
   connectionsPerAddress: 256,
   helloMs: 5_000,
@@ -72,6 +82,9 @@ export function resolveLimits(given: Partial<SignalingLimits>): {
       problems.push(`limits.${name} is not a limit; the limits are ${known}`)
     } else if (typeof DEFAULT_SIGNALING_LIMITS[name as keyof SignalingLimits] === 'object') {
       if (!isRate(value)) problems.push(`limits.${name} must be { burst, perSecond }, both above 0`)
+      else if (name === 'relayBytesPerConnection' && !isAnnouncable(value)) {
+        problems.push(`limits.${name} must be whole numbers of at most ${MAX_RATE}: clients are told them`)
+      }
     } else if (!isPositive(value)) {
       problems.push(`limits.${name} must be a number above 0`)
     } else if (name === 'payloadBytes' && value > MAX_SIGNALING_FRAME) {
@@ -89,6 +102,9 @@ const MAX_TIMER_MS = 2 ** 31 - 1
 
 const isPositive = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value) && value > 0
+
+const isAnnouncable = ({ burst, perSecond }: Rate): boolean =>
+  [burst, perSecond].every((value) => Number.isInteger(value) && value <= MAX_RATE)
 
 function isRate(value: unknown): value is Rate {
   if (typeof value !== 'object' || value === null) return false

@@ -7,6 +7,7 @@ import {
   MAX_CONTACTS,
   SIGNALING_VERSION,
   type ClientFrame,
+  type RelayRate,
   type ServerFrame,
 } from '../src/adapters/signaling/protocol.ts'
 
@@ -22,6 +23,15 @@ export type RoomsInput =
 
 export type RoomsOutput =
   | { readonly type: 'send'; readonly connection: ConnectionId; readonly frame: ServerFrame }
+  /** The same, unless this connection has too much to read: then `sender` is to be told that it was refused. */
+  | {
+      readonly type: 'relay'
+      readonly connection: ConnectionId
+      readonly frame: ServerFrame & { readonly t: 'relay' }
+      readonly sender: ConnectionId
+      /** The addressee, for the refusal. */
+      readonly to: string
+    }
   /** Close this socket. It is no member any more. */
   | {
       readonly type: 'close'
@@ -35,6 +45,8 @@ export interface RoomsOptions {
   readonly contacts?: number
   readonly rooms: number
   readonly membersPerRoom: number
+  /** What clients are told that they may have relayed. Default: nothing is relayed. */
+  readonly relay?: RelayRate | undefined
   /** Uniform in [0, 1). From a cryptographic source where strangers connect: resume tokens are made of it. */
   readonly random: () => number
 }
@@ -90,12 +102,25 @@ export class Rooms {
         if (!addressee) return [send(connection, { t: 'gone', node: frame.to })]
         return [send(addressee.connection, { t: 'signal', from: member.node, data: frame.data })]
       }
+      case 'relay':
+        return this.relay(member, frame)
       case 'contacts':
         return [send(connection, { t: 'contacts', contacts: this.pickContacts(member) })]
       case 'bye':
         this.remove(connection, false)
         return [{ type: 'close', connection, code: NORMAL_CLOSURE, reason: 'bye' }]
     }
+  }
+
+  private relay(sender: Member, { to, data }: Extract<ClientFrame, { t: 'relay' }>): RoomsOutput[] {
+    const { connection } = sender
+    if (!this.options.relay) {
+      return [send(connection, { t: 'relay-refused', to, reason: 'this server does not relay' })]
+    }
+    const addressee = sender.room.byNode.get(to)
+    if (!addressee) return [send(connection, { t: 'gone', node: to })]
+    const frame = { t: 'relay', from: sender.node, data } as const
+    return [{ type: 'relay', connection: addressee.connection, frame, sender: connection, to }]
   }
 
   private admit(connection: ConnectionId, hello: Extract<ClientFrame, { t: 'hello' }>): RoomsOutput[] {
@@ -150,12 +175,13 @@ export class Rooms {
   }
 
   private welcome(member: Member): RoomsOutput {
-    const contacts = this.pickContacts(member)
+    const { relay } = this.options
     return send(member.connection, {
       t: 'welcome',
       v: SIGNALING_VERSION,
-      contacts,
+      contacts: this.pickContacts(member),
       resume: member.resume,
+      ...(relay ? { relay } : {}),
     })
   }
 

@@ -1,6 +1,12 @@
 /** The signaling server: rooms behind WebSockets, attached to an HTTP server or listening by itself. */
 import { randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
@@ -9,18 +15,20 @@ import {
   encodeServerFrame,
   MAX_CONTACTS,
   MAX_RETRY_MS,
+  type RelayRate,
   type ServerFrame,
 } from '../src/adapters/signaling/protocol.ts'
 import { Addresses, type AddressShare } from './addresses.ts'
 import type { Authenticate } from './authenticate.ts'
 import { Connection, CourteousWebSocket } from './connection.ts'
-import { resolveLimits, type SignalingLimits } from './limits.ts'
+import { createCounts, exposition, type Counts } from './counts.ts'
+import { resolveLimits, type Rate, type SignalingLimits } from './limits.ts'
 import { DEFAULT_CONTACTS, Rooms, type ConnectionId, type RoomsInput, type RoomsOutput } from './rooms.ts'
 
 export interface SignalingServerOptions {
   /**
    * An HTTP server to attach to: its requests, and upgrades on other paths, are left alone. Without it the server
-   * makes its own at `listen()`, which also answers `/healthz`.
+   * makes its own at `listen()`, which also answers `/healthz`, `/readyz` and `/metrics`.
    */
   readonly server?: Server
   /** Path that WebSockets connect to. Default `/`. */
@@ -34,6 +42,11 @@ export interface SignalingServerOptions {
   readonly origins?: readonly string[]
   /** Decides who may enter, by the token of the `hello`. Default: everybody. */
   readonly authenticate?: Authenticate
+  /**
+   * Whether members that cannot connect to each other may have their links go through this server, which cannot read
+   * them. The rate is `limits.relayBytesPerConnection`. Default `true`.
+   */
+  readonly relay?: boolean
   readonly limits?: Partial<SignalingLimits>
   /** Time after which a draining server asks its clients to come back, 0 to 60,000 ms. Default 1,000. */
   readonly retryMs?: number
@@ -60,6 +73,8 @@ export interface SignalingServer {
    */
   listen(port: number, host?: string): Promise<{ readonly port: number; readonly url: string }>
   health(): SignalingHealth
+  /** What `/metrics` shows, as numbers: a copy. */
+  counts(): Readonly<Counts>
   /**
    * Stops. With `drain` every member is asked to come back later (`goaway`) and has that many ms to close; whoever
    * has not by then, and everybody without `drain`, is cut off. An attached HTTP server goes on. Idempotent.
@@ -81,6 +96,7 @@ class NodeSignalingServer implements SignalingServer {
   private readonly addresses: Addresses
   private readonly webSockets: WebSocketServer
   private readonly connections = new Map<ConnectionId, Connection>()
+  private readonly tally = createCounts()
   private readonly startedAt = performance.now()
   private readonly probing: NodeJS.Timeout
   private own: Server | undefined
@@ -100,6 +116,7 @@ class NodeSignalingServer implements SignalingServer {
       contacts: options.contacts ?? DEFAULT_CONTACTS,
       rooms: limits.rooms,
       membersPerRoom: limits.membersPerRoom,
+      relay: options.relay === false ? undefined : announced(limits.relayBytesPerConnection),
       random: secureRandom,
     })
     this.addresses = new Addresses(limits)
@@ -152,6 +169,10 @@ class NodeSignalingServer implements SignalingServer {
       members: this.rooms.memberCount,
       uptime: Math.floor((performance.now() - this.startedAt) / 1_000),
     }
+  }
+
+  counts(): Readonly<Counts> {
+    return { ...this.tally }
   }
 
   close({ drain = 0 }: { readonly drain?: number } = {}): Promise<void> {
@@ -211,6 +232,7 @@ class NodeSignalingServer implements SignalingServer {
       share,
       address,
       origin,
+      counts: this.tally,
       authenticate: this.options.authenticate,
       now: () => performance.now(),
       dispatch: (input) => this.dispatch(input),
@@ -242,6 +264,16 @@ class NodeSignalingServer implements SignalingServer {
         connection.end(output.code, output.reason)
         continue
       }
+      if (output.type === 'relay') {
+        if (connection.isBehind) {
+          this.connections.get(output.sender)?.refuseRelay(output.to, 'the addressee does not read')
+          continue
+        }
+        this.tally.relayedFrames++
+        this.tally.relayedBytes += output.frame.data.length
+      } else if (output.frame.t === 'signal') {
+        this.tally.signals++
+      }
       // A frame to a whole room is one object: encoded once.
       if (encoded?.frame !== output.frame) {
         encoded = { frame: output.frame, text: encodeServerFrame(output.frame) }
@@ -258,22 +290,26 @@ class NodeSignalingServer implements SignalingServer {
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const path = pathOf(request)
     const readOnly = request.method === 'GET' || request.method === 'HEAD'
-    if (path === '/healthz' && readOnly) {
+    const answer = (status: number, type: string, body: string, more: OutgoingHttpHeaders = {}): void => {
+      response.writeHead(status, { 'content-type': type, ...more })
+      response.end(body)
+    }
+    if ((path === '/healthz' || path === '/readyz') && readOnly) {
       const health = this.health()
-      response.writeHead(health.ok ? 200 : 503, {
-        'content-type': 'application/json',
-        'cache-control': 'no-store',
-      })
-      response.end(JSON.stringify(health))
+      answer(health.ok ? 200 : 503, 'application/json', JSON.stringify(health), NOT_STORED)
+    } else if (path === '/metrics' && readOnly) {
+      const { rooms, members } = this.health()
+      answer(200, 'text/plain; version=0.0.4', exposition(this.tally, { rooms, members }), NOT_STORED)
     } else if (path === this.path && readOnly) {
-      response.writeHead(426, { 'content-type': 'text/plain', upgrade: 'websocket', connection: 'upgrade' })
-      response.end('This is a Grainmesh signaling server: connect to it with a WebSocket.\n')
+      const text = 'This is a Grainmesh signaling server: connect to it with a WebSocket.\n'
+      answer(426, 'text/plain', text, { upgrade: 'websocket', connection: 'upgrade' })
     } else {
-      response.writeHead(404, { 'content-type': 'text/plain' })
-      response.end('Not found\n')
+      answer(404, 'text/plain', 'Not found\n')
     }
   }
 }
+
+const NOT_STORED = { 'cache-control': 'no-store' }
 
 function optionProblems(options: SignalingServerOptions): string[] {
   const problems: string[] = []
@@ -294,6 +330,8 @@ function optionProblems(options: SignalingServerOptions): string[] {
   }
   return problems
 }
+
+const announced = ({ burst, perSecond }: Rate): RelayRate => ({ bytesPerSecond: perSecond, burst })
 
 const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?', 1)[0] ?? '/'
 

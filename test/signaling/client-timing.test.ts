@@ -74,6 +74,8 @@ function open(more: Partial<SignalingClientOptions> = {}) {
     onUp: () => calls.push('up'),
     onContacts: () => calls.push('contacts'),
     onMessage: () => calls.push('message'),
+    onRelay: () => calls.push('relay'),
+    onRelayRefused: () => calls.push('relay-refused'),
     onGone: () => calls.push('gone'),
     onDown: (reason) => calls.push(`down ${reason}`),
     onRefused: (reason) => calls.push(`refused ${reason}`),
@@ -320,6 +322,8 @@ describe('close', () => {
       onUp: ignore,
       onContacts: ignore,
       onMessage: ignore,
+      onRelay: ignore,
+      onRelayRefused: ignore,
       onGone: ignore,
       onRefused: ignore,
       onDown: (reason) => {

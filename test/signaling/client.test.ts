@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { SignalingServerOptions } from '../../signaling-server/index.ts'
 import { createSignalingClient, type SignalingClientOptions } from '../../src/adapters/signaling/client.ts'
-import type { SignalingSession } from '../../src/ports.ts'
+import type { RelayRate, SignalingSession } from '../../src/ports.ts'
 import { member, node, realClock, startServer, until } from './support.ts'
 
 const cleanups: (() => unknown)[] = []
@@ -26,6 +26,7 @@ function join(
   room = 'room',
 ) {
   const calls: string[] = []
+  const rates: (RelayRate | undefined)[] = []
   const problems: string[] = []
   const sockets: WebSocket[] = []
   const signaling = createSignalingClient({
@@ -43,9 +44,14 @@ function join(
     ...more,
   })
   const session = signaling.open(room, node(index), {
-    onUp: (contacts) => calls.push(`up ${contacts.join(' ')}`.trim()),
+    onUp: (contacts, rate) => {
+      calls.push(`up ${contacts.join(' ')}`.trim())
+      rates.push(rate)
+    },
     onContacts: (contacts) => calls.push(`contacts ${contacts.join(' ')}`.trim()),
     onMessage: (from, data) => calls.push(`message ${from} ${data}`),
+    onRelay: (from, data) => calls.push(`relay ${from} ${data}`),
+    onRelayRefused: (to, reason) => calls.push(`relay-refused ${to} ${reason}`),
     onGone: (nodeId) => calls.push(`gone ${nodeId}`),
     onDown: (reason) => calls.push(`down ${reason}`),
     onRefused: (reason) => calls.push(`refused ${reason}`),
@@ -53,7 +59,7 @@ function join(
   cleanups.push(() => session.close())
   const told = (what: string, count = 1) =>
     until(() => expect(calls.filter((call) => call.startsWith(what)).length, calls.join('\n')).toBe(count))
-  return { session, calls, problems, sockets, told }
+  return { session, calls, rates, problems, sockets, told }
 }
 
 async function expectExchange(

@@ -26,7 +26,8 @@ async function run(...args: string[]) {
 describe('flags', () => {
   test('--help tells every flag and starts nothing', async () => {
     expect(await run('--help')).toEqual({ code: 0, out: USAGE, err: '' })
-    for (const flag of ['--port', '--host', '--origin', '--quiet', '--help']) expect(USAGE).toContain(flag)
+    for (const flag of ['--port', '--host', '--origin', '--no-relay', '--quiet', '--help'])
+      expect(USAGE).toContain(flag)
   })
 
   test.each<[string[], string]>([

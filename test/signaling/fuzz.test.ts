@@ -65,7 +65,7 @@ function frameSource(random: () => number) {
   ]
 
   const good = (): ClientFrame => {
-    switch (below(6)) {
+    switch (below(7)) {
       case 0:
       case 1:
         return hello(3 + below(3 * ATTACKERS), { room: below(3) === 0 ? `side ${below(5)}` : 'room' })
@@ -73,6 +73,8 @@ function frameSource(random: () => number) {
         return { t: 'contacts' }
       case 3:
         return { t: 'bye' }
+      case 4:
+        return { t: 'relay', to: node(1 + below(ATTACKERS + 4)), data: 'dDd+'.repeat(below(20)) }
       default:
         return { t: 'signal', to: node(1 + below(ATTACKERS + 4)), data: 'd'.repeat(below(50)) }
     }
@@ -136,7 +138,8 @@ function frameSource(random: () => number) {
 test(`${DIRECT_FRAMES} frames through parser and rooms (seed ${SEED})`, () => {
   const random = seeded(SEED)
   const nextFrame = frameSource(random)
-  const rooms = new Rooms({ rooms: 100, membersPerRoom: 100, random })
+  const relay = { bytesPerSecond: 1_000, burst: 1_000 }
+  const rooms = new Rooms({ rooms: 100, membersPerRoom: 100, relay, random })
   const [ONE, TWO] = [1, 2]
   const admit = (connection: number, index: number) =>
     rooms.handle({ type: 'frame', connection, frame: hello(index) })
@@ -147,7 +150,7 @@ test(`${DIRECT_FRAMES} frames through parser and rooms (seed ${SEED})`, () => {
   const greeted = new Set<number>()
   const someHello = (): ClientFrame => hello(3 + Math.floor(random() * 3 * ATTACKERS))
   const attackers = Array.from({ length: ATTACKERS }, () => ++lastConnection)
-  const counts = { refused: 0, forwarded: 0, admitted: 0, exchanged: 0 }
+  const counts = { refused: 0, forwarded: 0, relayed: 0, admitted: 0, exchanged: 0 }
 
   const replace = (connection: number): void => {
     const slot = attackers.indexOf(connection)
@@ -156,7 +159,7 @@ test(`${DIRECT_FRAMES} frames through parser and rooms (seed ${SEED})`, () => {
     greeted.delete(connection)
     counts.refused++
   }
-  /** Whatever an attacker does: the two get signals and `gone` only, and no connection but its own is closed. */
+  /** Whatever an attacker does: the two get signals, pieces of links and `gone` only, and no connection but its own is closed. */
   const check = (sender: number, outputs: readonly RoomsOutput[]): void => {
     for (const output of outputs) {
       if (output.type === 'close') {
@@ -167,8 +170,12 @@ test(`${DIRECT_FRAMES} frames through parser and rooms (seed ${SEED})`, () => {
       const { t } = output.frame
       if (t === 'welcome') counts.admitted++
       if (t === 'signal') counts.forwarded++
+      if (output.type === 'relay') {
+        counts.relayed++
+        if (output.sender !== sender) throw new Error(`${sender} relayed in the name of ${output.sender}`)
+      }
       if (output.connection === ONE || output.connection === TWO) {
-        if (t !== 'signal' && t !== 'gone') throw new Error(`${t} for a bystander`)
+        if (t !== 'signal' && t !== 'relay' && t !== 'gone') throw new Error(`${t} for a bystander`)
       }
       const encoded = parseServerFrame(encodeServerFrame(output.frame))
       if (!encoded.ok) throw new Error(`sent a bad frame: ${encoded.reason}`)
@@ -218,6 +225,7 @@ test(`${DIRECT_FRAMES} frames through parser and rooms (seed ${SEED})`, () => {
   expect(counts.refused).toBeGreaterThan(DIRECT_FRAMES / 3)
   expect(counts.admitted).toBeGreaterThan(1_000)
   expect(counts.forwarded).toBeGreaterThan(1_000)
+  expect(counts.relayed).toBeGreaterThan(500)
   // What lives on is bounded by the 26 members, some KB in all; 2 MiB allows for compiled code and for the test's own
   // bookkeeping. One string of 20 bytes kept for each of the 84,000 frames since would already be over it.
   expect(heapBytes() - warmHeap).toBeLessThan(2 * 1024 * 1024)
@@ -286,8 +294,9 @@ test(`${SOCKET_FRAMES} frames over real sockets (seed ${SEED})`, async () => {
   const warmHeap = heapBytes()
   await wave(1_000, (SOCKET_FRAMES * 2) / 3)
   await until(() => expect(server.health().members).toBe(2))
-  expect(one.frames.filter(({ t }) => t !== 'signal' && t !== 'gone')).toEqual([])
-  expect(two.frames.filter(({ t }) => t !== 'signal' && t !== 'gone')).toEqual([])
+  const harmless = new Set(['signal', 'relay', 'gone'])
+  expect(one.frames.filter(({ t }) => !harmless.has(t))).toEqual([])
+  expect(two.frames.filter(({ t }) => !harmless.has(t))).toEqual([])
   forget()
   // Closed sockets of both sides are garbage by now, or soon: polled, since their last events are still under way.
   // 1,000 and more connections came and went since `warmHeap`; one leaked with its buckets and listeners is over

@@ -22,6 +22,8 @@ describe('client frames', () => {
     { t: 'signal', to: node(3), data: '' },
     { t: 'signal', to: node(3), data: 'ä😀"\n'.repeat(100) },
     { t: 'signal', to: node(3), data: 'x'.repeat(48 * 1024) },
+    { t: 'relay', to: node(3), data: '' },
+    { t: 'relay', to: node(3), data: 'AZaz09+/AA==' },
     { t: 'contacts' },
     { t: 'bye' },
   ]

@@ -122,6 +122,7 @@ class Session implements SignalingSession {
   private heldBefore = false
   private resume: string | undefined
   private everUp = false
+  private relays = false
   /** Signals that go out right behind the first hello. */
   private readonly early: string[] = []
   /** Why the server is about to close. */
@@ -157,6 +158,16 @@ class Session implements SignalingSession {
     // Offers to members known from an earlier life do not wait for the welcome: the server takes them in order.
     if (this.phase === 'up' || (this.phase === 'connecting' && this.helloSent)) this.socket?.send(text)
     else if (this.early.length < MAX_EARLY) this.early.push(text)
+  }
+
+  relay(to: NodeId, data: string): void {
+    // A server that does not relay, or an older one, takes the frame amiss.
+    if (this.phase !== 'up' || !this.relays) return
+    if (data.length > MAX_SIGNAL_DATA) {
+      this.settings.onProtocolError(`not relayed: ${data.length} characters are too many`)
+      return
+    }
+    this.socket?.send(encodeClientFrame({ t: 'relay', to, data }))
   }
 
   askContacts(): void {
@@ -284,7 +295,8 @@ class Session implements SignalingSession {
         this.downTold = false
         this.takenRefusals = 0
         this.upSince = this.settings.clock.now().mono
-        this.handlers.onUp(this.usable(frame.contacts))
+        this.relays = frame.relay !== undefined
+        this.handlers.onUp(this.usable(frame.contacts), frame.relay)
         return
       case 'contacts':
         this.handlers.onContacts(this.usable(frame.contacts))
@@ -292,6 +304,14 @@ class Session implements SignalingSession {
       case 'signal':
         if (isNodeId(frame.from)) this.handlers.onMessage(frame.from, frame.data)
         else this.settings.onProtocolError('ignored: from: no nodeId')
+        return
+      case 'relay':
+        if (isNodeId(frame.from)) this.handlers.onRelay(frame.from, frame.data)
+        else this.settings.onProtocolError('ignored: from: no nodeId')
+        return
+      case 'relay-refused':
+        if (isNodeId(frame.to)) this.handlers.onRelayRefused(frame.to, frame.reason)
+        else this.settings.onProtocolError('ignored: to: no nodeId')
         return
       case 'gone':
         if (isNodeId(frame.node)) this.handlers.onGone(frame.node)

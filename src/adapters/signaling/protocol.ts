@@ -8,12 +8,16 @@ export const SIGNALING_VERSION = 1
 export const MAX_SIGNALING_FRAME = 64 * 1024
 /** Largest `data` of one `signal`, in bytes of UTF-8; the rest of the frame is room for JSON's escapes. */
 export const MAX_SIGNAL_DATA = 48 * 1024
+/** What a `relay` costs of the sender's rate, beside the length of its `data`: the rest of the frame, and the work. */
+export const RELAY_FRAME_COST = 256
 /** Largest number of contacts in one answer. */
 export const MAX_CONTACTS = 16
 /** Longest room name, in UTF-16 code units. */
 export const MAX_ROOM_NAME = 128
 /** Longest `token` of a `hello`, in UTF-16 code units. */
 export const MAX_TOKEN = 8 * 1024
+/** Largest number in a rate of the relay. */
+export const MAX_RATE = 1_000_000_000
 /** Longest pause that a `goaway` may ask for, in ms. */
 export const MAX_RETRY_MS = 60_000
 
@@ -41,19 +45,34 @@ export type ClientFrame =
   /** First frame of every connection. `resume` is what the last `welcome` gave, to take over a half-open socket. */
   | { t: 'hello'; v: number; room: string; node: string; resume?: string; token?: string }
   | { t: 'signal'; to: string; data: string }
+  /** One piece of a relayed link, in base64. Only for a server whose `welcome` said that it relays. */
+  | { t: 'relay'; to: string; data: string }
   | { t: 'contacts' }
   | { t: 'bye' }
 
 export type ServerFrame =
-  | { t: 'welcome'; v: number; contacts: string[]; resume: string }
+  /** `relay` is what one connection may send of relayed links; absent where the server does not relay. */
+  | { t: 'welcome'; v: number; contacts: string[]; resume: string; relay?: RelayRate }
   | { t: 'contacts'; contacts: string[] }
   | { t: 'signal'; from: string; data: string }
+  | { t: 'relay'; from: string; data: string }
+  /** What was to be relayed to `to` was not: too much of it, an addressee that does not read, or no relay here. */
+  | { t: 'relay-refused'; to: string; reason: string }
   /** The addressee of a `signal` is not here, or a member's socket ended without `bye`. */
   | { t: 'gone'; node: string }
   /** The server is about to stop: come back after `retryMs`, spread by jitter of your own. */
   | { t: 'goaway'; retryMs: number }
   /** Sent just before a close, with the same reason. */
   | { t: 'error'; code: number; reason: string }
+
+/** So much at once, and so much a second in the long run; each frame counts as `relayCost` of its `data`. */
+export interface RelayRate {
+  bytesPerSecond: number
+  burst: number
+}
+
+/** What a `relay` counts for: `data` is ASCII. */
+export const relayCost = (data: string): number => data.length + RELAY_FRAME_COST
 
 /** A parsed frame, or the reason why the text is none. */
 export type Parsed<F> =
@@ -83,6 +102,8 @@ export function parseClientFrame(text: string): Parsed<ClientFrame> {
       }
       case 'signal':
         return { t, to: fields.node('to'), data: fields.data('data') }
+      case 'relay':
+        return { t, to: fields.node('to'), data: fields.base64('data') }
       case 'contacts':
       case 'bye':
         return { t }
@@ -96,17 +117,24 @@ export function parseClientFrame(text: string): Parsed<ClientFrame> {
 export function parseServerFrame(text: string): Parsed<ServerFrame> {
   return parseFrame<ServerFrame>(text, MAX_SIGNALING_FRAME + FORWARDING_GROWTH, (t, fields) => {
     switch (t) {
-      case 'welcome':
+      case 'welcome': {
+        const relay = fields.optionalRate('relay')
         return {
           t,
           v: fields.integer('v', 0, 1_000_000),
           contacts: fields.nodes('contacts'),
           resume: fields.text('resume', 1, 128),
+          ...(relay === undefined ? {} : { relay }),
         }
+      }
       case 'contacts':
         return { t, contacts: fields.nodes('contacts') }
       case 'signal':
         return { t, from: fields.node('from'), data: fields.data('data') }
+      case 'relay':
+        return { t, from: fields.node('from'), data: fields.base64('data') }
+      case 'relay-refused':
+        return { t, to: fields.node('to'), reason: fields.text('reason', 0, 1_024) }
       case 'gone':
         return { t, node: fields.node('node') }
       case 'goaway':
@@ -138,6 +166,7 @@ export function fitsUtf8(text: string, max: number): boolean {
 /** A forwarded signal says `from` where its sender said `to`. */
 const FORWARDING_GROWTH = 16
 const NODE = /^[a-z2-7]{20}\.[1-9][0-9]{0,12}\.[a-z2-7]{10}$/
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/
 const FORBIDDEN_KEYS = ['__proto__', 'constructor', 'prototype']
 
 function parseFrame<F>(
@@ -191,6 +220,24 @@ class Fields {
     if (typeof value !== 'string') return this.fail(name, 'must be a string', '')
     if (!fitsUtf8(value, MAX_SIGNAL_DATA)) return this.fail(name, `over ${MAX_SIGNAL_DATA} bytes`, '')
     return value
+  }
+
+  base64(name: string): string {
+    const value = this.data(name)
+    return BASE64.test(value) ? value : this.fail(name, 'must be base64', '')
+  }
+
+  optionalRate(name: string): RelayRate | undefined {
+    const value = this.own(name)
+    if (value === undefined) return undefined
+    if (typeof value !== 'object' || value === null) return this.fail(name, 'must be a rate', undefined)
+    const rate = new Fields(value as Readonly<Record<string, unknown>>)
+    const [bytesPerSecond, burst] = [
+      rate.integer('bytesPerSecond', 1, MAX_RATE),
+      rate.integer('burst', 1, MAX_RATE),
+    ]
+    if (rate.problem !== undefined) return this.fail(name, rate.problem, undefined)
+    return { bytesPerSecond, burst }
   }
 
   node(name: string): string {

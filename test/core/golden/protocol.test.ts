@@ -6,11 +6,13 @@ import {
   CloseCode,
   isPermanent,
   MAX_CONTACTS,
+  MAX_RATE,
   MAX_RETRY_MS,
   MAX_ROOM_NAME,
   MAX_SIGNAL_DATA,
   MAX_SIGNALING_FRAME,
   MAX_TOKEN,
+  RELAY_FRAME_COST,
   SIGNALING_VERSION,
   parseClientFrame,
   parseServerFrame,
@@ -243,6 +245,8 @@ describe('PROTOCOL.md', () => {
       'UTF-16 units of a room name': MAX_ROOM_NAME,
       'UTF-16 units of a token': MAX_TOKEN,
       'ms of retryMs': MAX_RETRY_MS,
+      'cost of a relay beside its data': RELAY_FRAME_COST,
+      'each number of a rate': MAX_RATE,
     })
   })
 
@@ -254,10 +258,11 @@ describe('PROTOCOL.md', () => {
       node,
       to: node,
       from: node,
-      data: 'd',
+      data: 'dddd',
       contacts: [],
     }
-    Object.assign(values, { resume: 'x', token: 't', retryMs: 1, code: 4400, reason: 'why' })
+    const rate = { bytesPerSecond: 1, burst: 1 }
+    Object.assign(values, { resume: 'x', token: 't', retryMs: 1, code: 4400, reason: 'why', relay: rate })
     for (const [name, from, fields] of table('frame')) {
       const parse = from === 'client' ? parseClientFrame : parseServerFrame
       const all = fields === '' ? [] : fields!.split(', ')
