@@ -130,6 +130,7 @@ const ADVICE: Readonly<Record<ClusterErrorCode, string>> = {
   'no-receiver': 'The other side does not listen to this.',
   'dead-letter': 'A message did not arrive.',
   'webrtc-unavailable': 'This browser has no WebRTC, or it is switched off.',
+  'relay-unavailable': 'No way to the others was found, not even through the signaling server.',
   'invalid-value': 'A value cannot be sent to the others.',
   'too-large': 'A value is larger than the cluster carries.',
 }

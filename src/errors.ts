@@ -30,6 +30,8 @@ export type ClusterErrorCode =
   | 'dead-letter'
   /** This platform has no WebRTC. Pass `platform.transport`. */
   | 'webrtc-unavailable'
+  /** No link can go through the signaling server: it relays nothing, or this platform has no WebCrypto. */
+  | 'relay-unavailable'
   /** A value cannot be carried: not JSON, or a key that is not allowed. */
   | 'invalid-value'
   /** A value is over its limit; the message has the size and the limit, in bytes. */

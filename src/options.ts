@@ -30,6 +30,11 @@ export interface ClusterOptions {
    * ends what it does not need beyond `maxLinks`, and never has more than 2 beyond. Default 8.
    */
   maxLinks?: number
+  /**
+   * `false`: no link of this member ever goes through the signaling server, not even where there is no other way.
+   * Default `true`: then it goes there encrypted, at the rate that the server allows.
+   */
+  relay?: boolean
   /** The join is given up after this long. Default 15,000 ms. */
   joinTimeoutMs?: number
   /** Aborting ends the join, or leaves the cluster if it was joined. */

@@ -55,12 +55,45 @@ export interface LinkTransport {
   open(initiator: boolean, handlers: LinkHandlers): LinkEnd
 }
 
+/** What the signaling server relays for one connection: so many bytes at once, and so many a second in the long run. */
+export interface RelayRate {
+  readonly bytesPerSecond: number
+  readonly burst: number
+}
+
+/** One end of a link whose messages the signaling server carries, encrypted from end to end. */
+export interface RelayEnd extends LinkEnd {
+  /** Takes what the other end gave `carry`. What belongs to another link is ignored, never thrown on. */
+  receive(data: string): void
+}
+
+/** Makes links through the signaling server, for members that have no other way to each other. One for each process. */
+export interface RelayTransport {
+  /**
+   * `carry` must bring what it is given to the other end's `receive`: once and in order, or the link closes.
+   * @throws ClusterError `relay-unavailable`
+   */
+  open(initiator: boolean, handlers: LinkHandlers, carry: (data: string) => void): RelayEnd
+  /**
+   * What may be carried from now on, by all links together. `undefined`: nothing, for the signaling server is away or
+   * does not relay; what links have to send waits.
+   */
+  setRate(rate: RelayRate | undefined): void
+}
+
 export interface SignalingHandlers {
-  /** Connected and admitted, first or again; `contacts` are a few other members of the room, possibly none. */
-  onUp(contacts: readonly NodeId[]): void
+  /**
+   * Connected and admitted, first or again; `contacts` are a few other members of the room, possibly none. `relay` is
+   * what `relay()` may carry; absent where nothing is relayed.
+   */
+  onUp(contacts: readonly NodeId[], relay?: RelayRate): void
   /** Answer to `askContacts()`. */
   onContacts(contacts: readonly NodeId[]): void
   onMessage(from: NodeId, data: string): void
+  /** What `from` gave its session's `relay()`. */
+  onRelay(from: NodeId, data: string): void
+  /** Something given to `relay()` for `to` was not carried. */
+  onRelayRefused(to: NodeId, reason: string): void
   /** The server does not know this nodeId, or its socket ended without goodbye. */
   onGone(nodeId: NodeId): void
   /** The connection was lost; the adapter goes on trying by itself until `close()`. */
@@ -73,6 +106,11 @@ export interface SignalingHandlers {
 export interface SignalingSession {
   /** Before the first admission up to 32 messages wait and go out right behind the hello; later dropped while down. */
   send(to: NodeId, data: string): void
+  /**
+   * Carries base64 text to another member, in order with what was relayed to it before. Dropped unless the last
+   * `onUp` had a rate, and lost with the connection. Absent where nothing is ever relayed.
+   */
+  relay?(to: NodeId, data: string): void
   askContacts(): void
   /** Tells the server that this life ends on purpose, then closes. */
   goodbye(): void
@@ -177,6 +215,8 @@ export interface LifecycleHandlers {
 /** All ports together. */
 export interface Platform {
   readonly transport: LinkTransport
+  /** `false`: no link ever goes through the signaling server. */
+  readonly relay: RelayTransport | false
   readonly signaling: Signaling
   readonly identity: IdentityStore
   readonly keys: Keys

@@ -38,6 +38,7 @@ export class MemoryRoom {
     const shared: Omit<Platform, 'transport' | 'signaling'> = {
       clock: this.clock,
       random,
+      relay: false,
       identity: identityOf(name(20), name(16)),
       keys: STAND_IN_KEYS,
       snapshot: createStore(),

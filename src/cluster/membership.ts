@@ -288,7 +288,7 @@ export class Membership {
   }
 
   #start({ identity, nodeId, publicKey }: OwnLife, remembered: readonly OriginRange[]): void {
-    const { random, clock, transport, signaling, keys } = this.#platform
+    const { random, clock, transport, relay, signaling, keys } = this.#platform
     const { maxLinks = DEFAULT_MAX_LINKS } = this.#options
     this.#core = new NodeCore({
       cluster: this.name,
@@ -311,6 +311,7 @@ export class Membership {
       room: this.name,
       clock,
       transport,
+      relay,
       signaling,
       keys,
       traffic: this.#traffic,

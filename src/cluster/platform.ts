@@ -4,6 +4,7 @@ import { watchOnline } from '../adapters/browser/online.ts'
 import { createRandom } from '../adapters/browser/random.ts'
 import { createIdentityStore } from '../adapters/indexeddb/identity.ts'
 import { createSnapshotStore } from '../adapters/indexeddb/snapshot.ts'
+import { createRelayTransport } from '../adapters/relay/transport.ts'
 import { createSignalingClient } from '../adapters/signaling/client.ts'
 import { createWebRtcTransport } from '../adapters/webrtc/transport.ts'
 import { createWebCryptoKeys } from '../adapters/webcrypto/keys.ts'
@@ -23,6 +24,7 @@ export function createPlatform(options: ClusterOptions): Platform {
     clock,
     random,
     transport: given.transport ?? createWebRtcTransport(iceServers ? { iceServers } : {}),
+    relay: options.relay === false ? false : (given.relay ?? createRelayTransport({ clock })),
     signaling:
       given.signaling ??
       createSignalingClient({

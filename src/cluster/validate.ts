@@ -14,6 +14,7 @@ const KNOWN = new Set<string>([
   'iceServers',
   'minLinks',
   'maxLinks',
+  'relay',
   'joinTimeoutMs',
   'signal',
   'snapshot',
@@ -26,6 +27,7 @@ const KNOWN = new Set<string>([
 
 const PORTS = new Set([
   'transport',
+  'relay',
   'signaling',
   'identity',
   'keys',
@@ -65,6 +67,7 @@ function optionProblems(options: unknown): string[] {
     ...iceProblems(given.iceServers),
     ...wholeNumber('maxLinks', given.maxLinks, 1, 120),
     ...minLinksProblem(given.minLinks, given.maxLinks),
+    ...kindProblem('relay', given.relay, 'boolean'),
     ...wholeNumber('joinTimeoutMs', given.joinTimeoutMs, 1, 3_600_000),
     ...kindProblem('token', given.token, 'string', 'function'),
     ...(given.snapshot === undefined || given.snapshot === false

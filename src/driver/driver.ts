@@ -5,9 +5,19 @@
 import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
 import type { NodeId } from '../core/identity/node-id.ts'
 import type { NodeCore } from '../core/node.ts'
-import type { CancelTimer, Clock, Keys, LinkTransport, Signaling, SignalingSession } from '../ports.ts'
+import type {
+  CancelTimer,
+  Clock,
+  Keys,
+  LinkHandlers,
+  LinkTransport,
+  RelayTransport,
+  Signaling,
+  SignalingSession,
+} from '../ports.ts'
 import { LinkQueue } from './link-queue.ts'
 import type { Traffic } from './link-queue.ts'
+import { RelayLinks } from './relay-links.ts'
 
 export type { Traffic }
 
@@ -15,7 +25,9 @@ export interface DriverOptions {
   readonly core: NodeCore
   readonly room: string
   readonly clock: Clock
-  readonly transport: LinkTransport
+  /** `false`: this process has none, and links by relay alone. */
+  readonly transport: LinkTransport | false
+  readonly relay: RelayTransport | false
   readonly signaling: Signaling
   readonly keys: Keys
   /** Where bytes are counted: the counts go on where an earlier driver of the same process left them. */
@@ -51,7 +63,10 @@ export class Driver {
   readonly #options: DriverOptions
   readonly #links = new Map<LinkId, LinkQueue>()
   readonly #inputs: Input[] = []
+  readonly #relayed: RelayLinks
   #session: SignalingSession | undefined
+  /** This life is to end at the signaling server once its relayed links have. */
+  #owesGoodbye = false
   #running = false
   #stopped = false
   #lastRebirth = -Infinity
@@ -62,6 +77,12 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options
+    this.#relayed = new RelayLinks({
+      transport: options.relay,
+      clock: options.clock,
+      carry: (to, data) => this.#session?.relay?.(to, data),
+      onNone: () => this.#owesGoodbye && this.#goodbye(),
+    })
   }
 
   start(): void {
@@ -102,6 +123,7 @@ export class Driver {
     this.#cancelRetry?.()
     for (const queue of this.#links.values()) queue.close()
     this.#links.clear()
+    this.#relayed.stop()
     this.#session?.close()
     this.#session = undefined
   }
@@ -115,7 +137,7 @@ export class Driver {
   #execute(output: Output): void {
     switch (output.type) {
       case 'link-open':
-        return this.#openLink(output.linkId, output.initiator)
+        return this.#openLink(output)
       case 'link-signal':
         return this.#links.get(output.linkId)?.end.signal(output.data)
       case 'link-send':
@@ -127,13 +149,13 @@ export class Driver {
       case 'verify':
         return this.#verify(output)
       case 'signaling-send':
-        return this.#session?.send(output.to, output.data)
+        return this.#owesGoodbye ? undefined : this.#session?.send(output.to, output.data)
       case 'signaling-contacts':
         return this.#session?.askContacts()
       case 'signaling-goodbye':
-        this.#session?.goodbye()
-        this.#session = undefined
-        return undefined
+        // The goodbye on relayed links goes by this session.
+        this.#owesGoodbye = !this.#relayed.isEmpty
+        return this.#owesGoodbye ? undefined : this.#goodbye()
       case 'traced':
         return this.#options.onTraced(output)
       case 'deliver':
@@ -147,28 +169,38 @@ export class Driver {
     }
   }
 
-  #openLink(linkId: LinkId, initiator: boolean): void {
+  #goodbye(): void {
+    this.#session?.goodbye()
+    this.#session = undefined
+  }
+
+  #openLink({ linkId, nodeId, initiator, relay }: Extract<Output, { type: 'link-open' }>): void {
     const { transport, traffic } = this.#options
     const closed = (reason: string) => {
       this.#links.get(linkId)?.drop()
       this.#links.delete(linkId)
       this.feed({ type: 'link-closed', linkId, reason })
     }
+    const handlers: LinkHandlers = {
+      onSignal: (data) => this.feed({ type: 'link-signal', linkId, data }),
+      onOpen: () => {
+        const fingerprints = this.#links.get(linkId)?.end.fingerprints
+        this.feed({ type: 'link-opened', linkId, fingerprints })
+      },
+      onMessage: (bytes) => {
+        traffic.messagesReceived++
+        traffic.bytesReceived += bytes.length
+        this.feed({ type: 'link-message', linkId, bytes })
+      },
+      onDrain: () => this.#links.get(linkId)?.drained(),
+      onClose: closed,
+    }
+    if (!relay && !transport) return closed('this process has no WebRTC')
     try {
-      const end = transport.open(initiator, {
-        onSignal: (data) => this.feed({ type: 'link-signal', linkId, data }),
-        onOpen: () => {
-          const fingerprints = this.#links.get(linkId)?.end.fingerprints
-          this.feed({ type: 'link-opened', linkId, fingerprints })
-        },
-        onMessage: (bytes) => {
-          traffic.messagesReceived++
-          traffic.bytesReceived += bytes.length
-          this.feed({ type: 'link-message', linkId, bytes })
-        },
-        onDrain: () => this.#links.get(linkId)?.drained(),
-        onClose: closed,
-      })
+      const end =
+        relay || !transport
+          ? this.#relayed.open(nodeId, initiator, handlers)
+          : transport.open(initiator, handlers)
       const broken = (reason: string) => {
         end.close()
         closed(reason)
@@ -204,12 +236,24 @@ export class Driver {
   #openSignaling(): void {
     const { signaling, room, core } = this.#options
     this.#session = signaling.open(room, core.nodeId, {
-      onUp: (contacts) => this.feed({ type: 'signaling-up', contacts }),
+      onUp: (contacts, relay) => {
+        this.#relayed.up(relay)
+        this.feed({ type: 'signaling-up', contacts })
+      },
       onContacts: (contacts) => this.feed({ type: 'signaling-contacts', contacts }),
       onMessage: (from, data) => this.feed({ type: 'signaling-message', from, data }),
-      onGone: (nodeId) => this.feed({ type: 'signaling-gone', nodeId }),
-      onDown: (reason) => this.feed({ type: 'signaling-down', reason }),
+      onRelay: (from, data) => this.#relayed.receive(from, data),
+      onRelayRefused: (to, reason) => this.#relayed.fail(to, `it was not relayed: ${reason}`),
+      onGone: (nodeId) => {
+        this.#relayed.fail(nodeId, 'the signaling server does not know the other end any more')
+        this.feed({ type: 'signaling-gone', nodeId })
+      },
+      onDown: (reason) => {
+        this.#relayed.down(reason)
+        this.feed({ type: 'signaling-down', reason })
+      },
       onRefused: (reason) => {
+        this.#relayed.down(reason)
         this.feed({ type: 'signaling-down', reason })
         this.#options.onRefused(reason)
       },
@@ -218,6 +262,7 @@ export class Driver {
 
   /** A first rebirth is immediate; those that follow hard on it wait longer and longer. */
   #rebirth(fresh: boolean): void {
+    this.#relayed.down('this life is over')
     this.#session?.close()
     this.#session = undefined
     const { mono } = this.#options.clock.now()

@@ -19,6 +19,8 @@ function enter(network: MemoryNetwork, room: string, nodeId: string): Member {
     onUp: (contacts) => told.push(`up ${contacts.toSorted().join()}`),
     onContacts: (contacts) => told.push(`contacts ${contacts.toSorted().join()}`),
     onMessage: (from, data) => told.push(`${from}: ${data}`),
+    onRelay: (from, data) => told.push(`relayed ${from}: ${data}`),
+    onRelayRefused: (to, reason) => told.push(`refused to ${to}: ${reason}`),
     onGone: (gone) => told.push(`gone ${gone}`),
     onDown: (reason) => told.push(`down ${reason}`),
     onRefused: (reason) => told.push(`refused ${reason}`),

@@ -48,6 +48,8 @@ const RULES: readonly Rule[] = [
   // plays the signaling server too, within the same limits
   adapter('memory', undefined, String.raw`adapters/signaling/protocol\.ts$|`),
   adapter('node', /^(?:node:.*|ws)$/),
+  // keeps within what the signaling protocol carries, and asks the platform for WebCrypto as identities do
+  adapter('relay', undefined, String.raw`adapters/(?:signaling/protocol|webcrypto/key-pair)\.ts$|`),
   adapter('signaling'),
   adapter('webcrypto'),
   adapter('webrtc', /^simple-peer(?:\/|$)/),

@@ -36,6 +36,8 @@ export async function createRefusingMember(
       const end = links.get(envelope.session) ?? answer(from, envelope.session)
       end.signal(envelope.data)
     },
+    onRelay: () => undefined,
+    onRelayRefused: () => undefined,
     onGone: () => undefined,
     onDown: () => undefined,
     onRefused: () => undefined,

@@ -52,6 +52,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
         }
       },
     },
+    relay: false,
     signaling: {
       open(room, nodeId, handlers) {
         const session = sessions.push(handlers)

@@ -155,6 +155,7 @@ export function errorCodes(code: ClusterErrorCode): string {
     case 'no-receiver':
     case 'dead-letter':
     case 'webrtc-unavailable':
+    case 'relay-unavailable':
     case 'invalid-value':
     case 'too-large':
       return code

@@ -1,6 +1,6 @@
 import type { NodeId } from '../../core/identity/node-id.ts'
 import { MAX_SIGNALING_FRAME } from '../signaling/protocol.ts'
-import type { Random, Signaling, SignalingHandlers, SignalingSession } from '../../ports.ts'
+import type { Random, RelayRate, Signaling, SignalingHandlers, SignalingSession } from '../../ports.ts'
 import type { Deliver } from './delivery.ts'
 
 /** A signaling server in memory, with rooms that never see each other. */
@@ -51,7 +51,7 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
     const { early = [] } = session
     session.early = undefined
     for (const { to, data } of early) session.send(to, data)
-    session.handlers.onUp(contacts)
+    session.handlers.onUp(contacts, RELAY_RATE)
   }
 
   const remove = (session: Session): void => {
@@ -90,6 +90,12 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
     }
     return {
       send: session.send,
+      relay(to, data) {
+        if (!session.up) return
+        const target = rooms.get(room)?.get(to)
+        if (target) target.later(() => target.handlers.onRelay(nodeId, data))
+        else session.later(() => handlers.onGone(to))
+      },
       askContacts() {
         if (!session.up) return
         session.later(() => {
@@ -130,6 +136,8 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
   }
 }
 
+/** Memory has no bandwidth to share out. */
+const RELAY_RATE: RelayRate = { bytesPerSecond: 1e9, burst: 1e9 }
 /** Messages that wait for the first admission. */
 const MAX_EARLY = 32
 
