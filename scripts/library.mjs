@@ -12,6 +12,7 @@ const SOURCES = ['src', 'signaling-server', 'tsconfig.base.json', 'tsconfig.buil
 const ENTRIES = {
   index: 'src/index.ts',
   testing: 'src/testing/index.ts',
+  node: 'src/node.ts',
   'signaling-server': 'signaling-server/index.ts',
   'signaling-cli': 'signaling-server/cli.ts',
 }

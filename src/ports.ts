@@ -81,6 +81,20 @@ export interface RelayTransport {
   setRate(rate: RelayRate | undefined): void
 }
 
+/** The part of a WebSocket that signaling uses: a browser's, Node's own, or one of the `ws` package. */
+export interface SignalingSocket {
+  addEventListener(type: 'open' | 'error', listener: () => void): void
+  addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
+  addEventListener(type: 'close', listener: (event: { code: number; reason: string }) => void): void
+  removeEventListener(type: 'open' | 'error', listener: () => void): void
+  removeEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
+  removeEventListener(type: 'close', listener: (event: { code: number; reason: string }) => void): void
+  send(text: string): void
+  close(code?: number, reason?: string): void
+}
+
+export type CreateSignalingSocket = (url: string) => SignalingSocket
+
 export interface SignalingHandlers {
   /**
    * Connected and admitted, first or again; `contacts` are a few other members of the room, possibly none. `relay` is
@@ -214,9 +228,12 @@ export interface LifecycleHandlers {
 
 /** All ports together. */
 export interface Platform {
-  readonly transport: LinkTransport
+  /** `false`: this process has none; its links go through the signaling server. */
+  readonly transport: LinkTransport | false
   /** `false`: no link ever goes through the signaling server. */
   readonly relay: RelayTransport | false
+  /** Makes the sockets that the usual `signaling` talks over. Default: the platform's WebSocket. */
+  readonly socket?: CreateSignalingSocket
   readonly signaling: Signaling
   readonly identity: IdentityStore
   readonly keys: Keys

@@ -33,6 +33,7 @@ export function createPlatform(options: ClusterOptions): Platform {
         random,
         watchOnline,
         ...(token === undefined ? {} : { token }),
+        ...(given.socket ? { createSocket: given.socket } : {}),
       }),
     identity: given.identity ?? createIdentityStore({ random, persist: snapshot !== false }),
     keys: given.keys ?? createWebCryptoKeys(),

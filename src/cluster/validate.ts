@@ -28,6 +28,7 @@ const KNOWN = new Set<string>([
 const PORTS = new Set([
   'transport',
   'relay',
+  'socket',
   'signaling',
   'identity',
   'keys',

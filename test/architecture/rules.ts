@@ -29,7 +29,7 @@ interface Rule {
   readonly packages?: RegExp
 }
 
-const PUBLIC_ENTRIES = String.raw`src/index\.ts|src/testing/index\.ts|signaling-server/index\.ts`
+const PUBLIC_ENTRIES = String.raw`src/(?:index|node|testing/index)\.ts|signaling-server/index\.ts`
 
 const RULES: readonly Rule[] = [
   { files: /^src\/core\//, may: /^src\/core\// },
@@ -47,7 +47,7 @@ const RULES: readonly Rule[] = [
   adapter('indexeddb', /^idb-keyval$/, String.raw`adapters/webcrypto/key-pair\.ts$|`),
   // plays the signaling server too, within the same limits
   adapter('memory', undefined, String.raw`adapters/signaling/protocol\.ts$|`),
-  adapter('node', /^(?:node:.*|ws)$/),
+  adapter('node', /^(?:node:.*|ws)$/, String.raw`adapters/webcrypto/(?:key-pair|algorithms)\.ts$|`),
   // keeps within what the signaling protocol carries, and asks the platform for WebCrypto as identities do
   adapter('relay', undefined, String.raw`adapters/(?:signaling/protocol|webcrypto/key-pair)\.ts$|`),
   adapter('signaling'),
@@ -65,8 +65,9 @@ const RULES: readonly Rule[] = [
     may: /^src\/(?:testing\/(?!cli\/)|core\/|driver\/|adapters\/memory\/|(?:ports|errors|options)\.ts)/,
     mayAsTypes: /^src\/api\.ts$/,
   },
-  { files: /^src\/cluster(?:\.ts|\/)/, may: /^src\/(?!testing\/|index\.ts)/ },
-  { files: /^src\/index\.ts$/, may: /^src\/(?!testing\/)/ },
+  { files: /^src\/cluster(?:\.ts|\/)/, may: /^src\/(?!testing\/|index\.ts|node\.ts|adapters\/node\/)/ },
+  { files: /^src\/index\.ts$/, may: /^src\/(?!testing\/|node\.ts$)/ },
+  { files: /^src\/node\.ts$/, may: /^src\/(?:adapters\/(?:browser|node)\/|ports\.ts$)/ },
   {
     files: /^signaling-server\//,
     may: /^(?:signaling-server\/|src\/adapters\/signaling\/protocol\.ts$)/,

@@ -73,7 +73,7 @@ describe('code in README.md', () => {
   const folder = path.join(cacheFolder, 'readme')
 
   it('compiles as a reader would paste it', async () => {
-    expect(blocks).toHaveLength(3)
+    expect(blocks).toHaveLength(4)
     await mkdir(folder, { recursive: true })
     const files = blocks.map((_, i) => `block-${i}.ts`)
     await Promise.all(blocks.map((code, i) => writeFile(path.join(folder, files[i]!), code)))
@@ -85,6 +85,7 @@ describe('code in README.md', () => {
         typeRoots: [path.join(root, 'node_modules/@types')],
         paths: {
           grainmesh: [path.join(root, 'src/index.ts')],
+          'grainmesh/node': [path.join(root, 'src/node.ts')],
           'grainmesh/testing': [path.join(root, 'src/testing/index.ts')],
           'grainmesh/signaling-server': [path.join(root, 'signaling-server/index.ts')],
         },

@@ -96,6 +96,7 @@ describe('a program for Node', () => {
       invalid: 'invalid-option',
       withoutWebRtc: 'webrtc-unavailable',
       simulated: [],
+      joined: [{ self: true, status: 'up', path: 'self' }],
     })
     expect(port).toBeGreaterThan(0)
   })

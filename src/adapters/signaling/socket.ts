@@ -1,19 +1,8 @@
 /** The part of a WebSocket that the client uses: a browser's, Node's own, or one of the `ws` package. */
 import { ClusterError } from '../../errors.ts'
+import type { CreateSignalingSocket, SignalingSocket } from '../../ports.ts'
 
-/** Own type instead of the DOM's, so that no DOM library is needed to compile. */
-export interface SignalingSocket {
-  addEventListener(type: 'open' | 'error', listener: () => void): void
-  addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
-  addEventListener(type: 'close', listener: (event: { code: number; reason: string }) => void): void
-  removeEventListener(type: 'open' | 'error', listener: () => void): void
-  removeEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
-  removeEventListener(type: 'close', listener: (event: { code: number; reason: string }) => void): void
-  send(text: string): void
-  close(code?: number, reason?: string): void
-}
-
-export type CreateSignalingSocket = (url: string) => SignalingSocket
+export type { CreateSignalingSocket, SignalingSocket }
 
 /** What is called for a socket; nothing after `detach()`. */
 export interface SocketHandlers {

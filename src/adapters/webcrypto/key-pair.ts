@@ -2,7 +2,7 @@ import type { Authority } from '../../core/identity/node-id.ts'
 import { ALGORITHMS, algorithmOf } from './algorithms.ts'
 import { authorityOf } from './authority.ts'
 
-/** What a process is known by. The private key cannot be read, only used; it can be stored as it is in IndexedDB. */
+/** What a process is known by. The private key of a page cannot be read, only used, and is stored as it is. */
 export interface KeyPair {
   readonly authority: Authority
   /** SubjectPublicKeyInfo. */
@@ -15,12 +15,15 @@ export function subtleCrypto(): SubtleCrypto | undefined {
   return typeof crypto === 'undefined' ? undefined : (crypto.subtle as SubtleCrypto | undefined)
 }
 
-/** Makes a key of the best kind that the platform knows. Rejects with the reason where it knows none. */
-export async function createKeyPair(subtle: SubtleCrypto): Promise<KeyPair> {
+/**
+ * Makes a key of the best kind that the platform knows; nobody can read its private half unless it is `extractable`.
+ * Rejects with the reason where the platform knows none.
+ */
+export async function createKeyPair(subtle: SubtleCrypto, extractable = false): Promise<KeyPair> {
   let failure: unknown
   for (const { key } of ALGORITHMS) {
     try {
-      const pair = (await subtle.generateKey(key, false, ['sign', 'verify'])) as CryptoKeyPair
+      const pair = (await subtle.generateKey(key, extractable, ['sign', 'verify'])) as CryptoKeyPair
       const publicKey = new Uint8Array(await subtle.exportKey('spki', pair.publicKey))
       return { authority: await authorityOf(subtle, publicKey), publicKey, privateKey: pair.privateKey }
     } catch (error) {

@@ -87,6 +87,7 @@ function requireWebRtc(): void {
   if (typeof RTCPeerConnection === 'function') return
   throw new ClusterError(
     'webrtc-unavailable',
-    'This platform has no RTCPeerConnection. Enable WebRTC in the browser, or pass platform.transport.',
+    'This platform has no RTCPeerConnection. Enable WebRTC in the browser; in Node pass ' +
+      '`platform: nodePlatform()` of grainmesh/node.',
   )
 }

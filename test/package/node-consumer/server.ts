@@ -7,6 +7,17 @@ const options: SignalingServerOptions = {
   authenticate: ({ token }) => token === 'secret' || 'wrong token',
 }
 
+/** Runs `use` with the URL of a server. */
+export async function serve<T>(use: (url: string) => Promise<T>): Promise<T> {
+  const server: SignalingServer = createSignalingServer()
+  const { url } = await server.listen(0)
+  try {
+    return await use(url)
+  } finally {
+    await server.close()
+  }
+}
+
 export async function run(): Promise<number> {
   const server: SignalingServer = createSignalingServer(options)
   const { port } = await server.listen(0)
