@@ -20,6 +20,12 @@ export interface LinkHost {
   hold(run: () => void): boolean
 }
 
+/** What carries relayed links: the signaling server. */
+export interface LinkCarrier {
+  /** Whether what one of the two sends now reaches the other. */
+  carries(from: LinkHost, to: LinkHost): boolean
+}
+
 /** One end. Fires with bytes that arrive, or with a text: the reason why the link is closed. */
 export class LinkEnd implements Target {
   state: 'new' | 'paired' | 'open' | 'closed' = 'new'
@@ -34,6 +40,8 @@ export class LinkEnd implements Target {
   readonly host: LinkHost
   readonly linkId: LinkId
   readonly initiator: boolean
+  /** Only a relayed link has one. */
+  readonly carrier: LinkCarrier | undefined
   readonly random: Random
   readonly #timeline: Timeline
   readonly #all: Map<number, LinkEnd>
@@ -43,6 +51,7 @@ export class LinkEnd implements Target {
     host: LinkHost,
     linkId: LinkId,
     initiator: boolean,
+    carrier: LinkCarrier | undefined,
     random: Random,
     timeline: Timeline,
     all: Map<number, LinkEnd>,
@@ -51,6 +60,7 @@ export class LinkEnd implements Target {
     this.host = host
     this.linkId = linkId
     this.initiator = initiator
+    this.carrier = carrier
     this.random = random
     this.#timeline = timeline
     this.#all = all
@@ -102,11 +112,12 @@ export class SimulatedLinks {
     this.#seed = seed
   }
 
-  open(host: LinkHost, linkId: LinkId, initiator: boolean): void {
+  /** With `carrier` a relayed link: what cannot be carried is lost, and ends it. */
+  open(host: LinkHost, linkId: LinkId, initiator: boolean, carrier?: LinkCarrier): void {
     if (host.ends.has(linkId)) throw new Error(`link-open: linkId ${linkId} is already in use`)
     const id = ++this.#lastId
     const random = seededRandom(this.#seed, 'link', id)
-    const end = new LinkEnd(id, host, linkId, initiator, random, this.#timeline, this.#ends)
+    const end = new LinkEnd(id, host, linkId, initiator, carrier, random, this.#timeline, this.#ends)
     host.ends.set(linkId, end)
     if (initiator) this.#describe(end, `offer ${id}`)
   }
@@ -120,7 +131,7 @@ export class SimulatedLinks {
       end.state = 'paired'
       const peer = this.#ends.get(Number(id))
       this.#describe(end, `answer ${end.id} ${id}`)
-      if (peer?.state === 'new') end.peer = peer
+      if (peer?.state === 'new' && !peer.carrier === !end.carrier) end.peer = peer
       else this.#fail(end)
     } else if (word === 'answer' && end.initiator && end.state === 'new' && Number(answered) === end.id) {
       end.state = 'paired'
@@ -134,7 +145,8 @@ export class SimulatedLinks {
     if (end?.state !== 'open') return false
     const { peer } = end
     if (!peer || peer.state === 'closed') return true
-    this.#timeline.at(this.#arrival(peer), peer, bytes)
+    if (end.carrier?.carries(host, peer.host) === false) this.cut(end)
+    else this.#timeline.at(this.#arrival(peer), peer, bytes)
     return true
   }
 
@@ -188,8 +200,8 @@ export class SimulatedLinks {
   partition(separated: (a: LinkHost, b: LinkHost) => boolean, ms: number): void {
     this.#separated = separated
     for (const end of this.#ends.values()) {
-      if (!end.initiator || !end.peer || end.state === 'closed' || !separated(end.host, end.peer.host))
-        continue
+      if (!end.initiator || !end.peer || end.state === 'closed' || end.carrier) continue
+      if (!separated(end.host, end.peer.host)) continue
       if (ms >= this.#patience(end)) this.cut(end)
       else end.blockedUntil = end.peer.blockedUntil = this.#timeline.now + ms
     }
@@ -203,11 +215,18 @@ export class SimulatedLinks {
   #arrival(end: LinkEnd): number {
     const { latencyMinMs, latencyMaxMs, lossRate, retransmitMs } = this.faults
     const { random } = end
-    let arrival = Math.max(this.#timeline.now, end.blockedUntil) + between(random, latencyMinMs, latencyMaxMs)
+    const latency = end.carrier ? this.#relayLatency(random) : between(random, latencyMinMs, latencyMaxMs)
+    let arrival = Math.max(this.#timeline.now, end.blockedUntil) + latency
     for (let lost = random() < lossRate; lost; lost = random() < lossRate) arrival += retransmitMs
     if (arrival < end.lastArrival) arrival = end.lastArrival
     end.lastArrival = arrival
     return arrival
+  }
+
+  /** To the server, and from there. */
+  #relayLatency(random: Random): number {
+    const { signalingMinMs, signalingMaxMs } = this.faults
+    return between(random, signalingMinMs, signalingMaxMs) + between(random, signalingMinMs, signalingMaxMs)
   }
 
   /** Offer or answer, then one candidate, a little later. */
@@ -229,7 +248,7 @@ export class SimulatedLinks {
       b.state !== 'paired' ||
       b.peer !== a ||
       this.#apart(a, b) ||
-      a.random() < this.faults.setupFailRate
+      (!a.carrier && a.random() < this.faults.setupFailRate)
     ) {
       this.#fail(a)
       if (b && b.peer === a) this.#fail(b)
@@ -257,6 +276,7 @@ export class SimulatedLinks {
   }
 
   #apart(a: LinkEnd, b: LinkEnd): boolean {
+    if (a.carrier) return !a.carrier.carries(a.host, b.host)
     return this.#separated?.(a.host, b.host) ?? false
   }
 

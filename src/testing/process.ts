@@ -240,7 +240,7 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
         observer.event(this, output.event)
         return
       case 'link-open':
-        links.open(this, output.linkId, output.initiator)
+        links.open(this, output.linkId, output.initiator, output.relay ? signaling : undefined)
         return
       case 'link-signal':
         links.signal(this, output.linkId, output.data)

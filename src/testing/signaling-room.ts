@@ -81,6 +81,12 @@ export class SignalingRoom {
     }
   }
 
+  /** Whether a piece of a relayed link gets from one to the other now. */
+  carries(from: SignalingHost, to: SignalingHost): boolean {
+    const [sender, addressee] = [this.#connected(from), this.#connected(to)]
+    return this.#up && sender !== undefined && addressee !== undefined && this.#isHere(addressee)
+  }
+
   askContacts(host: SignalingHost): void {
     const session = this.#connected(host)
     if (!session) return
@@ -145,6 +151,10 @@ export class SignalingRoom {
 
   unblock(): void {
     this.#blocked = undefined
+  }
+
+  #isHere(session: Session): boolean {
+    return this.#room.get(session.nodeId) === session
   }
 
   #connected(host: SignalingHost): Session | undefined {
