@@ -73,7 +73,10 @@ export class RelayLinks {
     const { transport, clock } = this.#options
     if (!transport) return
     transport.setRate(undefined)
-    this.#cancelAway ??= clock.timer(AWAY_MS, () => this.#failAll(`signaling is away: ${reason}`))
+    this.#cancelAway ??= clock.timer(AWAY_MS, () => {
+      this.#cancelAway = undefined
+      this.#failAll(`signaling is away: ${reason}`)
+    })
   }
 
   /** Nothing gets to this member by relay. */

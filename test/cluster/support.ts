@@ -66,7 +66,7 @@ export function createWorld(seed = 1): World {
   const tab = (ports: Partial<Platform> = {}): Tab => {
     const random = seededRandom(seed, 'tab', tabs++)
     const page = createPage()
-    const transport = ports.transport ?? network.transport()
+    const transport = ports.transport || network.transport()
     const platform = {
       clock,
       random,
