@@ -300,6 +300,8 @@ export class Membership {
       visibility: this.#visibility,
       random,
       maxLinks,
+      canLink: transport !== false,
+      canRelay: relay !== false,
       minLinks: this.#options.minLinks ?? Math.min(DEFAULT_MIN_LINKS, maxLinks),
       tuning: this.#tuning,
       limits: this.#limits,

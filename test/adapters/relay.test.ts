@@ -6,7 +6,7 @@ import { Assembly, Backlog, MAX_PIECE_BYTES } from '../../src/adapters/relay/pie
 import { formatSignal, parseSignal } from '../../src/adapters/relay/signal.ts'
 import { createRelayTransport } from '../../src/adapters/relay/transport.ts'
 import { createBrowserClock } from '../../src/adapters/browser/clock.ts'
-import type { RelayRate } from '../../src/ports.ts'
+import { LINK_LOW_WATER, type RelayRate } from '../../src/ports.ts'
 import { openPair } from '../../src/testing/contract-pair.ts'
 import { FakeClock } from '../../src/testing/fake-clock.ts'
 import { HOSTILE_SIGNALS } from '../../src/testing/contract.ts'
@@ -17,6 +17,7 @@ const nothing = {
   onSignal: () => undefined,
   onOpen: () => undefined,
   onMessage: () => undefined,
+  onDrain: () => undefined,
   onClose: () => undefined,
 }
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
@@ -329,7 +330,7 @@ describe('pacing', () => {
     let drained = 0
     a.onDrain = () => {
       drained++
-      expect(a.link.bufferedBytes).toBeLessThanOrEqual(MAX_PIECE_BYTES)
+      expect(a.link.bufferedBytes).toBeLessThanOrEqual(LINK_LOW_WATER)
     }
     for (let i = 0; i < 8; i++) a.link.send(new Uint8Array(60_000))
     expect(a.link.bufferedBytes).toBeGreaterThan(400_000)

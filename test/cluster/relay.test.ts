@@ -55,6 +55,7 @@ function inTheMiddle(read: Uint8Array[]): Parameters<typeof createRoom>[0] {
       const near: LinkEnd = transport().open(false, {
         onSignal: tell(from, to),
         onOpen: () => undefined,
+        onDrain: () => undefined,
         onMessage(bytes) {
           read.push(bytes)
           if (isThrough) far.send(bytes)
@@ -74,6 +75,7 @@ function inTheMiddle(read: Uint8Array[]): Parameters<typeof createRoom>[0] {
           read.push(bytes)
           near.send(bytes)
         },
+        onDrain: () => undefined,
         onClose: () => near.close(),
       })
       return { near, far }

@@ -66,11 +66,12 @@ function createRig({ relay = true, session: hasRelay = true } = {}) {
       },
     },
     keys: { verify: () => Promise.resolve(true) },
-    traffic: { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0 },
+    traffic: { messagesSent: 0, messagesReceived: 0, bytesSent: 0, bytesReceived: 0, messagesDropped: 0 },
     sign: () => Promise.resolve(new Uint8Array(0)),
     nextLife: () => new Promise(() => undefined),
     onEvent: () => undefined,
     onTurn: () => undefined,
+    onTraced: () => undefined,
     onRefused: () => undefined,
   })
   const execute = (...outputs: Output[]): void => {

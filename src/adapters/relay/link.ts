@@ -1,5 +1,13 @@
 import { ClusterError } from '../../errors.ts'
-import { MAX_LINK_MESSAGE, type Fingerprints, type LinkHandlers, type RelayEnd } from '../../ports.ts'
+import {
+  LINK_LOW_WATER,
+  MAX_LINK_MESSAGE,
+  type CancelTimer,
+  type Clock,
+  type Fingerprints,
+  type LinkHandlers,
+  type RelayEnd,
+} from '../../ports.ts'
 import { MAX_SIGNAL_DATA, RELAY_FRAME_COST } from '../signaling/protocol.ts'
 import { base64Length, decodeBase64, encodeBase64 } from './base64.ts'
 import type { PacedSender, Pacer } from './pacer.ts'
@@ -24,12 +32,13 @@ const MAX_SEALING = 4 * MAX_PIECE_BYTES
 /** Bytes that came and are not deciphered yet. They wait for WebCrypto only, so more is a flood. */
 const MAX_SEALED = 4 * 1024 * 1024
 
-/** With so little in line, a link has room for more: it is carried within a turn. */
-const DRAINED = MAX_PIECE_BYTES
+/** A link that is closed here has this long, in ms, to get rid of what was sent on it, as one over WebRTC has. */
+const CLOSING_MS = 1_000
 
 /** What the ends of one process share. */
 export interface RelayLinkContext {
   readonly subtle: SubtleCrypto
+  readonly clock: Clock
   readonly pacer: Pacer
   carry(data: string): void
 }
@@ -48,7 +57,8 @@ export class RelayLink implements RelayEnd, PacedSender {
   readonly #own: Promise<Ephemeral>
   readonly #backlog = new Backlog()
   readonly #assembly = new Assembly()
-  #state: 'opening' | 'open' | 'closed' = 'opening'
+  /** `closing`: closed here, and not all that was sent has left. */
+  #state: 'opening' | 'open' | 'closing' | 'closed' = 'opening'
   /** A key came; no other is taken. */
   #met = false
   #secrets: Secrets | undefined
@@ -63,6 +73,7 @@ export class RelayLink implements RelayEnd, PacedSender {
   #sealed = 0
   #lastSealed: Promise<void> = Promise.resolve()
   #lastOpened: Promise<void> = Promise.resolve()
+  #cancelClosing: CancelTimer | undefined
 
   constructor(initiator: boolean, handlers: LinkHandlers, context: RelayLinkContext) {
     this.#initiator = initiator
@@ -110,6 +121,7 @@ export class RelayLink implements RelayEnd, PacedSender {
       if (sameBytes(body, secrets.receive.farewell)) this.#afterOpened(() => this.#end(CLOSED_THERE, false))
       return
     }
+    if (this.#state === 'closing') return
     if (type !== PieceType.bytes || piece.length < HEAD_BYTES + SEAL_BYTES) return
     const number = new DataView(body.buffer, body.byteOffset).getUint32(0)
     if (number !== this.#received) {
@@ -125,12 +137,15 @@ export class RelayLink implements RelayEnd, PacedSender {
   }
 
   close(): void {
-    if (this.#state === 'closed') return
-    this.#release(true)
+    if (this.#state === 'closed' || this.#state === 'closing') return
+    if (this.#waiting === 0) return this.#release(true)
+    this.#state = 'closing'
+    this.#context.pacer.enter(this)
+    this.#cancelClosing = this.#context.clock.timer(CLOSING_MS, () => this.#release(true))
   }
 
   get bufferedBytes(): number {
-    return this.#state === 'closed' ? 0 : this.#backlog.bytes + this.#sealing
+    return this.#state === 'open' ? this.#waiting : 0
   }
 
   get fingerprints(): Fingerprints | undefined {
@@ -155,13 +170,24 @@ export class RelayLink implements RelayEnd, PacedSender {
     this.#lastSealed = this.#lastSealed.then(async () => {
       const piece = await sealed
       if (this.#state === 'closed') return
-      const before = this.bufferedBytes
+      const before = this.#waiting
       this.#sealing -= bytes.length
       if (this.#backlog.bytes > 0) this.#context.pacer.enter(this)
       this.#context.carry(encodeBase64(piece))
-      if (before > DRAINED && this.bufferedBytes <= DRAINED) this.#handlers.onDrain()
+      const hasDrained = before > LINK_LOW_WATER && this.#waiting <= LINK_LOW_WATER
+      if (hasDrained && this.#state === 'open') this.#handlers.onDrain()
+      if (this.#waiting === 0 && this.#isClosing()) this.#release(true)
     })
     this.#lastSealed.catch((error: unknown) => this.#end(`a piece could not be enciphered: ${String(error)}`))
+  }
+
+  get #waiting(): number {
+    return this.#backlog.bytes + this.#sealing
+  }
+
+  /** A handler that was just called may have changed it. */
+  #isClosing(): boolean {
+    return this.#state === 'closing'
   }
 
   async #meet(remote: Uint8Array): Promise<void> {
@@ -220,7 +246,7 @@ export class RelayLink implements RelayEnd, PacedSender {
 
   #take(bytes: Uint8Array | undefined, sealedBytes: number): void {
     this.#sealed -= sealedBytes
-    if (this.#state === 'closed') return
+    if (this.#state === 'closed' || this.#state === 'closing') return
     if (!bytes) return this.#end('a piece of the relayed link cannot be deciphered')
     this.#opened()
     const problem = this.#assembly.add(bytes, (message) => {
@@ -242,13 +268,16 @@ export class RelayLink implements RelayEnd, PacedSender {
 
   #end(reason: string, farewell = true): void {
     if (this.#state === 'closed') return
+    const isTold = this.#state !== 'closing'
     this.#release(farewell)
-    this.#handlers.onClose(reason)
+    if (isTold) this.#handlers.onClose(reason)
   }
 
   /** Tells the other end, without waiting for anything: the page may be on its way out. */
   #release(farewell: boolean): void {
+    if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#cancelClosing?.()
     this.#backlog.clear()
     this.#context.pacer.leave(this)
     const secrets = this.#secrets

@@ -14,7 +14,7 @@ export const HEAD_BYTES = TAG_BYTES + 1 + 4
 /** What AES-GCM adds. */
 export const SEAL_BYTES = 16
 /** Most bytes of a link in one piece: small enough that a rate is kept to evenly, large enough to cost little. */
-export const MAX_PIECE_BYTES = 16 * 1024
+export const MAX_PIECE_BYTES = 8 * 1024
 /** Pieces that one key may seal. */
 export const MAX_PIECES = 2 ** 32 - 1
 

@@ -26,7 +26,7 @@ export function createRelayTransport({ clock, subtle = subtleCrypto() }: RelayOp
       const { rate } = pacer
       if (!rate) throw unavailable('the signaling server does not relay, or is away')
       if (rate.burst < MIN_BURST) throw unavailable('the signaling server relays too little')
-      return new RelayLink(initiator, handlers, { subtle, pacer, carry })
+      return new RelayLink(initiator, handlers, { subtle, clock, pacer, carry })
     },
     setRate: (rate) => pacer.setRate(rate),
   }
