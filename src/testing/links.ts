@@ -104,9 +104,12 @@ export class SimulatedLinks {
   readonly #seed: number
   readonly #ends = new Map<number, LinkEnd>()
   #separated: ((a: LinkHost, b: LinkHost) => boolean) | undefined
+  readonly #blockedShare: number
   #lastId = 0
 
-  constructor(timeline: Timeline, faults: Faults, seed: number) {
+  /** `blockedShare` of the pairs of slots never find a direct connection. */
+  constructor(timeline: Timeline, faults: Faults, seed: number, blockedShare = 0) {
+    this.#blockedShare = blockedShare
     this.#timeline = timeline
     this.faults = faults
     this.#seed = seed
@@ -277,7 +280,13 @@ export class SimulatedLinks {
 
   #apart(a: LinkEnd, b: LinkEnd): boolean {
     if (a.carrier) return !a.carrier.carries(a.host, b.host)
-    return this.#separated?.(a.host, b.host) ?? false
+    return this.#isBlocked(a.host.slot, b.host.slot) || (this.#separated?.(a.host, b.host) ?? false)
+  }
+
+  #isBlocked(one: number, other: number): boolean {
+    if (this.#blockedShare === 0) return false
+    const pair = seededRandom(this.#seed, 'blocked', Math.min(one, other), Math.max(one, other))
+    return pair() < this.#blockedShare
   }
 
   #fail(end: LinkEnd): void {

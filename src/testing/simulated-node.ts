@@ -66,6 +66,10 @@ export interface NodeSeed {
   readonly visibility: Visibility
   readonly random: Random
   readonly maxLinks: number
+  /** Whether it can have direct links. */
+  readonly canLink: boolean
+  /** Whether the signaling server may carry links of it. */
+  readonly canRelay: boolean
   readonly tuning: Tuning
   readonly limits: Limits
   /** A few members that an earlier life of this authority knew. */

@@ -39,6 +39,10 @@ export interface SimulationOptions {
   readonly maxLinks?: number
   /** Default: drawn from the seed, see `drawFaults`. */
   readonly faults?: Faults
+  /** Share of the members that have no WebRTC, and link by relay alone. Default 0. */
+  readonly relayOnlyShare?: number
+  /** Share of the pairs that never find a direct connection to each other. Default 0. */
+  readonly blockedShare?: number
   /** Over the defaults. Removal and tombstone times not given here are drawn from the seed. */
   readonly tuning?: Partial<Tuning>
   readonly limits?: Partial<Limits>
@@ -140,6 +144,7 @@ class Simulation implements ProcessObserver, Room {
       seed,
       create: options.create,
       maxLinks,
+      relayOnlyShare: options.relayOnlyShare,
       tuning: this.#tuning,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
     })
@@ -147,7 +152,7 @@ class Simulation implements ProcessObserver, Room {
     this.#plan = planSchedule({ seed, nodes, faults: this.#faults, tuning: this.#tuning, calmMs, stormMs })
     this.#unreachable = new UnreachableWatch(refutationBoundMs(this.#tuning))
     const calmWeather = withoutFaults(this.#faults)
-    this.links = new SimulatedLinks(this.timeline, calmWeather, seed)
+    this.links = new SimulatedLinks(this.timeline, calmWeather, seed, options.blockedShare)
     this.signaling = new SignalingRoom(this.timeline, calmWeather, seed)
     this.#actions = new ActionRunner(this)
   }

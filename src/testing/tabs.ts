@@ -13,6 +13,8 @@ export interface TabsOptions {
   readonly seed: number
   readonly create: NodeFactory
   readonly maxLinks: number
+  /** Share of the tabs that have no WebRTC. Default 0. */
+  readonly relayOnlyShare?: number | undefined
   readonly tuning: Tuning
   readonly limits: Limits
 }
@@ -44,7 +46,7 @@ export class Tabs {
 
   /** A page load in the tab `slot`: the next life of whoever the tab is. It is not started yet. */
   load(slot: number, world: World): SimulatedProcess {
-    const { seed, maxLinks, create, tuning, limits } = this.#options
+    const { seed, maxLinks, create, tuning, limits, relayOnlyShare = 0 } = this.#options
     const identity = this.#identity(slot)
     const load = identity.loads++
     const random = seededRandom(seed, 'process', slot, load)
@@ -60,6 +62,8 @@ export class Tabs {
       visibility: 'visible',
       random: seededRandom(seed, 'node', slot, load),
       maxLinks,
+      canLink: seededRandom(seed, 'webrtc', slot)() >= relayOnlyShare,
+      canRelay: true,
       tuning,
       limits,
       contacts: identity.contacts,

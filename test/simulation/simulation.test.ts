@@ -41,6 +41,35 @@ describe('the core under faults', () => {
   }, 300_000)
 })
 
+describe('members that cannot have all the links they want', () => {
+  it.each([
+    ['some have no WebRTC', 12, 0.3, 0],
+    ['none has WebRTC', 8, 1, 0],
+    ['half of the pairs find no direct connection', 12, 0, 0.5],
+    // Two relayed links each make islands of three, which one more has to bridge.
+    ['no pair finds a direct connection', 8, 0, 1],
+    ['some of both', 20, 0.2, 0.2],
+  ])(
+    '%s: no invariant is violated, all agree after healing',
+    (_, nodes, relayOnlyShare, blockedShare) => {
+      const results = seeds(FULL ? 100 : 5).map((seed) =>
+        simulate({ seed, nodes, create: createCoreNode, relayOnlyShare, blockedShare }),
+      )
+      expect(failures(results)).toEqual([])
+      const ends = results.flatMap(({ processes }) =>
+        processes.flatMap((process) => [...process.ends.values()]),
+      )
+      expect(ends.filter(({ carrier }) => carrier).length).toBeGreaterThan(results.length)
+    },
+    300_000,
+  )
+
+  it('without a relay they never come together, which the checks notice', () => {
+    const create: NodeFactory = (seed) => createCoreNode({ ...seed, canRelay: false })
+    expect(failures([simulate({ seed: 1, nodes: 4, create, relayOnlyShare: 1 })])).toHaveLength(1)
+  })
+})
+
 describe('a run', () => {
   it('is the same, byte for byte, when its seed is run again', () => {
     const lines: string[] = []

@@ -23,6 +23,8 @@ export interface RelayingOptions {
 
 /** Relayed links that a member takes because direct ones fail: with two, the loss of one cuts it off from nobody. */
 const MAX_RELAYED = 2
+/** Relayed links beyond those, each to a member that no other way leads to. */
+const MAX_BRIDGES = 2
 /**
  * Whoever has no link at all gives up a direct attempt after this long in ms, once it was answered: a joining user
  * waits. ICE takes 15 s and more to fail by itself.
@@ -100,6 +102,8 @@ export class Relaying {
       if (relay) relayed++
       else if (phase === 'established') direct++
     }
-    return relayed < MAX_RELAYED && (direct === 0 || !this.#options.leadsTo(nodeId, now))
+    // Two that lead nowhere else make an island: one more may be the bridge.
+    if (!this.#options.leadsTo(nodeId, now)) return relayed < MAX_RELAYED + MAX_BRIDGES
+    return relayed < MAX_RELAYED && direct === 0
   }
 }
