@@ -5,6 +5,38 @@ import type { LinkUnderTest } from './pages/adapters.ts'
 
 const open = (openTab: OpenTab, site: Site) => openTab(site.pageUrl('adapters'))
 
+test('relayed links meet the contract of link transports', async ({ openTab, site }) => {
+  const page = await open(openTab, site)
+  const results = await page.evaluate(async () => {
+    const { createBrowserClock, createRelayTransport, linkTransportContract } = window.adapters
+    const clock = createBrowserClock()
+    const relay = createRelayTransport({ clock })
+    relay.setRate({ bytesPerSecond: 1e9, burst: 1e9 })
+    // carries everything to everybody, and each end takes its own
+    const ends = new Set<ReturnType<typeof relay.open>>()
+    const transport = () => ({
+      open(initiator: boolean, handlers: Parameters<typeof relay.open>[1]) {
+        const end = relay.open(initiator, handlers, (data) => {
+          queueMicrotask(() => ends.forEach((other) => other !== end && other.receive(data)))
+        })
+        ends.add(end)
+        return end
+      },
+    })
+    const found: Record<string, string> = {}
+    for (const { name, run } of linkTransportContract({
+      transport,
+      clock,
+    })) {
+      found[name] = await run().then(() => 'ok', String)
+      ends.clear()
+    }
+    return found
+  })
+  expect(Object.keys(results).length).toBeGreaterThan(10)
+  expect(results).toEqual(Object.fromEntries(Object.keys(results).map((name) => [name, 'ok'])))
+})
+
 test.describe('links over WebRTC', () => {
   test('meet the contract of link transports', async ({ openTab, site }) => {
     const page = await open(openTab, site)

@@ -4,6 +4,7 @@ import { createLifecycle } from '../../src/adapters/browser/lifecycle.ts'
 import { createRandom } from '../../src/adapters/browser/random.ts'
 import { createIdentityStore } from '../../src/adapters/indexeddb/identity.ts'
 import { createSnapshotStore } from '../../src/adapters/indexeddb/snapshot.ts'
+import { createRelayTransport } from '../../src/adapters/relay/transport.ts'
 import { createKeyPair, signWith } from '../../src/adapters/webcrypto/key-pair.ts'
 import { createWebCryptoKeys } from '../../src/adapters/webcrypto/keys.ts'
 import { createWebRtcTransport, loadWebRtc } from '../../src/adapters/webrtc/transport.ts'
@@ -17,6 +18,7 @@ const adapters = {
   createKeyPair,
   createLifecycle,
   createRandom,
+  createRelayTransport,
   createSnapshotStore,
   createWebCryptoKeys,
   createWebRtcTransport,
