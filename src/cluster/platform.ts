@@ -7,9 +7,14 @@ import { createSnapshotStore } from '../adapters/indexeddb/snapshot.ts'
 import { createRelayTransport } from '../adapters/relay/transport.ts'
 import { createSignalingClient } from '../adapters/signaling/client.ts'
 import { createWebRtcTransport } from '../adapters/webrtc/transport.ts'
+import { subtleCrypto } from '../adapters/webcrypto/key-pair.ts'
 import { createWebCryptoKeys } from '../adapters/webcrypto/keys.ts'
 import type { ClusterOptions } from '../options.ts'
-import type { Platform } from '../ports.ts'
+import type { Clock, Platform, RelayTransport } from '../ports.ts'
+
+/** Without SubtleCrypto none: nothing is relayed in clear. */
+const usualRelay = (clock: Clock): RelayTransport | false =>
+  subtleCrypto() ? createRelayTransport({ clock }) : false
 
 /**
  * The browser's adapters, with those that the options replace.
@@ -24,7 +29,7 @@ export function createPlatform(options: ClusterOptions): Platform {
     clock,
     random,
     transport: given.transport ?? createWebRtcTransport(iceServers ? { iceServers } : {}),
-    relay: options.relay === false ? false : (given.relay ?? createRelayTransport({ clock })),
+    relay: options.relay === false ? false : (given.relay ?? usualRelay(clock)),
     signaling:
       given.signaling ??
       createSignalingClient({

@@ -44,8 +44,10 @@ export class RelayLinks {
   /** @throws ClusterError `relay-unavailable` */
   open(nodeId: NodeId, initiator: boolean, handlers: LinkHandlers): LinkEnd {
     const { transport, carry } = this.#options
-    if (!transport)
-      throw new ClusterError('relay-unavailable', 'No link is relayed: the option `relay` is off.')
+    if (!transport) {
+      const why = 'the option `relay` is off, or there is no SubtleCrypto (it needs https or localhost)'
+      throw new ClusterError('relay-unavailable', `No link can be relayed: ${why}.`)
+    }
     const link = new RelayedLink(transport, initiator, handlers, {
       carry: (data) => carry(nodeId, data),
       onEnd: () => this.#forget(nodeId, link),

@@ -65,6 +65,7 @@ describe('each wrong option is named', () => {
     [{ signal: {} }, /^signal must be an AbortSignal$/],
     [{ signal: null }, /^signal must be an AbortSignal$/],
     [{ snapshot: true }, /^snapshot may only be `false`; a store of your own goes into platform\.snapshot$/],
+    [{ relay: 'off' }, /^relay must be a boolean, not "off"$/],
     [{ metrics: 'off' }, /^metrics must be a boolean, not "off"$/],
     [{ metrics: null }, /^metrics must be a boolean, not null$/],
     [{ tuning: 7 }, /^tuning must be an object$/],

@@ -146,6 +146,32 @@ describe('with a server', () => {
     two.sockets[0]?.terminate()
   })
 
+  test('relays where the server said so, in order, and is told what was not', async () => {
+    const { url } = await start({ limits: { relayBytesPerConnection: { burst: 300, perSecond: 1 } } })
+    const [one, two] = [join(url, 1), join(url, 2)]
+    one.session.relay?.(node(2), 'dropped=')
+    await Promise.all([one.told('up'), two.told('up')])
+    expect(one.rates).toEqual([{ burst: 300, bytesPerSecond: 1 }])
+    one.session.relay?.(node(2), 'AAAA')
+    one.session.relay?.(node(2), 'BBBB')
+    await two.told(`relay ${node(1)} AAAA`)
+    await one.told(`relay-refused ${node(2)} too many bytes: over 300 at once`)
+    expect(two.calls.filter((call) => call.startsWith('relay'))).toEqual([`relay ${node(1)} AAAA`])
+    one.session.relay?.(node(2), 'A'.repeat(49_153))
+    expect(one.problems).toEqual(['not relayed: 49153 characters are too many'])
+  })
+
+  test('relays nothing where the server did not say so, as an older one', async () => {
+    const { url, server } = await start({ relay: false })
+    const [one, two] = [join(url, 1), join(url, 2)]
+    await Promise.all([one.told('up'), two.told('up')])
+    expect(one.rates).toEqual([undefined])
+    one.session.relay?.(node(2), 'AAAA')
+    await expectExchange(one, two, 'after')
+    expect(one.calls.join()).not.toContain('relay')
+    expect(server.counts().relayRefusals).toBe(0)
+  })
+
   test('goodbye is received, and tells nobody that it is gone', async () => {
     const { url, server } = await start()
     const watcher = await member(url, 1)
