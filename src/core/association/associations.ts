@@ -58,9 +58,13 @@ export class Associations {
   readonly #senders = new Map<InStream, Association>()
   /** Messages of this process to itself that were handed out. */
   readonly #local: Readonly<Record<Lane, Letter[]>> = { control: [], call: [], bulk: [] }
+  #localBytes = 0
+  /** Streams whose senders wait for more room than there was. */
+  readonly #starved = new Set<InStream>()
   #owedAt = Infinity
   #resendAt = Infinity
   #lookAt = Infinity
+  #quarantineEndsAt = Infinity
   #heldBytes = 0
   #seenLinks = -1
   #seenMembers = -1
@@ -122,6 +126,9 @@ export class Associations {
     stream.take(count, refused)
     this.#heldBytes += stream.bytes - before
     this.#owe(stream, now)
+    if (this.#starved.size === 0 || this.#heldBytes > this.#options.limits.receiveBytes) return
+    for (const waiting of this.#starved) this.#owe(waiting, now)
+    this.#starved.clear()
   }
 
   onFrame(origin: NodeId, frame: UserFrame, now: number): void {
@@ -170,6 +177,7 @@ export class Associations {
     if (faults.length < MAX_FAULTS || association.state === 'quarantined') return
     faults.length = 0
     association.until = now + QUARANTINE_MS
+    this.#quarantineEndsAt = Math.min(this.#quarantineEndsAt, association.until)
     this.#setState(association, 'quarantined', reason)
     for (const lane of LANES) association.out[lane]?.loseWay()
     this.#options.onQuarantined(authority, reason, now)
@@ -191,8 +199,14 @@ export class Associations {
   }
 
   tick(now: number): void {
-    for (const association of this.#all.values()) {
-      if (association.state === 'quarantined' && now >= association.until) {
+    if (now >= this.#quarantineEndsAt) {
+      this.#quarantineEndsAt = Infinity
+      for (const association of this.#all.values()) {
+        if (association.state !== 'quarantined') continue
+        if (now < association.until) {
+          this.#quarantineEndsAt = Math.min(this.#quarantineEndsAt, association.until)
+          continue
+        }
         this.#setState(association, 'disconnected', 'the quarantine is over')
         this.#dirty.add(association)
       }
@@ -203,13 +217,12 @@ export class Associations {
     }
     if (now < this.#resendAt) return
     this.#resendAt = Infinity
+    // Sent at the end of the turn: it may be that this very turn finds somebody unreachable.
     for (const association of this.#all.values()) {
-      const { nodeId, state } = association
-      if (state !== 'connected' || nodeId === undefined) continue
       for (const lane of LANES) {
         const stream = association.out[lane]
         if (!stream) continue
-        stream.resend(now, (frame) => this.#options.carry(nodeId, frame, lane, now))
+        if (stream.expire(now)) this.#dirty.add(association)
         this.#resendAt = Math.min(this.#resendAt, stream.resendAt)
       }
     }
@@ -238,10 +251,7 @@ export class Associations {
   }
 
   nextDeadline(): number {
-    let next = Math.min(this.#owedAt, this.#resendAt, this.#lookAt)
-    for (const { state, until } of this.#all.values())
-      if (state === 'quarantined') next = Math.min(next, until)
-    return next
+    return Math.min(this.#owedAt, this.#resendAt, this.#lookAt, this.#quarantineEndsAt)
   }
 
   /** This life is over: gives back what was not begun, for the next one; the rest is lost. */
@@ -279,7 +289,10 @@ export class Associations {
     if (isLife && !isNodeId(to)) return this.#refuse(message, 'unknown-member')
     const authority = isLife ? authorityOf(to) : to
     const letter = letterOf(message, authority, isLife ? to : undefined)
-    if (authority === this.#own) return this.#deliverHere(letter)
+    if (authority === this.#own) {
+      if (this.#localBytes + bytes.length > limits.sendBytes) return this.#refuse(message, 'queue-full')
+      return this.#deliverHere(letter)
+    }
     if (table.newestLife(authority) === undefined) return this.#refuse(message, 'unknown-member')
     const association = this.#associationOf(authority)
     this.#refreshState(association, now)
@@ -416,6 +429,7 @@ export class Associations {
       if (!stream) continue
       this.#heldBytes -= stream.bytes
       this.#owing.delete(stream)
+      this.#starved.delete(stream)
       this.#senders.delete(stream)
       delete association.in[lane]
     }
@@ -461,6 +475,7 @@ export class Associations {
     // What is said of bulk must not wait behind bulk.
     const lane = stream.lane === 'bulk' ? 'control' : stream.lane
     this.#options.carry(nodeId, stream.receipt(mayGrow), lane, now)
+    if (stream.isStarved) this.#starved.add(stream)
   }
 
   #deliverHere(letter: Letter): void {
@@ -469,14 +484,16 @@ export class Associations {
     this.counts.accepted()
     if (letter.nodeId !== undefined && letter.nodeId !== table.own) return this.#end(letter, 'life-ended')
     this.#local[lane].push(letter)
+    this.#localBytes += bytes.length
     const message = { mailbox, bytes: bytes.slice(), text: isText }
     outbox.push({ type: 'deliver', nodeId: table.own, lane, messages: [message] })
   }
 
   #takenHere(lane: Lane, count: number, refused: readonly number[]): void {
-    const letters = this.#local[lane].splice(0, count)
-    for (const [i, letter] of letters.entries())
+    for (const [i, letter] of this.#local[lane].splice(0, count).entries()) {
+      this.#localBytes -= letter.bytes.length
       this.#end(letter, refused.includes(i) ? 'no-receiver' : 'taken')
+    }
   }
 
   #endLocal(outcome: Outcome): void {

@@ -26,7 +26,7 @@ export interface InStreamLimits {
 interface Held {
   /** So many messages of the stream are handled when this one is. */
   readonly until: number
-  readonly bytes: number
+  bytes: number
 }
 
 /** A message of several pieces, as far as it has come. */
@@ -53,7 +53,9 @@ export class InStream {
   readonly #held: Held[] = []
   #heldBytes = 0
   #freed = 0
-  #told = 0
+  /** What the sender may have sent, as it was last told. */
+  #limit = INITIAL_WINDOW
+  #isStarved = false
   /** What was arrived, or handled, since the last receipt. */
   #owes = false
   #isUrgent = false
@@ -71,6 +73,11 @@ export class InStream {
   /** It should not wait for an occasion. */
   get isUrgent(): boolean {
     return this.#isUrgent
+  }
+
+  /** The last receipt gave no more room, because all streams together held too much. */
+  get isStarved(): boolean {
+    return this.#isStarved
   }
 
   /** Bytes of this stream in memory. */
@@ -101,7 +108,8 @@ export class InStream {
       return 'more bytes than the window has'
     }
     if (sequence > this.#received + 1) {
-      if (sequence > this.#received + MAX_AHEAD) return 'a segment far ahead'
+      // It comes again: a sender of many small ones may be that far ahead of one that was lost.
+      if (sequence > this.#received + MAX_AHEAD) return NONE
       this.#ahead.set(sequence, frame)
       this.#aheadBytes += body.length
       return NONE
@@ -123,21 +131,20 @@ export class InStream {
     while (this.#held.length > 0 && this.#held[0]!.until <= this.#taken) {
       const { bytes } = this.#held.shift()!
       this.#heldBytes -= bytes
-      this.#freed += bytes
+      this.#free(bytes)
     }
     this.#owes = true
-    if (this.#freed - this.#told >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
   }
 
   /** Says how things are; `mayGrow` is false while all streams together hold too much. */
   receipt(mayGrow: boolean): ReceiptFrame {
     this.#owes = this.#isUrgent = false
-    if (mayGrow) this.#told = this.#freed
-    const limit = this.#told + this.#limits.windowBytes
+    this.#isStarved = !mayGrow
+    if (mayGrow) this.#limit = this.#freed + this.#limits.windowBytes
     // What the next one is about, is told once these are known.
     const taken = (this.#refused[WireLimits.refused] ?? this.#taken + 1) - 1
     const refused = this.#refused.slice(0, WireLimits.refused)
-    return { kind: 'receipt', lane: this.lane, received: this.#received, taken, limit, refused }
+    return { kind: 'receipt', lane: this.lane, received: this.#received, taken, limit: this.#limit, refused }
   }
 
   #takeAhead(): SegmentFrame | undefined {
@@ -171,14 +178,23 @@ export class InStream {
       this.#complete++
       messages.push({ mailbox: assembly.mailbox, bytes: join(assembly), text: assembly.isText })
     }
-    if (this.#complete > this.#taken) {
-      this.#held.push({ until: this.#complete, bytes: body.length })
-      this.#heldBytes += body.length
-    } else {
-      this.#freed += body.length
-      if (this.#freed - this.#told >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
-    }
+    if (this.#complete > this.#taken) this.#hold(body.length)
+    else this.#free(body.length)
     return undefined
+  }
+
+  /** One entry for all segments that end in the same message: segments may be empty, and many. */
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes
+    const last = this.#held.at(-1)
+    if (last?.until === this.#complete) last.bytes += bytes
+    else this.#held.push({ until: this.#complete, bytes })
+  }
+
+  #free(bytes: number): void {
+    this.#freed += bytes
+    const more = this.#freed + this.#limits.windowBytes - this.#limit
+    if (more >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
   }
 }
 

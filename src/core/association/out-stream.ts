@@ -17,6 +17,7 @@ export const INITIAL_WINDOW = 256 * 1024
 export const MAX_BODY = 16 * 1024 - 512
 
 const MIN_CONGESTION = 32 * 1024
+const MAX_CONGESTION = 4 * 1024 * 1024
 /** Without an answer for this long, in ms, what is under way over several links is sent again; doubled each time. */
 const RESEND_MIN_MS = 1_000
 const RESEND_MAX_MS = 15_000
@@ -29,9 +30,10 @@ type ReceiptFrame = Extract<Frame, { kind: 'receipt' }>
 interface Segment {
   readonly sequence: number
   readonly body: Uint8Array
+  /** When it was last sent. */
   sentAt: number
-  /** Sent more than once: what its receipt tells of the round trip is unclear (Karn). */
-  isResent: boolean
+  /** How often: more than once, and what its receipt tells of the round trip is unclear (Karn). */
+  times: number
 }
 
 export interface StreamEvents {
@@ -55,14 +57,18 @@ export class OutStream {
   readonly #events: StreamEvents
   /** Begun or wholly sent, not settled; the oldest first. */
   readonly #letters: Letter[] = []
-  /** Sent and not known to have arrived. */
+  /** Cut and not known to have arrived; the first `#onWay` of them were sent and are not written off. */
   #segments: Segment[] = []
+  #onWay = 0
   #sequence = 0
   #settled = 0
   #bodyBytes = 0
   #limit = INITIAL_WINDOW
   #way: Way | undefined
   #congestion = MIN_CONGESTION
+  /** Up to here the congestion window doubles with every round trip, above it grows by a segment. */
+  #threshold = Infinity
+  /** Bytes of the segments on the way. */
   #underWay = 0
   #rttMs: number | undefined
   #resendAt = Infinity
@@ -93,43 +99,30 @@ export class OutStream {
    * @param send hands a segment to the way; `false` where it cannot
    */
   pump(queue: Letter[], way: Way, now: number, send: (frame: SegmentFrame) => boolean): boolean {
-    let hasSent = false
-    if (this.#way?.id !== way.id) hasSent = this.#changeWay(way, now, send)
-    for (;;) {
-      const begun = this.#begun()
-      if (!begun && queue.length === 0) break
-      const room = this.#room(way)
-      if (room < MIN_ROOM) break
-      const body = this.#pack(queue, Math.min(room, MAX_BODY))
-      const segment = { sequence: ++this.#sequence, body, sentAt: now, isResent: false }
-      this.#bodyBytes += body.length
-      this.#underWay += body.length
-      this.#segments.push(segment)
-      hasSent = true
-      if (!send(this.#frame(segment))) break
-    }
+    if (this.#way?.id !== way.id) this.#changeWay(way)
+    let hasSent = this.#flush(queue, way, now, send)
     if (this.#owesSettled && !hasSent) {
-      hasSent = true
-      this.#probe(now, send)
+      this.#probe()
+      hasSent = this.#flush(queue, way, now, send)
     }
-    if (hasSent) this.#owesSettled = false
+    this.#owesSettled = false
     if (hasSent || this.#resendAt === Infinity) this.#armResend(now, queue.length > 0)
     return hasSent
   }
 
-  /** Sends again what had no answer for too long. */
-  resend(now: number, send: (frame: SegmentFrame) => boolean): void {
-    if (now < this.#resendAt) return
-    if (this.#segments.length === 0) {
-      this.#patience++
-      this.#probe(now, send)
-      return this.#armResend(now)
-    }
-    this.#congestion = Math.max(MIN_CONGESTION, this.#congestion / 2)
+  /** Whatever had no answer for too long is to be sent again, by the next `pump`. Returns whether anything is. */
+  expire(now: number): boolean {
+    if (now < this.#resendAt) return false
+    this.#resendAt = Infinity
     this.#patience++
-    // The first alone tells whether the way works, and what else is lost.
-    this.#sendAgain(this.#segments.slice(0, this.#way?.isDirect ? undefined : 4), now, send)
-    this.#armResend(now)
+    if (this.#segments.length === 0) {
+      this.#probe()
+      return true
+    }
+    this.#threshold = Math.max(MIN_CONGESTION, this.#congestion / 2)
+    this.#congestion = MIN_CONGESTION
+    this.#writeOff()
+    return true
   }
 
   /** Its way is gone: everything under way is sent again as soon as there is another. */
@@ -142,15 +135,17 @@ export class OutStream {
     // Nobody can have received what was never sent.
     if (received > this.#sequence) return
     let arrived = 0
-    for (const { sequence, body, sentAt, isResent } of this.#segments) {
+    let bytes = 0
+    for (const { sequence, body, sentAt, times } of this.#segments) {
       if (sequence > received) break
-      arrived++
-      this.#underWay -= body.length
-      if (!isResent) this.#measure(now - sentAt)
+      if (arrived++ < this.#onWay) this.#underWay -= body.length
+      bytes += body.length
+      if (times === 1) this.#measure(now - sentAt)
     }
     if (arrived > 0 || taken > this.#settled || limit > this.#limit) {
-      if (!this.#way?.isDirect) this.#congestion += Math.min(arrived * MAX_BODY, this.#congestion)
+      this.#grow(bytes)
       if (arrived > 0) this.#segments.splice(0, arrived)
+      this.#onWay = Math.max(0, this.#onWay - arrived)
       this.#patience = 0
       if (arrived > 0) this.#tellProgress(received)
       if (limit > this.#limit) this.#limit = limit
@@ -163,6 +158,7 @@ export class OutStream {
   /** The receiving life is over. What was begun may have arrived in part; nobody will ever know. */
   end(outcome: Outcome): void {
     this.#segments = []
+    this.#writeOff()
     this.#resendAt = Infinity
     for (const letter of this.#letters.splice(0)) this.#events.outcome(letter, outcome)
   }
@@ -171,6 +167,33 @@ export class OutStream {
   #begun(): Letter | undefined {
     const last = this.#letters.at(-1)
     return last && last.sent < last.bytes.length ? last : undefined
+  }
+
+  #flush(queue: Letter[], way: Way, now: number, send: (frame: SegmentFrame) => boolean): boolean {
+    let hasSent = false
+    while (this.#onWay < this.#segments.length || this.#cut(queue, way)) {
+      const segment = this.#segments[this.#onWay]!
+      const size = segment.body.length
+      if (!way.isDirect && this.#underWay > 0 && this.#underWay + size > this.#congestion) break
+      if (!send(this.#frame(segment))) break
+      segment.sentAt = now
+      segment.times++
+      this.#onWay++
+      this.#underWay += size
+      hasSent = true
+    }
+    return hasSent
+  }
+
+  /** Cuts the next segment of what is begun, or waits; returns whether there is one. */
+  #cut(queue: Letter[], way: Way): boolean {
+    if (queue.length === 0 && !this.#begun()) return false
+    const room = this.#room(way)
+    if (room < MIN_ROOM) return false
+    const body = this.#pack(queue, Math.min(room, MAX_BODY))
+    this.#bodyBytes += body.length
+    this.#segments.push({ sequence: ++this.#sequence, body, sentAt: 0, times: 0 })
+    return true
   }
 
   #room({ isDirect }: Way): number {
@@ -213,29 +236,28 @@ export class OutStream {
     return { kind: 'segment', lane: this.lane, sequence, settled: this.#settled, body }
   }
 
-  #changeWay(way: Way, now: number, send: (frame: SegmentFrame) => boolean): boolean {
-    const isFirst = this.#way === undefined && this.#segments.length === 0
+  #changeWay(way: Way): void {
     this.#way = way
     this.#patience = 0
-    if (isFirst) return false
     this.#congestion = MIN_CONGESTION
-    this.#sendAgain(this.#segments, now, send)
-    return this.#segments.length > 0
+    this.#threshold = Infinity
+    this.#writeOff()
+  }
+
+  /** What is on the way counts as lost. */
+  #writeOff(): void {
+    this.#onWay = 0
+    this.#underWay = 0
   }
 
   /** An empty segment: its receipt tells what one that was lost has told. */
-  #probe(now: number, send: (frame: SegmentFrame) => boolean): void {
-    const probe = { sequence: ++this.#sequence, body: NOTHING, sentAt: now, isResent: true }
-    this.#segments.push(probe)
-    send(this.#frame(probe))
+  #probe(): void {
+    this.#segments.push({ sequence: ++this.#sequence, body: NOTHING, sentAt: 0, times: 0 })
   }
 
-  #sendAgain(segments: readonly Segment[], now: number, send: (frame: SegmentFrame) => boolean): void {
-    for (const segment of segments) {
-      segment.sentAt = now
-      segment.isResent = true
-      if (!send(this.#frame(segment))) return
-    }
+  #grow(bytes: number): void {
+    const step = this.#congestion < this.#threshold ? bytes : (bytes * MAX_BODY) / this.#congestion
+    this.#congestion = Math.min(MAX_CONGESTION, this.#congestion + step)
   }
 
   #armResend(now: number, hasMore = false): void {
