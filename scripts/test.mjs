@@ -42,6 +42,7 @@ const PROOFS = {
   bench: [
     ['scripts/bench.mjs', 'loss'],
     ['scripts/bench.mjs', 'rejoin'],
+    ['scripts/bench.mjs', 'link'],
   ],
 }
 for (const [part, commands] of Object.entries(PROOFS)) PARTS[part] = () => runProofs(commands)

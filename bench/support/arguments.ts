@@ -11,9 +11,20 @@ export interface Count {
  * The bench's arguments, all whole numbers.
  * @throws Error that names the argument that is wrong
  */
-export function readCounts<Name extends string>(counts: Readonly<Record<Name, Count>>): Record<Name, number> {
+export const readCounts = <Name extends string>(
+  counts: Readonly<Record<Name, Count>>,
+): Record<Name, number> => readArguments(counts, []).counts
+
+/** The same with flags, such as `--quick`, which are there or not. */
+export function readArguments<Name extends string, Flag extends string>(
+  counts: Readonly<Record<Name, Count>>,
+  flags: readonly Flag[],
+): { counts: Record<Name, number>; flags: Record<Flag, boolean> } {
   const names = Object.keys(counts) as Name[]
-  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]))
+  const options = Object.fromEntries([
+    ...names.map((name) => [name, { type: 'string' as const }] as const),
+    ...flags.map((flag) => [flag, { type: 'boolean' as const }] as const),
+  ])
   const given: Readonly<Record<string, unknown>> = parseArgs({ options }).values
   const read = (name: Name): number => {
     const { default: usual, min = 1 } = counts[name]
@@ -23,5 +34,8 @@ export function readCounts<Name extends string>(counts: Readonly<Record<Name, Co
     if (/^\d+$/.test(text) && count >= min) return count
     throw new Error(`--${name} must be a whole number from ${min} on, not "${text}"`)
   }
-  return Object.fromEntries(names.map((name) => [name, read(name)])) as Record<Name, number>
+  return {
+    counts: Object.fromEntries(names.map((name) => [name, read(name)])) as Record<Name, number>,
+    flags: Object.fromEntries(flags.map((flag) => [flag, given[flag] === true])) as Record<Flag, boolean>,
+  }
 }

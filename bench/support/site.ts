@@ -25,6 +25,10 @@ export interface SiteOptions {
   readonly signalingDelayMs?: number
   /** Pages are on their own in the world, which gives their clocks 5 instead of 100 microseconds. Default `false`. */
   readonly isolated?: boolean
+  /** Names in the pages stay as they are written, for profiles. Default `false`. */
+  readonly readable?: boolean
+  /** Puts more behind the same address. Returns the way to end it. */
+  readonly attach?: (server: http.Server) => () => void
 }
 
 interface StaticFiles {
@@ -32,9 +36,10 @@ interface StaticFiles {
 }
 
 /** Builds the pages afresh, so that what others build meanwhile does not change what is measured. */
-export async function startSite({ signalingDelayMs = 0, isolated = false }: SiteOptions = {}): Promise<Site> {
+export async function startSite(options: SiteOptions = {}): Promise<Site> {
+  const { signalingDelayMs = 0, isolated = false, readable = false, attach } = options
   const folder = await mkdtemp(path.join(os.tmpdir(), 'grainmesh-bench-'))
-  await buildPages(folder)
+  await buildPages(folder, readable)
   const { serveFolders } = await load<StaticFiles>('scripts/static-files.mjs')
   const files = serveFolders({ '/': folder })
   const pages = http.createServer((request, response) => {
@@ -50,10 +55,12 @@ export async function startSite({ signalingDelayMs = 0, isolated = false }: Site
     const behind = await listen(entrance)
     pages.on('upgrade', (request, socket) => forward(request, socket, behind, signalingDelayMs))
   }
+  const detach = attach?.(pages)
   const port = await listen(pages)
   return {
     pageUrl: (name) => `http://127.0.0.1:${port}/${name}.html`,
     async stop() {
+      detach?.()
       await signaling.close()
       for (const server of new Set([pages, entrance])) {
         server.closeAllConnections()
@@ -64,7 +71,7 @@ export async function startSite({ signalingDelayMs = 0, isolated = false }: Site
   }
 }
 
-async function buildPages(outDir: string): Promise<void> {
+async function buildPages(outDir: string, readable: boolean): Promise<void> {
   const { build } = await import('vite')
   const root = path.resolve(PAGES)
   const pages = (await readdir(root)).filter((name) => name.endsWith('.html'))
@@ -76,6 +83,8 @@ async function buildPages(outDir: string): Promise<void> {
     build: {
       outDir,
       emptyOutDir: true,
+      target: 'esnext',
+      minify: !readable,
       rolldownOptions: { input: pages.map((page) => path.join(root, page)) },
     },
   })
