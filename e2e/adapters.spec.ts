@@ -124,6 +124,64 @@ test.describe('links over WebRTC', () => {
     expect(duration).toBeLessThan(3_000)
   })
 
+  test('carry what waits lane by lane, joined, and all of it before they close', async ({
+    openTab,
+    site,
+  }) => {
+    const page = await open(openTab, site)
+    const seen = await page.evaluate(async () => {
+      const { createBrowserClock, createWebRtcTransport, LinkQueue, openPair } = window.adapters
+      const clock = createBrowserClock()
+      const { a, b } = openPair({ transport: () => createWebRtcTransport(), clock })
+      await Promise.all([a.untilOpen(), b.untilOpen()])
+      const traffic = {
+        messagesSent: 0,
+        messagesReceived: 0,
+        bytesSent: 0,
+        bytesReceived: 0,
+        messagesDropped: 0,
+      }
+      const queue = new LinkQueue(a.link, traffic, () => undefined)
+      a.onDrain = () => queue.drained()
+      const bytes = (length: number, first: number) => new Uint8Array(length).fill(first, 0, 1)
+      const arrived = (from: number) => b.messages.slice(from).map((message) => message[0])
+
+      for (let i = 0; i < 100; i++) queue.push('bulk', bytes(16_000, i))
+      // the buffer is full now, and nobody has told yet that it is not
+      await undefined
+      const buffered = a.link.bufferedBytes
+      queue.push('control', bytes(32, 200))
+      await b.untilMessages(101)
+      const overtaken = 100 - arrived(0).indexOf(200)
+      const bulk = arrived(0).filter((first) => first !== 200)
+
+      for (let i = 0; i < 1_000; i++) queue.push('call', bytes(64, i % 256))
+      await b.untilMessages(105)
+      const joined = b.messages.slice(101, 105).flatMap((message) => [...message])
+      const small = joined.filter((_, i) => i % 64 === 0)
+
+      for (let i = 0; i < 200; i++) queue.push('bulk', bytes(16_000, i))
+      queue.close()
+      await b.untilClosed()
+      return {
+        buffered,
+        overtaken,
+        bulk,
+        joined: joined.length,
+        small,
+        last: arrived(105),
+        dropped: traffic.messagesDropped,
+      }
+    })
+    const upTo = (count: number) => Array.from({ length: count }, (_, i) => i % 256)
+    expect(seen.buffered, 'no more than the fill and one fragment').toBeLessThanOrEqual(64 * 1024)
+    expect(seen.overtaken, 'all but what was in the buffer').toBe(100 - Math.ceil(seen.buffered / 16_000))
+    expect(seen.bulk).toEqual(upTo(100))
+    expect([seen.joined, seen.small]).toEqual([64_000, upTo(1_000)])
+    expect(seen.last).toEqual(upTo(200))
+    expect(seen.dropped).toBe(0)
+  })
+
   test('open between two browser contexts; the time is reported', async ({ openTab, site }) => {
     const [one, two] = [await open(openTab, site), await open(openTab, site)]
     await Promise.all([carrySignals(one, two), carrySignals(two, one)])

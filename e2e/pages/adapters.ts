@@ -8,6 +8,7 @@ import { createRelayTransport } from '../../src/adapters/relay/transport.ts'
 import { createKeyPair, signWith } from '../../src/adapters/webcrypto/key-pair.ts'
 import { createWebCryptoKeys } from '../../src/adapters/webcrypto/keys.ts'
 import { createWebRtcTransport, loadWebRtc } from '../../src/adapters/webrtc/transport.ts'
+import { LinkQueue } from '../../src/driver/link-queue.ts'
 import type { LinkEnd } from '../../src/ports.ts'
 import { openPair } from '../../src/testing/contract-pair.ts'
 import { linkTransportContract } from '../../src/testing/contract.ts'
@@ -22,6 +23,7 @@ const adapters = {
   createSnapshotStore,
   createWebCryptoKeys,
   createWebRtcTransport,
+  LinkQueue,
   linkTransportContract,
   loadWebRtc,
   openPair,

@@ -16,9 +16,15 @@ import { LINK_LOW_WATER } from '../ports.ts'
 
 /** Messages are joined up to this size, in bytes: one fragment. A larger one travels alone. */
 export const JOINED_BYTES = 16 * 1024
-/** Call and bulk go to the link while at most this many bytes are in its buffer. */
+/**
+ * Call and bulk go to the link while at most this many bytes are in its buffer. Measured between two tabs, 16 KiB
+ * messages: with one fragment in the buffer 0.7 of the rate of a channel that is always full, with this 0.97.
+ */
 export const FILL_BYTES = 48 * 1024
-/** After a message of a higher lane so many of a lower one go one at a time. */
+/**
+ * After a message of a higher lane so many of a lower one go one at a time. Measured: an echo beside bulk takes half the
+ * time it takes where 32 KiB are kept in the buffer.
+ */
 export const CALM_MESSAGES = 32
 /** What comes to a call or bulk lane above this many bytes is dropped. Twice what a sender may have under way. */
 export const LANE_BYTES = 4 * 1024 * 1024
