@@ -38,7 +38,7 @@ export interface LinkEnd {
   send(bytes: Uint8Array): void
   /**
    * Ends the link; idempotent; calls no handler from now on. What was sent before still arrives, if the other end
-   * reads it within about a second.
+   * reads it within a few seconds.
    */
   close(): void
   /** Bytes accepted by `send` and not yet handed to the network. */

@@ -118,7 +118,7 @@ const CASES: Readonly<Record<string, (pair: Pair, options: LinkContractOptions) 
 
   async 'delivers what was sent before it was closed'({ a, b }) {
     await Promise.all([a.untilOpen(), b.untilOpen()])
-    const count = 32
+    const count = 8
     for (let i = 0; i < count; i++) a.link.send(patterned(MAX_LINK_MESSAGE, i))
     a.link.close()
     same(a.link.bufferedBytes, 0, 'bufferedBytes of a closed link')

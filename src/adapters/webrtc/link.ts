@@ -24,7 +24,7 @@ export interface LinkContext {
 /** A link whose other end stopped reading is closed when this many bytes wait for it. Chromium takes no more. */
 export const MAX_BUFFERED = 16 * 1024 * 1024
 /** A link that is closed here has this long, in ms, to get rid of what was sent on it. */
-export const CLOSING_MS = 1_000
+export const CLOSING_MS = 3_000
 
 /**
  * One end of a WebRTC link.
