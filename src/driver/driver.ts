@@ -56,6 +56,8 @@ export interface NextLife {
 const REBIRTH_CALM_MS = 10_000
 const REBIRTH_MIN_MS = 500
 const REBIRTH_MAX_MS = 30_000
+/** As many as the continuation of a few promises takes. */
+const MICROTASK_ROUNDS = 8
 /** A next life that could not be committed is asked for again after this long, in ms. */
 const NEXT_LIFE_RETRY_MS = 1_000
 
@@ -72,6 +74,9 @@ export class Driver {
   #lastRebirth = -Infinity
   #rebirthPause = 0
   #timer: { readonly due: number; readonly cancel: CancelTimer } | undefined
+  /** A tick in the next task. */
+  #isSoon = false
+  #cancelSoon: CancelTimer | undefined
   /** The pause before the next life is asked for again. */
   #cancelRetry: CancelTimer | undefined
 
@@ -120,6 +125,7 @@ export class Driver {
     this.#stopped = true
     this.#timer?.cancel()
     this.#timer = undefined
+    this.#cancelSoon?.()
     this.#cancelRetry?.()
     for (const queue of this.#links.values()) queue.close()
     this.#links.clear()
@@ -297,7 +303,10 @@ export class Driver {
     )
   }
 
-  /** A timer that fires too early costs one empty turn; one that is moved at every message costs more. */
+  /**
+   * A timer that fires too early costs one empty turn; one that is moved at every message costs more, since it is kept
+   * by a worker. So what is due now, as after most messages of users, has the next task beside the timer that is set.
+   */
   #setTimer(): void {
     if (this.#stopped) return
     const due = this.#options.core.nextDeadline()
@@ -307,12 +316,39 @@ export class Driver {
       return
     }
     if (this.#timer && this.#timer.due <= due) return
+    const delay = due - this.#options.clock.now().mono
+    if (delay <= 0) return this.#tickSoon()
     this.#timer?.cancel()
-    const delay = Math.max(0, due - this.#options.clock.now().mono)
     const cancel = this.#options.clock.timer(delay, () => {
       this.#timer = undefined
       this.feed({ type: 'tick' })
     })
     this.#timer = { due, cancel }
+  }
+
+  /**
+   * A tick in the next task, unless what is due has been done by then: who answers a message in the same task takes
+   * along what is owed for it. A task costs more than a turn, so the microtasks of this one are let through first.
+   */
+  #tickSoon(): void {
+    if (this.#isSoon) return
+    this.#isSoon = true
+    let rounds = MICROTASK_ROUNDS
+    const look = (): void => {
+      if (rounds-- > 0) return queueMicrotask(look)
+      this.#isSoon = false
+      if (!this.#isDue()) return this.#setTimer()
+      this.#isSoon = true
+      this.#cancelSoon = this.#options.clock.timer(0, () => {
+        this.#isSoon = false
+        this.feed({ type: 'tick' })
+      })
+    }
+    look()
+  }
+
+  #isDue(): boolean {
+    const due = this.#stopped ? undefined : this.#options.core.nextDeadline()
+    return due !== undefined && due <= this.#options.clock.now().mono
   }
 }

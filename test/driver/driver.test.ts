@@ -295,14 +295,39 @@ describe('its timer', () => {
     expect(ticks()).toBe(1)
   })
 
-  it('fires at once for a deadline in the past', () => {
+  it('is the next task for a deadline in the past, beside the one that is set', async () => {
     const { driver, clock, core } = createRig()
+    core.deadline = 5_000
+    driver.feed({ type: 'start' })
     clock.advance(1_000)
     core.deadline = 10
     driver.feed({ type: 'start' })
-    core.deadline = undefined
+    await settle()
+    await settle()
+    expect([clock.pending, clock.nextDeadline]).toEqual([2, 1_000])
+    core.deadline = 5_000
     clock.advance(0)
-    expect(core.inputs.map(({ type }) => type)).toEqual(['start', 'tick'])
+    expect(core.inputs.map(({ type }) => type)).toEqual(['start', 'start', 'tick'])
+    expect([clock.pending, clock.nextDeadline]).toEqual([1, 5_000])
+  })
+
+  it('is not set for what has been done before the task is over', async () => {
+    const { driver, clock, core } = createRig()
+    core.deadline = 0
+    driver.feed({ type: 'start' })
+    // as where a promise of this task sends something, and what was owed goes along
+    await Promise.resolve()
+    core.deadline = 500
+    driver.feed({ type: 'start' })
+    await settle()
+    await settle()
+    expect([clock.pending, clock.nextDeadline]).toEqual([1, 500])
+    core.deadline = 0
+    driver.feed({ type: 'start' })
+    driver.stop()
+    await clock.advanceAsync(1_000)
+    expect(core.inputs.map(({ type }) => type)).toEqual(['start', 'start', 'start'])
+    expect(clock.pending).toBe(0)
   })
 })
 
