@@ -75,9 +75,9 @@ const RULES: readonly Rule[] = [
   },
   user('demo'),
   {
-    // a test of the browser adapters alone, in the only place where they run
+    // a test of the browser adapters alone, and of the queue before a link, in the only place where they run
     files: /^e2e\/pages\/adapters\.ts$/,
-    may: /^src\/(?:adapters\/|testing\/contract|ports\.ts$)/,
+    may: /^src\/(?:adapters\/|driver\/link-queue\.ts$|testing\/contract|ports\.ts$)/,
   },
   user('e2e/pages'),
   user('examples'),
