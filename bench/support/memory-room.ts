@@ -3,7 +3,7 @@
  * stand-ins without any protection; what goes over a link is as large as with real ones.
  */
 import { openCluster } from '../../src/index.ts'
-import type { Authority, Cluster, Identity, IdentityStore, Keys, Platform } from '../../src/index.ts'
+import type { Authority, Cluster, Identity, IdentityStore, Keys, Platform, Random } from '../../src/index.ts'
 import type { Snapshot, SnapshotStore } from '../../src/index.ts'
 import { createMemoryNetwork, FakeClock, seededRandom } from '../../src/testing/index.ts'
 
@@ -33,13 +33,11 @@ export class MemoryRoom {
   /** `ports` replace what the tab would use here. */
   tab(ports: Partial<Platform> = {}): MemoryTab {
     const random = seededRandom(1, 'tab', this.#tabs++)
-    const name = (length: number): string =>
-      Array.from({ length }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join('')
     const shared: Omit<Platform, 'transport' | 'signaling'> = {
       clock: this.clock,
       random,
       relay: false,
-      identity: identityOf(name(20), name(16)),
+      identity: standInIdentity(random),
       keys: STAND_IN_KEYS,
       snapshot: createStore(),
       lifecycle: {
@@ -101,11 +99,16 @@ export class MemoryRoom {
 }
 
 /** Whoever says who it is, is. */
-const STAND_IN_KEYS: Keys = {
+export const STAND_IN_KEYS: Keys = {
   verify: (publicKey, authority) => Promise.resolve(String.fromCharCode(...publicKey).startsWith(authority)),
 }
 
-function identityOf(authority: Authority, browser: string): IdentityStore {
+/** One that goes with `STAND_IN_KEYS`, and outlives its joins. */
+export function standInIdentity(random: Random): IdentityStore {
+  const name = (length: number): string =>
+    Array.from({ length }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join('')
+  const authority: Authority = name(20)
+  const browser = name(16)
   let generation = 0
   const publicKey = new Uint8Array(PUBLIC_KEY_BYTES)
   publicKey.set(Array.from(authority, (letter) => letter.charCodeAt(0)))
