@@ -335,7 +335,8 @@ export class Life {
   }
 
   nextDeadline(): number | undefined {
-    return this.#over === undefined ? this.#due : undefined
+    // what is owed makes nothing else due, and a turn that comes for it late is no sign of a slow process
+    return this.#over === undefined ? Math.min(this.#due, this.associations.owedAt) : undefined
   }
 
   #nextDue(): number {

@@ -250,8 +250,13 @@ export class Associations {
     if (this.#owing.size === 0) this.#owedAt = Infinity
   }
 
+  /** Since when something is owed: `idle` is wanted once nothing else goes on. `Infinity` where nothing is. */
+  get owedAt(): number {
+    return this.#owedAt
+  }
+
   nextDeadline(): number {
-    return Math.min(this.#owedAt, this.#resendAt, this.#lookAt, this.#quarantineEndsAt)
+    return Math.min(this.#resendAt, this.#lookAt, this.#quarantineEndsAt)
   }
 
   /** This life is over: gives back what was not begun, for the next one; the rest is lost. */
