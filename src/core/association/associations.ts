@@ -245,8 +245,8 @@ export class Associations {
     }
     for (const association of this.#dirty) this.#work(association, now)
     this.#dirty.clear()
-    if (this.#owing.size === 0) return
-    for (const stream of this.#owing) if (stream.isUrgent) this.#tell(stream, now)
+    if (this.#owing.size > 0) for (const stream of this.#owing) if (stream.isUrgent) this.#tell(stream, now)
+    // Also where what was owed went along with something else: then nobody need be woken for it.
     if (this.#owing.size === 0) this.#owedAt = Infinity
   }
 

@@ -114,6 +114,21 @@ describe('streams', () => {
     expect(pair.a.associations.counts.pending).toBe(0)
   })
 
+  it('wake nobody for what went along with an answer', () => {
+    const pair = new PostalPair(seededRandom(1, 'answer'))
+    const { a, b } = pair
+    b.isQuick = false
+    a.send(b, 'call', Uint8Array.of(1))
+    pair.run(20)
+    pair.handle(b, Infinity)
+    expect(b.associations.nextDeadline(), 'that it is handled is to be told').toBeLessThanOrEqual(pair.now)
+    b.send(a, 'call', Uint8Array.of(2))
+    b.associations.settle(pair.now)
+    expect(b.associations.nextDeadline()).toBeGreaterThan(pair.now)
+    pair.run(20)
+    expect([...a.outcomes.values(), a.received.call.length]).toEqual(['taken', 1])
+  })
+
   it('tell of many refusals as surely as of few', () => {
     const pair = new PostalPair(seededRandom(3, 'refused'))
     pair.b.deaf.add('deaf')
