@@ -474,6 +474,7 @@ export class Life {
     this.#removal.notice(change, now)
     this.#detector.notice(change, now)
     this.associations.notice(change)
+    if (before !== after) this.#mesh.notice(nodeId)
     if (change.supersededBy !== undefined) {
       this.#outbox.event({ type: 'superseded', authority, old: nodeId, by: change.supersededBy })
     }
@@ -523,6 +524,7 @@ export class Life {
    * server's word on each of them, or never knew anybody, is just alone.
    */
   #watchIsolation(): void {
+    if (this.#status !== 'up' && this.#status !== 'isolated') return
     const isAlone = this.#detector.inquiry.isUp && this.table.live().length <= 1
     const isCutOff = this.#detector.isCutOff || (this.#mesh.establishedCount === 0 && this.#hasUnreachable())
     if (this.#status === 'up' && isCutOff && !isAlone) {

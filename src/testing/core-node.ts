@@ -18,6 +18,12 @@ export const createCoreNode: NodeFactory = (seed) => {
   return new CoreNode(new NodeCore({ ...options, minLinks, remembered: unpacked.ranges }))
 }
 
+/** The table of a node that `createCoreNode` made: whoever fills it does what gossip would have done. */
+export function tableOf(node: SimulatedNode): MembershipTable {
+  if (!(node instanceof CoreNode)) throw new TypeError('tableOf: not a node of the real core')
+  return node.table
+}
+
 class CoreNode implements SimulatedNode {
   readonly view: NodeView
   readonly #core: NodeCore
@@ -29,6 +35,10 @@ class CoreNode implements SimulatedNode {
 
   get nodeId(): NodeId {
     return this.#core.nodeId
+  }
+
+  get table(): MembershipTable {
+    return this.#core.table
   }
 
   handle(input: Input, now: Now): readonly Output[] {
@@ -61,6 +71,10 @@ class CoreView implements NodeView {
 
   get viewHash(): string {
     return this.#core.viewHash
+  }
+
+  get contentHash(): number {
+    return this.#table.hash.content
   }
 
   get linkCount(): number {

@@ -17,6 +17,8 @@ export type InvariantName =
   | 'M6 confirmed means held by all'
   | 'M7 a live member is not unreachable for ever'
   | 'O1 links are bounded'
+  | 'O1 one component, equal views'
+  | 'a change reaches all'
   | 'the node never throws'
   | 'every node comes up'
   | 'a life is reborn only now and then'

@@ -22,6 +22,8 @@ const MAX_WAKES_PER_SECOND = 2_000
 export interface ProcessObserver {
   before(process: SimulatedProcess, input: Input): void
   sent(process: SimulatedProcess, bytes: Uint8Array): void
+  /** An attempt at a link begins, from this side or, not as initiator, from the other. */
+  dialled?(process: SimulatedProcess, initiator: boolean): void
   event(process: SimulatedProcess, event: ClusterEvent): void
   after(process: SimulatedProcess, input: Input): void
   /** The node threw, or spins. The process is over. */
@@ -240,6 +242,7 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
         observer.event(this, output.event)
         return
       case 'link-open':
+        observer.dialled?.(this, output.initiator)
         links.open(this, output.linkId, output.initiator, output.relay ? signaling : undefined)
         return
       case 'link-signal':

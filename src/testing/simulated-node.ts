@@ -23,6 +23,8 @@ export interface NodeView {
   readonly gossipState: GossipState
   /** Hash over the membership it shows. */
   readonly viewHash: string
+  /** Hash over every version and accusation that it holds; absent where a node keeps none. */
+  readonly contentHash?: number
   /** Established links. */
   readonly linkCount: number
   /** Grows whenever anything in `members()` may have changed; lets checks skip what stayed as it was. */

@@ -24,8 +24,11 @@ export function otherObservers(table: MembershipTable, subject: NodeId, most: nu
     const nodeId = table.byShort(short)
     if (nodeId !== undefined && isWitness(table, record, nodeId)) found++
   }
-  const says = (other: NodeRecord): boolean => other.links.has(record.short) && !record.links.has(other.short)
-  return found + count(table, record, most - found, says)
+  for (const nodeId of table.linkedOneWayTo(record.short)) {
+    if (found >= most) return found
+    if (isWitness(table, record, nodeId)) found++
+  }
+  return found
 }
 
 /**
@@ -39,22 +42,14 @@ export function isWatched(
 ): boolean {
   const record = table.get(subject)
   if (!record) return false
-  const watches = ({ nodeId, links }: NodeRecord): boolean => links.has(record.short) && !isSilent(nodeId)
-  return count(table, record, ENOUGH_WATCHERS, watches) >= ENOUGH_WATCHERS
-}
-
-function count(
-  table: MembershipTable,
-  subject: NodeRecord,
-  most: number,
-  observes: (other: NodeRecord) => boolean,
-): number {
   let found = 0
-  for (const nodeId of table.live()) {
-    if (found >= most) break
-    if (isWitness(table, subject, nodeId) && observes(table.get(nodeId)!)) found++
+  const count = (nodeId: NodeId | undefined): void => {
+    if (nodeId === undefined || !isWitness(table, record, nodeId) || isSilent(nodeId)) return
+    if (table.get(nodeId)!.links.has(record.short)) found++
   }
-  return found
+  for (const short of record.links) count(table.byShort(short))
+  for (const nodeId of table.linkedOneWayTo(record.short)) count(nodeId)
+  return found >= ENOUGH_WATCHERS
 }
 
 function isWitness(table: MembershipTable, subject: NodeRecord, nodeId: NodeId): boolean {

@@ -19,8 +19,10 @@ export class Removal {
   readonly #removeAfterMs: number
   /** Due time of each unreachable member. */
   readonly #due = new Map<NodeId, number>()
-  /** Who was live when the present loss began. */
-  #base: readonly NodeId[] = []
+  /** The earliest of them. */
+  #next = Infinity
+  /** Who was live when the present loss began, or was found lost in it. */
+  #base = new Set<NodeId>()
   /** Who was live at the end of the last turn without a loss. */
   #steady: readonly NodeId[] = []
   #seenMembership = -1
@@ -34,14 +36,14 @@ export class Removal {
 
   notice({ nodeId, before, after }: TableChange, now: number): void {
     if (after === 'unreachable' && before !== 'unreachable') {
-      if (this.#due.size === 0) this.#base = this.#steady
+      if (this.#due.size === 0) this.#base = new Set(this.#steady)
       // Who was lost before this member heard of it, was lost by those who are here.
-      const here = before === undefined ? this.#table.live() : []
-      this.#base = [...new Set([...this.#base, ...here, nodeId])].sort()
-      this.#due.set(nodeId, now + this.#removeAfterMs)
+      if (before === undefined) for (const here of this.#table.live()) this.#base.add(here)
+      this.#base.add(nodeId)
+      this.#put(nodeId, now + this.#removeAfterMs)
       if (now - (this.#gone.get(nodeId) ?? now) > GONE_COUNTS_MS) this.#gone.delete(nodeId)
     } else if (after === 'removed' || (before === 'unreachable' && after !== before)) {
-      this.#due.delete(nodeId)
+      this.#drop(nodeId)
       this.#gone.delete(nodeId)
     }
   }
@@ -61,27 +63,49 @@ export class Removal {
   /** Time in which this member did not attend counts for nothing. */
   shift(ms: number): void {
     for (const [nodeId, due] of this.#due) this.#due.set(nodeId, due + ms)
+    this.#next += ms
   }
 
   tick(now: number): void {
+    if (now < this.#next) return
+    let seesMost: boolean | undefined
     for (const [nodeId, due] of this.#due) {
       if (now < due) continue
-      if (this.#gone.has(nodeId) || this.#seesMost())
+      if (this.#gone.has(nodeId) || (seesMost ??= this.#seesMost()))
         this.#table.remove(nodeId, now, 'unreachable for too long')
-      else this.#due.set(nodeId, now + RECHECK_MS)
+      else this.#put(nodeId, now + RECHECK_MS)
     }
+    this.#findNext()
   }
 
   nextDeadline(): number | undefined {
-    let next: number | undefined
-    for (const due of this.#due.values()) if (next === undefined || due < next) next = due
-    return next
+    return this.#next === Infinity ? undefined : this.#next
+  }
+
+  #put(nodeId: NodeId, due: number): void {
+    this.#due.set(nodeId, due)
+    if (due < this.#next) this.#next = due
+  }
+
+  #drop(nodeId: NodeId): void {
+    const due = this.#due.get(nodeId)
+    if (this.#due.delete(nodeId) && due === this.#next) this.#findNext()
+  }
+
+  #findNext(): void {
+    this.#next = Infinity
+    for (const due of this.#due.values()) if (due < this.#next) this.#next = due
   }
 
   #seesMost(): boolean {
-    const seen = this.#base.filter((nodeId) => this.#isHere(nodeId)).length
-    const half = this.#base.length / 2
-    return seen > half || (seen === half && this.#isHere(this.#base[0]!))
+    let seen = 0
+    let lowest: NodeId | undefined
+    for (const nodeId of this.#base) {
+      if (this.#isHere(nodeId)) seen++
+      if (lowest === undefined || nodeId < lowest) lowest = nodeId
+    }
+    const half = this.#base.size / 2
+    return seen > half || (seen === half && lowest !== undefined && this.#isHere(lowest))
   }
 
   /** Whoever was reloaded meanwhile is on this side all the same. */

@@ -42,6 +42,8 @@ export class Suspicions {
   readonly #multiplier: () => number
   readonly #judge: Judge
   readonly #open = new Map<NodeId, Suspicion>()
+  /** When the earliest of them is due: where hundreds are lost at once, nobody goes through all at every turn. */
+  #next = Infinity
 
   constructor(table: MembershipTable, tuning: Tuning, multiplier: () => number, judge: Judge) {
     this.#table = table
@@ -57,24 +59,25 @@ export class Suspicions {
   notice({ nodeId }: TableChange, now: number): void {
     const accusation = this.#table.get(nodeId)?.accusation
     if (nodeId === this.#table.own || accusation?.rank !== 'suspect') {
-      this.#open.delete(nodeId)
+      this.#drop(nodeId)
       return
     }
     const known = this.#open.get(nodeId)
     const since = known?.incarnation === accusation.incarnation ? known.since : now
-    this.#open.set(nodeId, {
-      incarnation: accusation.incarnation,
-      since,
-      due: since + this.#patience(nodeId, accusation.observers),
-    })
+    const due = since + this.#patience(nodeId, accusation.observers)
+    this.#open.set(nodeId, { incarnation: accusation.incarnation, since, due })
+    if (due < this.#next) this.#next = due
+    else if (known?.due === this.#next) this.#findNext()
   }
 
   /** Time in which this member did not attend counts for nothing. */
   shift(ms: number): void {
     for (const suspicion of this.#open.values()) suspicion.due += ms
+    this.#next += ms
   }
 
   tick(now: number): void {
+    if (now < this.#next) return
     for (const [nodeId, suspicion] of this.#open) {
       if (now < suspicion.due) continue
       const observers = this.#table.get(nodeId)?.accusation?.observers ?? []
@@ -87,12 +90,21 @@ export class Suspicions {
         suspicion.due = now + RECHECK_MS
       }
     }
+    this.#findNext()
   }
 
   nextDeadline(): number {
-    let next = Infinity
-    for (const { due } of this.#open.values()) if (due < next) next = due
-    return next
+    return this.#next
+  }
+
+  #drop(nodeId: NodeId): void {
+    const due = this.#open.get(nodeId)?.due
+    if (this.#open.delete(nodeId) && due === this.#next) this.#findNext()
+  }
+
+  #findNext(): void {
+    this.#next = Infinity
+    for (const { due } of this.#open.values()) if (due < this.#next) this.#next = due
   }
 
   #patience(nodeId: NodeId, observers: readonly NodeId[]): number {

@@ -201,7 +201,7 @@ export class Gossip {
   flush(now: number): void {
     this.#flushAt = undefined
     const { log } = this.#table
-    const encoded = new Map<string, Uint8Array[]>()
+    const encoded: Encoded[] = []
     for (const neighbour of this.#neighbours.values()) {
       const changes = log.since(neighbour.told)
       neighbour.told = log.revision
@@ -257,22 +257,16 @@ export class Gossip {
     }
   }
 
-  /** Neighbours that lack the same changes share one encoding; `encoded` is by the revisions of the changes. */
-  #forward(neighbour: Neighbour, changes: readonly LoggedChange[], encoded: Map<string, Uint8Array[]>): void {
-    const lacking: LoggedChange[] = []
-    let key = ''
-    for (const change of changes) {
-      if (this.#isReached(neighbour, change)) continue
-      lacking.push(change)
-      key += `${change.revision} `
-    }
+  /** Neighbours that lack the same changes share one encoding. */
+  #forward(neighbour: Neighbour, changes: readonly LoggedChange[], encoded: Encoded[]): void {
+    const lacking = changes.filter((change) => !this.#isReached(neighbour, change))
     if (lacking.length === 0) return
-    let frames = encoded.get(key)
-    if (!frames) {
-      frames = this.#encodeChanges(lacking)
-      encoded.set(key, frames)
+    let shared = encoded.find(({ changes: others }) => areSame(others, lacking))
+    if (!shared) {
+      shared = { changes: lacking, frames: this.#encodeChanges(lacking) }
+      encoded.push(shared)
     }
-    for (const frame of frames) this.#outbox.bytes(neighbour.linkId, frame, 'control')
+    for (const frame of shared.frames) this.#outbox.bytes(neighbour.linkId, frame, 'control')
   }
 
   #encodeChanges(changes: readonly LoggedChange[]): Uint8Array[] {
@@ -347,3 +341,12 @@ export class Gossip {
     return this.#tuning.statusIntervalMs * (0.75 + this.#random() / 2)
   }
 }
+
+/** Changes, and the frames that tell them. */
+interface Encoded {
+  readonly changes: readonly LoggedChange[]
+  readonly frames: readonly Uint8Array[]
+}
+
+const areSame = (a: readonly LoggedChange[], b: readonly LoggedChange[]): boolean =>
+  a.length === b.length && a.every((change, i) => change === b[i])

@@ -11,7 +11,7 @@ import type { NodeId } from '../identity/node-id.ts'
 import { parseNodeId } from '../identity/node-id.ts'
 import { decodeFrames, encodeFrame, encodeMessage } from '../wire/codec.ts'
 import type { BucketMask, OriginRange } from '../wire/frames.ts'
-import { bucketOf, BUCKETS, ContentHash } from '../membership/content-hash.ts'
+import { bucketOf, BUCKETS, ContentHash, wordsOf } from '../membership/content-hash.ts'
 import { chunkRanges, inMask, rangeOf } from '../membership/digest.ts'
 import { shortOf } from '../membership/hash.ts'
 import { statusOf } from '../membership/record.ts'
@@ -73,14 +73,9 @@ export class Memory {
     const { authority } = parseNodeId(own)!
     this.#ranges = ranges.filter(({ nodeId }) => parseNodeId(nodeId)?.authority !== authority)
     for (const { nodeId, to, self } of this.#ranges) {
-      this.#hash.update({
-        nodeId,
-        short: shortOf(nodeId),
-        counter: to,
-        self,
-        accusation: undefined,
-        status: statusOf({ self }),
-      })
+      const status = statusOf({ self })
+      const words = wordsOf({ nodeId, counter: to, self, accusation: undefined, status })
+      this.#hash.update({ short: shortOf(nodeId), words })
     }
   }
 

@@ -13,24 +13,28 @@ export interface LoggedChange {
   readonly from: number
   readonly via: LinkId
   /** Other links that brought the same change before it was forwarded. */
-  readonly alsoVia: Set<LinkId>
+  readonly alsoVia: ReadonlySet<LinkId>
 }
 
 const CAPACITY = 4_096
+/** Most changes come once, or are forwarded before they come again: they share this. */
+const NO_LINKS: ReadonlySet<LinkId> = new Set()
+
+type Mutable = { -readonly [K in keyof LoggedChange]: LoggedChange[K] }
 
 export class ChangeLog {
-  #changes: LoggedChange[] = []
+  #changes: Mutable[] = []
   #revision = 0
   /** Changes up to here are no longer held. */
   #forgotten = 0
-  readonly #newest = new Map<NodeId, LoggedChange>()
+  readonly #newest = new Map<NodeId, Mutable>()
 
   get revision(): number {
     return this.#revision
   }
 
   push(nodeId: NodeId, from: number, via: LinkId): void {
-    const change = { revision: ++this.#revision, nodeId, from, via, alsoVia: new Set<LinkId>() }
+    const change: Mutable = { revision: ++this.#revision, nodeId, from, via, alsoVia: NO_LINKS }
     this.#changes.push(change)
     this.#newest.set(nodeId, change)
     if (this.#changes.length > CAPACITY) this.forget(this.#changes[CAPACITY / 2]!.revision)
@@ -38,7 +42,8 @@ export class ChangeLog {
 
   /** `via` brought what the newest change of `nodeId` had brought already: it need not be told. */
   alsoFrom(nodeId: NodeId, via: LinkId): void {
-    this.#newest.get(nodeId)?.alsoVia.add(via)
+    const change = this.#newest.get(nodeId)
+    if (change && !change.alsoVia.has(via)) change.alsoVia = new Set([...change.alsoVia, via])
   }
 
   /** The changes after `revision`, oldest first, or `undefined` where some of them are forgotten. */

@@ -14,17 +14,17 @@ export const BUCKETS = 64
 
 interface Hashed {
   readonly nodeId: NodeId
-  readonly short: number
   readonly counter: number
   readonly self: SelfRegister | undefined
   readonly accusation: Accusation | undefined
   readonly status: NodeStatus | undefined
 }
 
-interface Contribution {
-  hi: number
-  lo: number
-  content: number
+/** What one record adds to the hashes; nothing once it is removed. Signed, since so small a number takes no room. */
+export interface HashWords {
+  readonly viewHi: number
+  readonly viewLo: number
+  readonly content: number
 }
 
 const mixer = new Mixer()
@@ -39,9 +39,24 @@ export function observersHash(accusation: Accusation): number {
   return observersMixer.lo
 }
 
+const NO_WORDS: HashWords = { viewHi: 0, viewLo: 0, content: 0 }
+
+/** The words of a record. */
+export function wordsOf(record: Hashed): HashWords {
+  if (record.status === 'removed' || !record.self) return NO_WORDS
+  mixView(record, record.self)
+  const { hi, lo } = mixer
+  return { viewHi: hi | 0, viewLo: lo | 0, content: contentOf(record) | 0 }
+}
+
+/** A record, as far as the hashes of a table go. */
+export interface Weighed {
+  readonly short: number
+  readonly words: HashWords
+}
+
 export class ContentHash {
   readonly buckets = new Uint32Array(BUCKETS)
-  readonly #contributions = new Map<NodeId, Contribution>()
   #hi = 0
   #lo = 0
   #content = 0
@@ -59,25 +74,15 @@ export class ContentHash {
     return this.#content
   }
 
-  update(record: Hashed): void {
-    const known = this.#contributions.get(record.nodeId)
-    const old = known ?? { hi: 0, lo: 0, content: 0 }
-    this.#toggle(record.short, old)
-    if (record.status === 'removed' || !record.self) {
-      this.#contributions.delete(record.nodeId)
-      return
-    }
-    mixView(record, record.self)
-    old.hi = mixer.hi
-    old.lo = mixer.lo
-    old.content = contentOf(record)
-    this.#toggle(record.short, old)
-    if (!known) this.#contributions.set(record.nodeId, old)
+  /** Takes `record` in, in place of what it was `before`. */
+  update(record: Weighed, before?: Weighed): void {
+    if (before) this.#toggle(before)
+    this.#toggle(record)
   }
 
-  #toggle(short: number, { hi, lo, content }: Contribution): void {
-    this.#hi = (this.#hi ^ hi) >>> 0
-    this.#lo = (this.#lo ^ lo) >>> 0
+  #toggle({ short, words: { viewHi, viewLo, content } }: Weighed): void {
+    this.#hi = (this.#hi ^ viewHi) >>> 0
+    this.#lo = (this.#lo ^ viewLo) >>> 0
     this.#content = (this.#content ^ content) >>> 0
     this.buckets[bucketOf(short)]! ^= content
   }

@@ -24,11 +24,26 @@ export function encodeLinks(shorts: readonly number[], relayOnly = false): strin
 /** Whether a member says that it can have no direct links. */
 export const saysRelayOnly = (value: string | undefined): boolean => value?.startsWith(RELAY_ONLY) ?? false
 
+/**
+ * What was read last is found again, up to so many: members say the same at every rejoin, and to many nodes that
+ * share a process.
+ */
+const REMEMBERED = 2_048
+const remembered = new Map<string, ReadonlySet<number>>()
+
 /** Total: what is no list of links is no links. */
 export function decodeLinks(text: string | undefined): ReadonlySet<number> {
-  const value = saysRelayOnly(text) ? text!.slice(RELAY_ONLY.length) : text
-  if (!value || value.length % 8 !== 0 || value.length > MAX_PUBLISHED * 8 || /[^0-9a-f]/.test(value))
-    return NONE
+  if (!text || text.length > MAX_LINKS_BYTES) return NONE
+  const known = remembered.get(text)
+  if (known) return known
+  const links = decode(saysRelayOnly(text) ? text.slice(RELAY_ONLY.length) : text)
+  if (remembered.size >= REMEMBERED) remembered.clear()
+  remembered.set(text, links)
+  return links
+}
+
+function decode(value: string): ReadonlySet<number> {
+  if (value.length % 8 !== 0 || value.length > MAX_PUBLISHED * 8 || /[^0-9a-f]/.test(value)) return NONE
   const shorts = new Set<number>()
   for (let i = 0; i < value.length; i += 8) shorts.add(Number.parseInt(value.slice(i, i + 8), 16))
   return shorts

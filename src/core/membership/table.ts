@@ -9,37 +9,15 @@ import type { LinkId } from '../events.ts'
 import type { Authority, NodeId, NodeIdParts } from '../identity/node-id.ts'
 import { compareLives, parseNodeId } from '../identity/node-id.ts'
 import type { Limits } from '../tuning.ts'
-import type { OriginRange, StateEntry } from '../wire/frames.ts'
-import { utf8Length } from '../utf8.ts'
+import type { OriginRange } from '../wire/frames.ts'
 import { ChangeLog, LOCAL } from './change-log.ts'
 import { ContentHash } from './content-hash.ts'
-import { shortOf } from './hash.ts'
-import { decodeLinks, MAX_LINKS_BYTES, saysRelayOnly } from './published-links.ts'
+import type { Draft, NodeRecord } from './join.ts'
+import { finish, joinRange, MAX_TOMBSTONE_KEYS, newDraft, NO_KEYS, oversize } from './join.ts'
+import { OneWayLinks } from './one-way-links.ts'
 import type { Accusation, NodeStatus, SelfRegister } from './record.ts'
-import { effective, mergeAccusation, mergeSelf, REMOVED, sameAccusation, statusOf } from './record.ts'
+import { effective, mergeAccusation, REMOVED, sameAccusation } from './record.ts'
 import { LINKS_KEY } from './state-key.ts'
-
-/** What is known of one nodeId. Read-only outside of the table. */
-export interface NodeRecord {
-  readonly nodeId: NodeId
-  readonly parts: NodeIdParts
-  /** 32-bit hash of the authority: its bucket, and its name in published links. */
-  readonly short: number
-  /** The origin's version: everything up to it is known here. */
-  readonly counter: number
-  /** Tombstones of entries up to this version are forgotten. */
-  readonly floor: number
-  readonly self: SelfRegister | undefined
-  readonly accusation: Accusation | undefined
-  readonly status: NodeStatus | undefined
-  readonly entries: ReadonlyMap<string, StateEntry>
-  /** Short hashes of the members it says it is linked to. */
-  readonly links: ReadonlySet<number>
-  /** It says that it can have no direct links. */
-  readonly relayOnly: boolean
-  /** When it was removed here, on the monotonic clock. */
-  readonly removedAt: number | undefined
-}
 
 /** One change of one record, for those who tell the user. */
 export interface TableChange {
@@ -66,19 +44,18 @@ export interface ApplyResult {
   readonly refused?: string
 }
 
-type Mutable = { -readonly [K in keyof NodeRecord]: NodeRecord[K] } & { entries: Map<string, StateEntry> }
+export type { NodeRecord } from './join.ts'
 
 const NOTHING: ApplyResult = {}
-const NO_KEYS: readonly string[] = []
-/** More forgotten keys than this and the floor rises. */
-const MAX_TOMBSTONE_KEYS = 32
+const NO_LINKS: ReadonlySet<number> = new Set()
 
 export class MembershipTable {
   readonly own: NodeId
   readonly log = new ChangeLog()
   readonly hash = new ContentHash()
   readonly #limits: Limits
-  readonly #records = new Map<NodeId, Mutable>()
+  readonly #join: typeof joinRange
+  readonly #records = new Map<NodeId, NodeRecord>()
   /** The life of each authority that is not removed. */
   readonly #current = new Map<Authority, NodeId>()
   /** The newest life of each authority that a record is held of, removed or not. */
@@ -86,18 +63,26 @@ export class MembershipTable {
   /** Highest generation of each authority that was collected. */
   readonly #floors = new Map<Authority, number>()
   readonly #byShort = new Map<number, Authority>()
+  /** Made when it is first asked for: while nobody is suspected, nobody asks. */
+  #oneWay: OneWayLinks | undefined
   #live: NodeId[] = []
   #changes: TableChange[] = []
   #membershipRevision = 0
   #shownRevision = 0
 
-  constructor(own: NodeId, self: Omit<SelfRegister, 'counter' | 'incarnation'>, limits: Limits) {
+  /** `join`: how ranges are joined; nodes that share a process may share the work. */
+  constructor(
+    own: NodeId,
+    self: Omit<SelfRegister, 'counter' | 'incarnation'>,
+    limits: Limits,
+    join: typeof joinRange = joinRange,
+  ) {
     this.own = own
     this.#limits = limits
-    const record = this.#create(own, parseNodeId(own)!)
-    record.self = { ...self, incarnation: 0, counter: 1 }
-    record.counter = 1
-    this.#settle(record, undefined, 0, 'started', LOCAL, NO_KEYS)
+    this.#join = join
+    const draft = newDraft(own, parseNodeId(own)!)
+    const started = { ...draft, self: { ...self, incarnation: 0, counter: 1 }, counter: 1 }
+    this.#settle(undefined, finish(started, undefined), 'started', LOCAL, NO_KEYS)
   }
 
   get size(): number {
@@ -142,6 +127,12 @@ export class MembershipTable {
     return authority === undefined ? undefined : this.#current.get(authority)
   }
 
+  /** Who says that it is linked to the member of this short name, without that one's saying so too. */
+  linkedOneWayTo(short: number): ReadonlySet<NodeId> {
+    this.#oneWay ??= this.#readOneWayLinks()
+    return this.#oneWay.to(short)
+  }
+
   /** Members that are `up`, sorted. The order gives positions in status bitmaps. */
   live(): readonly NodeId[] {
     return this.#live
@@ -170,27 +161,22 @@ export class MembershipTable {
   writeOwn(patch: Partial<Omit<SelfRegister, 'counter'>>, reason: string): void {
     const record = this.#records.get(this.own)!
     if (!record.self || record.status === 'removed') return
-    const before = record.self
-    const from = record.counter
-    record.counter = from + 1
-    record.self = { ...before, ...patch, counter: record.counter }
-    record.accusation = effective(record.self, record.accusation)
-    this.#settle(record, before, from, reason, LOCAL, NO_KEYS)
+    const counter = record.counter + 1
+    const self = { ...record.self, ...patch, counter }
+    this.#write(record, { counter, self, accusation: effective(self, record.accusation) }, reason)
   }
 
   /** Writes or clears one own value. Returns whether anything changed. */
   writeOwnEntry(key: string, value: string | undefined): boolean {
     const record = this.#records.get(this.own)!
     if (record.status === 'removed' || record.entries.get(key)?.value === value) return false
-    const from = record.counter
-    record.counter = from + 1
-    record.entries.set(key, { key, version: record.counter, value })
-    const tombstones = [...record.entries.values()].filter((entry) => entry.value === undefined)
-    if (tombstones.length > MAX_TOMBSTONE_KEYS) {
-      for (const entry of tombstones) record.entries.delete(entry.key)
-      record.floor = record.counter
-    }
-    this.#settle(record, record.self, from, 'peer state', LOCAL, [key])
+    const counter = record.counter + 1
+    const entries = new Map(record.entries).set(key, { key, version: counter, value })
+    const tombstones = [...entries.values()].filter((entry) => entry.value === undefined)
+    const isFull = tombstones.length > MAX_TOMBSTONE_KEYS
+    if (isFull) for (const entry of tombstones) entries.delete(entry.key)
+    const floor = isFull ? counter : record.floor
+    this.#write(record, { counter, entries, floor }, 'peer state', [key])
     return true
   }
 
@@ -216,17 +202,12 @@ export class MembershipTable {
       this.#remove(range.nodeId, parts, via, now, 'older than the life that is here')
       return NOTHING
     }
-    const oversize = news ? this.#oversize(range) : undefined
-    if (oversize !== undefined) return { refused: oversize }
-    const record = known ?? this.#create(range.nodeId, parts)
-    const before = record.self
-    const keys = news ? this.#take(record, range) : NO_KEYS
-    const accusation = effective(record.self, mergeAccusation(record.accusation, range.accusation))
-    const accusationChanged = !sameAccusation(accusation, record.accusation)
-    record.accusation = accusation
-    if (news || accusationChanged) {
-      this.#settle(record, before, counter, reason, via, keys)
-    } else if (!gap && range.to === counter && sameAccusation(accusation, range.accusation)) {
+    const tooLarge = news ? oversize(range, this.#limits) : undefined
+    if (tooLarge !== undefined) return { refused: tooLarge }
+    if (news || accuses(known, range)) {
+      const { record, keys } = this.#join(known, range, parts, this.#limits)
+      this.#settle(known, record, reason, via, keys)
+    } else if (!gap && range.to === counter && sameAccusation(known?.accusation, range.accusation)) {
       // It knows all that is known here. Whoever sends less, late or again, still has to be told.
       this.log.alsoFrom(range.nodeId, via)
     }
@@ -249,8 +230,7 @@ export class MembershipTable {
     const mine: Accusation = { incarnation: record.self.incarnation, rank, observers: [this.own] }
     const merged = mergeAccusation(record.accusation, mine)
     if (sameAccusation(merged, record.accusation)) return false
-    record.accusation = merged
-    this.#settle(record, record.self, record.counter, reason, LOCAL, NO_KEYS)
+    this.#write(record, { accusation: merged }, reason)
     return true
   }
 
@@ -258,8 +238,7 @@ export class MembershipTable {
   convict(nodeId: NodeId, reason: string): void {
     const record = this.#records.get(nodeId)
     if (record?.accusation?.rank !== 'suspect') return
-    record.accusation = { ...record.accusation, rank: 'unreachable' }
-    this.#settle(record, record.self, record.counter, reason, LOCAL, NO_KEYS)
+    this.#write(record, { accusation: { ...record.accusation, rank: 'unreachable' } }, reason)
   }
 
   /** Ends a life for good, also the own one. */
@@ -283,90 +262,27 @@ export class MembershipTable {
     }
   }
 
-  #create(nodeId: NodeId, parts: NodeIdParts): Mutable {
-    const short = shortOf(nodeId)
-    const record: Mutable = {
-      nodeId,
-      parts,
-      short,
-      counter: 0,
-      floor: 0,
-      self: undefined,
-      accusation: undefined,
-      status: undefined,
-      entries: new Map(),
-      links: decodeLinks(undefined),
-      relayOnly: false,
-      removedAt: undefined,
-    }
-    this.#records.set(nodeId, record)
+  /** The first that is known of a life. */
+  #enter({ nodeId, parts, short }: NodeRecord): void {
     this.#byShort.set(short, parts.authority)
     const newest = this.#newest.get(parts.authority)
     if (newest === undefined || compareLives(parts, this.#records.get(newest)!.parts) > 0) {
       this.#newest.set(parts.authority, nodeId)
     }
-    return record
   }
 
-  /** What of a range is over its limit. A record that everybody takes over must fit into one message of everybody's. */
-  #oversize({ nodeId, self, entries }: OriginRange): string | undefined {
-    const max = Math.max(this.#limits.valueBytes, MAX_LINKS_BYTES)
-    const over = (what: string, text: string): string | undefined => {
-      const bytes = text.length * 3 > max ? utf8Length(text) : 0
-      return bytes > max ? `${what} of ${nodeId} has ${bytes} bytes, over its limit of ${max}` : undefined
-    }
-    for (const { key, value } of entries) {
-      const problem = value === undefined ? undefined : over(`peer state "${key}"`, value)
-      if (problem !== undefined) return problem
-    }
-    return self && over('meta', self.meta)
-  }
-
-  /** Takes over the newer part of a range; returns the keys that changed. */
-  #take(record: Mutable, range: OriginRange): readonly string[] {
-    const keys: string[] = []
-    if (range.from === 0) {
-      const listed = new Set(range.entries.map((entry) => entry.key))
-      for (const key of record.entries.keys()) {
-        if (listed.has(key)) continue
-        record.entries.delete(key)
-        keys.push(key)
-      }
-    }
-    // One more than the limit, for the protocol's own key.
-    let values = this.#limits.peerStateKeys + 1
-    for (const entry of record.entries.values()) if (entry.value !== undefined) values--
-    for (const entry of range.entries) {
-      const known = record.entries.get(entry.key)
-      if (known && known.version >= entry.version) continue
-      if (!known && record.entries.size >= this.#limits.peerStateKeys + MAX_TOMBSTONE_KEYS + 1) continue
-      const grows = (entry.value === undefined ? 0 : 1) - (known?.value === undefined ? 0 : 1)
-      if (grows > values) continue
-      values -= grows
-      record.entries.set(entry.key, entry)
-      keys.push(entry.key)
-    }
-    record.self = mergeSelf(record.self, range.self)
-    record.counter = range.to
-    record.floor = Math.max(record.floor, range.floor)
-    for (const entry of record.entries.values()) {
-      if (entry.value === undefined && entry.version <= record.floor) record.entries.delete(entry.key)
-    }
-    return keys
+  #write(record: NodeRecord, patch: Partial<Draft>, reason: string, keys = NO_KEYS): void {
+    this.#settle(record, finish({ ...record, ...patch }, record), reason, LOCAL, keys)
   }
 
   #remove(nodeId: NodeId, parts: NodeIdParts, via: LinkId, now: number, reason: string, by?: NodeId): void {
     const known = this.#records.get(nodeId)
     if (known?.status === 'removed') return this.log.alsoFrom(nodeId, via)
     if (!known && this.#records.size >= this.#limits.members) return
-    const record = known ?? this.#create(nodeId, parts)
-    const before = record.self
-    const keys = [...record.entries.keys()]
-    record.self = undefined
-    record.accusation = REMOVED
-    record.entries = new Map()
-    record.removedAt = now
-    this.#settle(record, before, record.counter, reason, via, keys, by)
+    const before: Draft = known ?? newDraft(nodeId, parts)
+    const { entries } = newDraft(nodeId, parts)
+    const over = { ...before, self: undefined, accusation: REMOVED, entries, removedAt: now }
+    this.#settle(known, finish(over, known), reason, via, [...before.entries.keys()], by)
     // A member that heard of a newer life only after its end must not keep the older one.
     const older = this.#current.get(parts.authority)
     if (older !== undefined && compareLives(this.#records.get(older)!.parts, parts) < 0) {
@@ -389,47 +305,53 @@ export class MembershipTable {
     return false
   }
 
-  /** Brings everything derived from a record up to date after it changed, and notes the change. */
+  /** Puts a record in the place of what it was, brings all that follows from it up to date, and notes the change. */
   #settle(
-    record: Mutable,
-    before: SelfRegister | undefined,
-    from: number,
+    before: NodeRecord | undefined,
+    record: NodeRecord,
     reason: string,
     via: LinkId,
     keys: readonly string[],
     supersededBy?: NodeId,
   ): void {
-    const statusBefore = record.status
-    record.status = statusOf(record)
-    if (statusBefore !== record.status) this.#place(record, statusBefore)
+    const { nodeId, parts, self, status } = record
+    this.#records.set(nodeId, record)
+    if (!before) this.#enter(record)
+    if (before?.status !== status) this.#place(record, before?.status)
     if (keys.includes(LINKS_KEY)) {
-      const value = record.entries.get(LINKS_KEY)?.value
-      record.links = decodeLinks(value)
-      const relayOnly = saysRelayOnly(value)
+      this.#oneWay?.changed(record, before?.links ?? NO_LINKS)
       // Whom others link to depends on it.
-      if (relayOnly !== record.relayOnly) this.#membershipRevision++
-      record.relayOnly = relayOnly
+      if (record.relayOnly !== (before?.relayOnly ?? false)) this.#membershipRevision++
       this.#shownRevision++
     }
-    this.hash.update(record)
-    this.log.push(record.nodeId, from, via)
-    const { nodeId, parts, self, status } = record
-    if (self !== before) this.#shownRevision++
+    this.hash.update(record, before)
+    this.log.push(nodeId, before?.counter ?? 0, via)
+    if (self !== before?.self) this.#shownRevision++
     this.#changes.push({
       nodeId,
       authority: parts.authority,
-      before: statusBefore,
+      before: before?.status,
       after: status,
       reason,
-      meta: self !== undefined && self.meta !== (before?.meta ?? ''),
-      visibility: self !== undefined && before !== undefined && self.visibility !== before.visibility,
+      meta: self !== undefined && self.meta !== (before?.self?.meta ?? ''),
+      visibility:
+        self !== undefined && before?.self !== undefined && self.visibility !== before.self.visibility,
       keys,
       via,
       ...(supersededBy === undefined ? {} : { supersededBy }),
     })
   }
 
-  #place(record: Mutable, before: NodeStatus | undefined): void {
+  #readOneWayLinks(): OneWayLinks {
+    const oneWay = new OneWayLinks((short) => {
+      const nodeId = this.byShort(short)
+      return nodeId === undefined ? undefined : this.#records.get(nodeId)
+    })
+    for (const record of this.#records.values()) oneWay.read(record)
+    return oneWay
+  }
+
+  #place(record: NodeRecord, before: NodeStatus | undefined): void {
     this.#membershipRevision++
     const { nodeId, status } = record
     if (status === 'up') this.#live.splice(lowerBound(this.#live, nodeId), 0, nodeId)
@@ -438,6 +360,13 @@ export class MembershipTable {
     if (status !== 'removed') this.#current.set(authority, nodeId)
     else if (this.#current.get(authority) === nodeId) this.#current.delete(authority)
   }
+}
+
+/** Whether a range says of an accusation what is not known yet. */
+function accuses(known: NodeRecord | undefined, { accusation }: OriginRange): boolean {
+  if (!accusation) return false
+  const joined = effective(known?.self, mergeAccusation(known?.accusation, accusation))
+  return !sameAccusation(joined, known?.accusation)
 }
 
 /** First position whose element is not below `nodeId`. */

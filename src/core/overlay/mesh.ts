@@ -24,7 +24,7 @@ import type { SignalWaysOptions } from './signal-ways.ts'
 import { SignalWays } from './signal-ways.ts'
 import { HOLD_MS, isSpare, SLACK, surplusOf, vainAttempt } from './surplus.ts'
 import type { LinkTargets } from './targets.ts'
-import { linkTargets } from './targets.ts'
+import { linkTargets, mayMatter } from './targets.ts'
 import { Wishes } from './wishes.ts'
 
 export interface MeshOptions extends SignalWaysOptions {
@@ -66,6 +66,8 @@ const PRUNE_AGAIN_MS = 1_000
 const LINGER_MS = 1_000
 /** A contact that failed this often is no longer dialled for the signaling server's sake. */
 const CONTACT_TRIES = 6
+/** In rooms up to this size it is as cheap to work targets out as to see whether they may be others. */
+const SMALL_ROOM = 64
 /** Why an attempt makes place for the next one. */
 const OFFER_LOST = 'the offer was lost'
 /** An offer through the mesh that nobody answered for so long may be lost: the next one goes by the server. */
@@ -99,7 +101,7 @@ export class Mesh {
   #establishedCount = 0
   #revision = 0
   #seenMembership = -1
-  #targets: LinkTargets = { live: new Set(), lost: new Set() }
+  #targets: LinkTargets = { live: new Set(), lost: new Set(), reach: undefined }
   /** Contacts and targets without a link. */
   #unlinked: NodeId[] = []
   #stale = true
@@ -295,6 +297,13 @@ export class Mesh {
       this.#outbox.close(linkId, 'over')
     }
     if (this.#lookAt !== undefined && now >= this.#lookAt) this.#stale = true
+  }
+
+  /** A member has come, gone or changed its status: seen, where that makes no difference to this one. */
+  notice(nodeId: NodeId): void {
+    if (this.#table.live().length <= SMALL_ROOM || this.#redials.knows(nodeId)) return
+    const own = this.#table.get(this.#table.own)!.short
+    if (!mayMatter(this.#targets, own, nodeId)) this.#seenMembership++
   }
 
   /** Dials what is wanted and due. To be called at the end of every turn. */

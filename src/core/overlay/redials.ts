@@ -41,6 +41,11 @@ export class Redials {
     this.#tuning = tuning
   }
 
+  /** Whether anything is kept of it. */
+  knows(nodeId: NodeId): boolean {
+    return this.#redials.has(nodeId) || this.#wantedSince.has(nodeId)
+  }
+
   failuresOf(nodeId: NodeId): number {
     return this.#redials.get(nodeId)?.failures ?? 0
   }

@@ -6,6 +6,7 @@
  * moves one link a ring; and a reload, which keeps its authority, moves none.
  */
 import type { NodeId } from '../identity/node-id.ts'
+import { shortOf } from '../membership/hash.ts'
 import type { MembershipTable } from '../membership/table.ts'
 
 export interface LinkTargets {
@@ -13,6 +14,11 @@ export interface LinkTargets {
   readonly live: ReadonlySet<NodeId>
   /** Unreachable members that would be: they are tried now and then, so that a partition heals. */
   readonly lost: ReadonlySet<NodeId>
+  /**
+   * How far this member looked on each ring, for the nearest after it and before it in turn: whoever is farther away on
+   * all of them makes no difference. `undefined` where everybody may.
+   */
+  readonly reach: readonly number[] | undefined
 }
 
 export interface TargetOptions {
@@ -27,10 +33,13 @@ export interface TargetOptions {
 /** Rings looked at beyond the usual ones, where few members make their neighbours coincide. */
 const SPARE_RINGS = 8
 
+/** What targets are chosen from: a table, as far as it is read for this. */
+export type Ground = Pick<MembershipTable, 'own' | 'get' | 'records'>
+
 /** Members that this one should have links to, itself excluded. */
-export function linkTargets(table: MembershipTable, options: TargetOptions): LinkTargets {
+export function linkTargets(table: Ground, options: TargetOptions): LinkTargets {
   const { minLinks, maxLinks, isRelayOnly } = options
-  const targets = { live: new Set<NodeId>(), lost: new Set<NodeId>() }
+  const targets = { live: new Set<NodeId>(), lost: new Set<NodeId>(), reach: undefined }
   const everybody = othersOf(table, options.isHardToReach)
   const relayed = everybody.filter(({ nodeId }) => isRelayOnly(nodeId))
   const others = relayed.length > 0 ? everybody.filter(({ nodeId }) => !isRelayOnly(nodeId)) : everybody
@@ -45,11 +54,27 @@ export function linkTargets(table: MembershipTable, options: TargetOptions): Lin
   if (others.length <= maxLinks) return targets
   const own = table.get(table.own)!.short
   const rings = Math.max(1, Math.floor((minLinks + maxLinks) / 4))
+  const reach: number[] = []
   for (let ring = 0; ring < rings + SPARE_RINGS; ring++) {
     if (ring >= rings && (isMesh || targets.live.size >= minLinks)) break
-    addNeighbours(targets, others, own, ring)
+    addNeighbours(targets, others, own, ring, reach)
   }
-  return targets
+  return isMesh || relayed.length > 0 ? targets : { ...targets, reach }
+}
+
+/**
+ * Whether the targets may be others once this member has come, gone or changed its status: it is one of them, or near
+ * enough on some ring. Asked for each change, so that in a large room few of them cost more than this. Does not notice
+ * that so many have gone that a full mesh is left.
+ */
+export function mayMatter({ live, lost, reach }: LinkTargets, own: number, member: NodeId): boolean {
+  if (!reach || live.has(member) || lost.has(member)) return true
+  const short = shortOf(member)
+  for (let at = 0; at < reach.length; at += 2) {
+    const distance = (placeOn(at / 2, short) - placeOn(at / 2, own)) >>> 0
+    if (distance <= reach[at]! || -distance >>> 0 <= reach[at + 1]!) return true
+  }
+  return false
 }
 
 /** `good` closes the ring; one that is `hard` to reach, or `lost`, is wanted beside the good one that lies behind it. */
@@ -59,7 +84,7 @@ interface Other {
   readonly kind: 'good' | 'hard' | 'lost'
 }
 
-function othersOf(table: MembershipTable, isHardToReach: (nodeId: NodeId) => boolean): Other[] {
+function othersOf(table: Ground, isHardToReach: (nodeId: NodeId) => boolean): Other[] {
   const others: Other[] = []
   for (const { nodeId, short, status } of table.records()) {
     if (nodeId === table.own) continue
@@ -82,6 +107,7 @@ function addNeighbours(
   others: readonly Other[],
   own: number,
   ring: number,
+  reach: number[] = [],
 ): void {
   const here = placeOn(ring, own)
   const after = new Nearest()
@@ -93,12 +119,13 @@ function addNeighbours(
   }
   after.addTo(targets)
   before.addTo(targets)
+  reach.push(after.goodAt, before.goodAt)
 }
 
 /** Members that have relayed links only, and this one among the two that are nearest to them. */
 function addRelayed(
   targets: { live: Set<NodeId>; lost: Set<NodeId> },
-  table: MembershipTable,
+  table: Ground,
   relayed: readonly Other[],
   others: readonly Other[],
 ): void {
@@ -117,6 +144,10 @@ class Nearest {
   #goodAt = Infinity
   #other: Other | undefined
   #otherAt = Infinity
+
+  get goodAt(): number {
+    return this.#goodAt
+  }
 
   offer(other: Other, distance: number): void {
     if (other.kind === 'good') {

@@ -7,10 +7,11 @@ export const HELP = `Runs the real core of Grainmesh in a simulated network, onc
 
   npm run sim -- [flags]                        a storm of mixed faults: are the invariants kept?
   npm run sim -- --scenario detection [flags]   crashes only: how soon are they seen, and who is accused wrongly?
+  npm run sim -- --scenario overlay [flags]     a large room: does it stay whole, and what does it cost?
 
-For both:
-  --nodes N        members of the room             (default 20, for detection 100; from 1 to 500)
-  --seeds N        how many seeds to run           (default 50; for detection two for each hour)
+For all:
+  --nodes N        members of the room    (default 20, for detection 100, for overlay 1000; from 1 to 2000)
+  --seeds N        how many seeds to run  (default 50; for detection two for each hour; for overlay 8)
   --first N        the first of them               (default 1)
   --seed N         run this one seed and print what happens in it
   --max-links N    full mesh up to N + 1 members, up to N links above              (default 8)
@@ -39,6 +40,13 @@ links closing at once, two thirds in silence; each is followed by a newcomer. No
   --max-p99 MS     limit of the time until every other live member shows a crash, p99     (default none)
 The exit code is 1 if a room did not form, a node threw, a crash was not seen by all, or the core is over a limit;
 2 if a flag is wrong.
+
+Overlay: a cluster that has formed rests, changes, and goes through one trouble; seeds take turns: 30% are lost at
+once, 60% are lost at once, a partition into halves for 20 s, a small storm.
+  --joins N        so many rooms more, in which all members join from nothing within 5 s   (default 0; with --seed, 1
+                   makes that seed a crowd)
+The exit code is 1 if an invariant was violated, a change took longer than 3 times the best possible to reach 99% of
+the members, or a member at rest sent more than 1 KB/s; 2 if a flag is wrong.
 `
 
 function wrap(words: readonly string[], indent: number, width: number): string {

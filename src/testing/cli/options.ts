@@ -2,6 +2,7 @@
 import { DEFAULT_MAX_LINKS } from '../../options.ts'
 import { DEFAULT_FAULTS } from '../faults.ts'
 import type { ActionKind } from '../faults.ts'
+import type { OverlayKind } from '../overlay-plan.ts'
 
 interface CommonOptions {
   readonly nodes: number
@@ -46,7 +47,13 @@ export interface DetectionLimits {
   readonly p99Ms?: number | undefined
 }
 
-export type SimOptions = StormOptions | DetectionSimOptions
+export interface OverlaySimOptions extends CommonOptions {
+  readonly scenario: 'overlay'
+  /** Crowds that join from nothing, beside the seeds that begin with a formed cluster. */
+  readonly joins: number
+}
+
+export type SimOptions = StormOptions | DetectionSimOptions | OverlaySimOptions
 
 export type ParsedOptions =
   | { readonly kind: 'run'; readonly options: SimOptions }
@@ -62,13 +69,14 @@ interface NumberRange {
 
 const whole = (min: number, max: number): NumberRange => ({ min, max, whole: true })
 const NUMBERS = {
-  '--nodes': whole(1, 500),
+  '--nodes': whole(1, 2_000),
   '--seeds': whole(1, 1_000_000),
   '--first': whole(0, Number.MAX_SAFE_INTEGER),
   '--seed': whole(0, Number.MAX_SAFE_INTEGER),
   '--max-links': whole(1, 500),
   '--workers': whole(1, 64),
   '--storm': whole(1, 3_600),
+  '--joins': whole(0, 1_000),
   '--hours': { min: 0.04, max: 10_000, whole: false },
   '--throttled': { min: 0, max: 1, whole: false },
   '--baseline': { min: 0, max: 1, whole: false },
@@ -77,7 +85,7 @@ const NUMBERS = {
 } as const satisfies Record<string, NumberRange>
 
 const WORDS = {
-  '--scenario': ['storm', 'detection'],
+  '--scenario': ['storm', 'detection', 'overlay'],
   '--model': ['core', 'scalar', 'plain-swim'],
   '--throttle': ['timers', 'slow'],
   '--fault': Object.keys(DEFAULT_FAULTS.weights),
@@ -90,6 +98,7 @@ type WordFlag = keyof typeof WORDS
 const ONLY_IN = {
   '--fault': 'storm',
   '--storm': 'storm',
+  '--joins': 'overlay',
   '--hours': 'detection',
   '--throttled': 'detection',
   '--throttle': 'detection',
@@ -110,14 +119,19 @@ export function parseSimOptions(args: readonly string[], cpus: number): ParsedOp
     if (given.has(flag) && only !== scenario) problems.push(`${flag} is for --scenario ${only}.`)
   }
   const common = commonOptions(given, cpus, scenario)
-  const options = scenario === 'storm' ? stormOptions(given, common) : detectionOptions(given, common)
+  const read = { storm: stormOptions, detection: detectionOptions, overlay: overlayOptions }[scenario]
+  const options = read(given, common)
   return problems.length > 0 ? { kind: 'wrong', problems } : { kind: 'run', options }
 }
 
 /** The one command that runs a seed again, as it was; of one model, where a run has two. */
-export function replayCommand(options: SimOptions, seed: number, model?: DetectionModel): string {
+export function replayCommand(
+  options: SimOptions,
+  seed: number,
+  which?: DetectionModel | OverlayKind,
+): string {
   const parts = ['npm run sim --']
-  if (options.scenario === 'detection') parts.push('--scenario detection')
+  if (options.scenario !== 'storm') parts.push(`--scenario ${options.scenario}`)
   parts.push(`--nodes ${options.nodes} --seed ${seed}`)
   if (options.maxLinks !== DEFAULT_MAX_LINKS) parts.push(`--max-links ${options.maxLinks}`)
   if (options.scenario === 'storm') {
@@ -126,11 +140,15 @@ export function replayCommand(options: SimOptions, seed: number, model?: Detecti
     if (options.model !== 'core') parts.push(`--model ${options.model}`)
     return parts.join(' ')
   }
+  if (options.scenario === 'overlay') {
+    if (which === 'join') parts.push('--joins 1')
+    return parts.join(' ')
+  }
   parts.push(`--hours ${options.hoursEach}`)
   if (options.throttledShare > 0) {
     parts.push(`--throttled ${options.throttledShare} --throttle ${options.throttle}`)
   }
-  const only = model ?? (options.models.length === 1 ? options.models[0] : undefined)
+  const only = which ?? (options.models.length === 1 ? options.models[0] : undefined)
   if (only !== undefined) parts.push(`--model ${only}`)
   return parts.join(' ')
 }
@@ -140,11 +158,15 @@ function commonOptions(given: Flags, cpus: number, scenario: SimOptions['scenari
   if (seed !== undefined && (given.has('--seeds') || given.has('--first'))) {
     given.problems.push('--seed runs one seed; leave out --seeds and --first.')
   }
-  const usual = scenario === 'storm' ? 50 : Math.ceil((given.number('--hours') ?? 1) / HOURS_EACH)
+  const usual = {
+    storm: 50,
+    detection: Math.ceil((given.number('--hours') ?? 1) / HOURS_EACH),
+    overlay: 8,
+  }[scenario]
   const seeds = seed === undefined ? (given.number('--seeds') ?? usual) : 1
   if (given.trace && seeds > 1) given.problems.push('--trace prints one run; name it with --seed N.')
   return {
-    nodes: given.number('--nodes') ?? (scenario === 'storm' ? 20 : 100),
+    nodes: given.number('--nodes') ?? { storm: 20, detection: 100, overlay: 1_000 }[scenario],
     seeds,
     firstSeed: seed ?? given.number('--first') ?? 1,
     maxLinks: given.number('--max-links') ?? DEFAULT_MAX_LINKS,
@@ -189,6 +211,16 @@ function detectionOptions(given: Flags, common: CommonOptions): DetectionSimOpti
     throttle: given.word('--throttle') ?? 'timers',
     limits: { falsePerHour: given.number('--max-false'), p99Ms: given.number('--max-p99') },
   }
+}
+
+/** A seed that is named is a formed cluster, or with `--joins 1` a crowd. */
+function overlayOptions(given: Flags, common: CommonOptions): OverlaySimOptions {
+  if (given.has('--model')) given.problems.push('--model is not for --scenario overlay.')
+  const joins = given.number('--joins') ?? 0
+  const isCrowd = given.has('--seed') && joins > 0
+  if (isCrowd && joins > 1) given.problems.push('--seed runs one room; with it, --joins is 0 or 1.')
+  const seeds = isCrowd ? 0 : common.seeds
+  return { ...common, seeds, joins, workers: Math.min(seeds + joins, common.workers), scenario: 'overlay' }
 }
 
 /** What was given, flag by flag, and what is wrong with it. */

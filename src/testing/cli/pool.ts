@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import type { SimOptions } from './options.ts'
 
 /** Messages in flight outlive a small nursery: with a large one, collecting them costs half as much. */
-const RESOURCES = { maxYoungGenerationSizeMb: 96 }
+const RESOURCES = { maxYoungGenerationSizeMb: 96, maxOldGenerationSizeMb: 8_192 }
 
 /**
  * Runs every job under `options`; `onOutcome` hears of each as it ends, in any order. The result is in the order of

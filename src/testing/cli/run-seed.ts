@@ -4,12 +4,15 @@ import { PLAIN_SWIM, simulateDetection } from '../detection.ts'
 import type { DetectionResult } from '../detection.ts'
 import { drawFaults, onlyFaults } from '../faults.ts'
 import type { Violation } from '../invariants.ts'
+import { simulateOverlay } from '../overlay-scenario.ts'
+import type { OverlayResult } from '../overlay-scenario.ts'
+import type { OverlayKind } from '../overlay-plan.ts'
 import { seededRandom } from '../random.ts'
 import { createScalarNode, divergence } from '../scalar-model.ts'
 import type { Divergence } from '../scalar-model.ts'
 import { simulate } from '../simulation.ts'
 import type { SimulationResult } from '../simulation.ts'
-import type { DetectionModel, DetectionSimOptions, StormOptions } from './options.ts'
+import type { DetectionModel, DetectionSimOptions, OverlaySimOptions, StormOptions } from './options.ts'
 
 export interface SeedOutcome {
   readonly seed: number
@@ -29,6 +32,17 @@ export interface DetectionJob {
 }
 
 export interface DetectionOutcome extends DetectionJob, DetectionResult {
+  /** Real time it took, in ms. */
+  readonly tookMs: number
+}
+
+/** One large room. */
+export interface OverlayJob {
+  readonly seed: number
+  readonly kind: OverlayKind
+}
+
+export interface OverlayOutcome extends OverlayResult {
   /** Real time it took, in ms. */
   readonly tookMs: number
 }
@@ -78,6 +92,19 @@ export function runDetection(
     ...(trace ? { trace } : {}),
   })
   return { ...result, model: job.model, tookMs: performance.now() - started }
+}
+
+export function runOverlay(options: OverlaySimOptions, job: OverlayJob, trace?: Trace): OverlayOutcome {
+  const { nodes, maxLinks } = options
+  const started = performance.now()
+  const result = simulateOverlay({
+    ...job,
+    nodes,
+    maxLinks,
+    create: createCoreNode,
+    ...(trace ? { trace } : {}),
+  })
+  return { ...result, tookMs: performance.now() - started }
 }
 
 /** The seed's own weather, with the named faults alone in it. */

@@ -5,12 +5,13 @@ import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { detectionReport, isFine, oddLines } from './detection-report.ts'
 import { HELP } from './help.ts'
 import { parseSimOptions } from './options.ts'
-import type { DetectionSimOptions, SimOptions, StormOptions } from './options.ts'
+import type { DetectionSimOptions, OverlaySimOptions, SimOptions, StormOptions } from './options.ts'
+import { isKept, overlayReport, overlayTrouble } from './overlay-report.ts'
 import { runJobs } from './pool.ts'
 import { Progress } from './progress.ts'
 import { report, violationLines } from './report.ts'
-import { runDetection, runSeed } from './run-seed.ts'
-import type { DetectionJob, DetectionOutcome, SeedOutcome } from './run-seed.ts'
+import { runDetection, runOverlay, runSeed } from './run-seed.ts'
+import type { DetectionJob, DetectionOutcome, OverlayJob, OverlayOutcome, SeedOutcome } from './run-seed.ts'
 
 type Trace = (line: string) => void
 
@@ -25,7 +26,14 @@ async function main(): Promise<number> {
     return 2
   }
   const { options } = parsed
-  return options.scenario === 'storm' ? runStorm(options) : runDetections(options)
+  switch (options.scenario) {
+    case 'storm':
+      return runStorm(options)
+    case 'detection':
+      return runDetections(options)
+    case 'overlay':
+      return runOverlays(options)
+  }
 }
 
 async function runStorm(options: StormOptions): Promise<number> {
@@ -48,6 +56,23 @@ async function runDetections(options: DetectionSimOptions): Promise<number> {
   const outcomes = await run(options, jobs, 'rooms', perform, trouble)
   process.stdout.write(detectionReport(options, outcomes, performance.now() - started))
   return isFine(options, outcomes) ? 0 : 1
+}
+
+async function runOverlays(options: OverlaySimOptions): Promise<number> {
+  const jobs = overlayJobs(options)
+  const started = performance.now()
+  const perform = (job: OverlayJob, trace?: Trace) => runOverlay(options, job, trace)
+  const trouble = (outcome: OverlayOutcome): string => overlayTrouble(options, outcome)
+  const outcomes = await run(options, jobs, 'rooms', perform, trouble)
+  process.stdout.write(overlayReport(options, outcomes, performance.now() - started))
+  return isKept(outcomes) ? 0 : 1
+}
+
+/** Crowds first: they take longest. */
+function overlayJobs({ seeds, joins, firstSeed }: OverlaySimOptions): OverlayJob[] {
+  const jobs = (count: number, kind: OverlayJob['kind']): OverlayJob[] =>
+    Array.from({ length: count }, (_, i) => ({ seed: firstSeed + i, kind }))
+  return [...jobs(joins, 'join'), ...jobs(seeds, 'cluster')]
 }
 
 /** Every seed under every model, but the baseline only as often as it is asked for. */
@@ -85,15 +110,23 @@ async function run<Job, Outcome>(
   }
 }
 
+/** What a worker does with a job that it is sent. */
+function perform(options: SimOptions, job: unknown): unknown {
+  switch (options.scenario) {
+    case 'storm':
+      return runSeed(options, job as number)
+    case 'detection':
+      return runDetection(options, job as DetectionJob)
+    case 'overlay':
+      return runOverlay(options, job as OverlayJob)
+  }
+}
+
 if (isMainThread) {
   process.exitCode = await main()
 } else {
   const options = workerData as SimOptions
   parentPort?.on('message', (job: unknown) => {
-    const outcome =
-      options.scenario === 'storm'
-        ? runSeed(options, job as number)
-        : runDetection(options, job as DetectionJob)
-    parentPort?.postMessage(outcome)
+    parentPort?.postMessage(perform(options, job))
   })
 }

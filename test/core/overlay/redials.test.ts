@@ -76,7 +76,7 @@ describe('links a member can do without', () => {
   publish(target, 9)
   publish(hub, 8)
   publish(leaf, 1)
-  const targets = { live: new Set([target]), lost: new Set([lost]) }
+  const targets = { live: new Set([target]), lost: new Set([lost]), reach: undefined }
   const established = { phase: 'established' } as const
 
   it('are no targets, those to members with most links first', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { NodeId } from '../../../src/core/identity/node-id.ts'
 import type { TargetOptions } from '../../../src/core/overlay/targets.ts'
-import { linkTargets } from '../../../src/core/overlay/targets.ts'
+import { linkTargets, mayMatter } from '../../../src/core/overlay/targets.ts'
 import { nodeIdOf, tableOf, wholeOf } from '../support/names.ts'
 
 const DEFAULTS: TargetOptions = {
@@ -105,5 +105,35 @@ describe('targets', () => {
     const beside = linkTargets(table, { ...DEFAULTS, isHardToReach: (nodeId) => nodeId === hard }).live
     for (const nodeId of usual) expect(beside).toContain(nodeId)
     expect(beside.size).toBeGreaterThan(usual.size)
+  })
+})
+
+describe('a member that comes or goes', () => {
+  it('is known to make no difference only where it makes none', () => {
+    const [table, options] = [tableOf(1), DEFAULTS]
+    for (let other = 2; other <= 120; other++) table.apply(wholeOf(nodeIdOf(other)), 1, 0, 'test')
+    const own = table.get(nodeIdOf(1))!.short
+    const names = ({ live, lost }: ReturnType<typeof linkTargets>) => [...live, '/', ...lost].sort().join()
+    let passedOver = 0
+    for (let other = 2; other <= 200; other++) {
+      const before = linkTargets(table, options)
+      const nodeId = nodeIdOf(other)
+      const matters = mayMatter(before, own, nodeId)
+      if (other > 120) table.apply(wholeOf(nodeId), 1, 0, 'test')
+      else if (other % 3 === 0) continue
+      else if (other % 3 === 1) table.remove(nodeId, 0, 'test')
+      else table.accuse(nodeId, 'unreachable', 'test')
+      if (matters) continue
+      passedOver++
+      expect(names(linkTargets(table, options)), nodeId).toBe(names(before))
+    }
+    expect(passedOver).toBeGreaterThan(80)
+  })
+
+  it('always may, where all are linked to all', () => {
+    const table = tableOf(1)
+    for (let other = 2; other <= 6; other++) table.apply(wholeOf(nodeIdOf(other)), 1, 0, 'test')
+    const own = table.get(nodeIdOf(1))!.short
+    expect(mayMatter(linkTargets(table, DEFAULTS), own, nodeIdOf(99))).toBe(true)
   })
 })
