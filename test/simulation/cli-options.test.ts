@@ -44,6 +44,25 @@ describe('npm run sim', () => {
     expect(options('--fault freeze --fault=sleep')).toMatchObject({ faults: ['freeze', 'sleep'] })
   })
 
+  it('reads what large rooms are: formed clusters, and crowds that join', () => {
+    expect(options('--scenario overlay --seeds 100 --joins 3')).toMatchObject({
+      scenario: 'overlay',
+      nodes: 1_000,
+      seeds: 100,
+      joins: 3,
+      workers: 2,
+    })
+    const crowd = options('--scenario overlay --nodes 60 --seed 7 --joins 1')
+    expect(crowd).toMatchObject({ seeds: 0, joins: 1, firstSeed: 7, trace: true, workers: 1 })
+    expect(replayCommand(crowd, 7, 'join')).toBe(
+      'npm run sim -- --scenario overlay --nodes 60 --seed 7 --joins 1',
+    )
+    expect(replayCommand(crowd, 7, 'cluster')).toBe('npm run sim -- --scenario overlay --nodes 60 --seed 7')
+    expect(problems('--joins 3')[0]).toMatch(/--joins is for --scenario overlay/)
+    expect(problems('--scenario overlay --seed 7 --joins 2')[0]).toMatch(/--joins is 0 or 1/)
+    expect(problems('--scenario overlay --model core')[0]).toMatch(/--model is not for/)
+  })
+
   it('spreads the hours of a detection run over rooms of half an hour', () => {
     expect(options('--scenario detection')).toEqual({
       scenario: 'detection',
@@ -79,7 +98,7 @@ describe('npm run sim', () => {
   })
 
   it.each([
-    ['--nodes', /--nodes must be a whole number from 1 to 500, got nothing/],
+    ['--nodes', /--nodes must be a whole number from 1 to 2000, got nothing/],
     ['--nodes 0', /got '0'/],
     ['--seeds 1.5', /--seeds must be a whole number/],
     ['--model raft', /--model must be core, scalar or plain-swim, got 'raft'/],
