@@ -34,6 +34,7 @@ import type { SignOfLife } from './overlay/signal-envelope.ts'
 import { encodeSignOfLife } from './overlay/signal-envelope.ts'
 import type { NodeOptions } from './node.ts'
 import type { Outbox } from './outbox.ts'
+import { decodeMessage } from './wire/codec.ts'
 import { WireLimits } from './wire/decode.ts'
 
 export interface LifeOptions extends NodeOptions {
@@ -111,6 +112,7 @@ export class Life {
       nodeId,
       { status: 'joining', process, browser, visibility, meta },
       limits,
+      options.commons?.join,
     )
     const onAccused = (accusation: Accusation, now: number) => this.#onAccused(accusation, now)
     this.table = table
@@ -167,6 +169,7 @@ export class Life {
     this.#healing = new Healing(outbox, random, tuning.healIntervalMs)
     this.#publication = new LinkPublication(table, this.#mesh, !canLink)
     this.#neighbours = new Neighbours({
+      decode: options.commons?.decode ?? decodeMessage,
       table,
       outbox,
       mesh: this.#mesh,

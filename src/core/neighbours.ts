@@ -14,11 +14,12 @@ import { isCarried } from './overlay/carrier.ts'
 import type { Mesh } from './overlay/mesh.ts'
 import type { MeshLink } from './overlay/mesh-link.ts'
 import type { Outbox } from './outbox.ts'
-import { decodeMessage } from './wire/codec.ts'
+import type { decodeMessage } from './wire/codec.ts'
 import type { Envelope, Frame } from './wire/frames.ts'
 import { WIRE_MAX } from './wire/frames.ts'
 
 export interface NeighboursOptions {
+  readonly decode: typeof decodeMessage
   readonly table: MembershipTable
   readonly outbox: Outbox
   readonly mesh: Mesh
@@ -76,7 +77,7 @@ export class Neighbours {
     const { mesh } = this.#options
     const link = mesh.get(linkId)
     if (!link || link.phase === 'connecting') return
-    const decoded = decodeMessage(bytes)
+    const decoded = this.#options.decode(bytes)
     if (!decoded.ok) return this.#onFault(link, decoded.reason, now)
     for (const envelope of decoded.envelopes) {
       if (mesh.get(linkId) !== link) return

@@ -5,6 +5,7 @@
  *
  * Every input first runs what is due at `now`, so that a tab whose timers are throttled is driven by its messages.
  */
+import type { Commons } from './commons.ts'
 import type { Input, LinkId, Output } from './events.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
 import { Memory } from './gossip/memory.ts'
@@ -42,6 +43,8 @@ export interface NodeOptions {
   readonly limits: Limits
   /** What an earlier life of this authority knew, whole records: a hint, see `gossip/memory.ts`. */
   readonly remembered?: readonly OriginRange[]
+  /** Where many nodes share a process: work that they share. */
+  readonly commons?: Commons | undefined
 }
 
 export class NodeCore {

@@ -23,6 +23,7 @@ import type { OverlayMeasured } from './overlay-measures.ts'
 import { describeTrouble, OVERLAY_FAULTS, planOverlay } from './overlay-plan.ts'
 import type { OverlayKind, OverlayPlan } from './overlay-plan.ts'
 import type { ProcessObserver, SimulatedProcess } from './process.ts'
+import { shareWork } from './shared-work.ts'
 import { SignalingRoom } from './signaling-room.ts'
 import { healBoundMs, refutationBoundMs } from './simulation.ts'
 import type { NodeFactory } from './simulated-node.ts'
@@ -97,7 +98,14 @@ class OverlayRun implements ProcessObserver, Room {
     this.#invariants = new Invariants(maxLinks)
     this.links = new SimulatedLinks(this.timeline, OVERLAY_FAULTS, seed)
     this.signaling = new SignalingRoom(this.timeline, OVERLAY_FAULTS, seed)
-    this.#tabs = new Tabs({ seed, create, maxLinks, tuning: DEFAULT_TUNING, limits: DEFAULT_LIMITS })
+    this.#tabs = new Tabs({
+      seed,
+      create,
+      maxLinks,
+      tuning: DEFAULT_TUNING,
+      limits: DEFAULT_LIMITS,
+      commons: shareWork(),
+    })
   }
 
   run(): OverlayResult {

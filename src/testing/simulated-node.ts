@@ -1,4 +1,5 @@
 /** What the simulator asks of a node, so that the real core and the baseline run under the same faults. */
+import type { Commons } from '../core/commons.ts'
 import type { ClusterStatus, GossipState, Input, Output } from '../core/events.ts'
 import type { Authority, NodeId, ProcessId } from '../core/identity/node-id.ts'
 import type { NodeStatus, Visibility } from '../core/membership/record.ts'
@@ -76,6 +77,8 @@ export interface NodeSeed {
   readonly limits: Limits
   /** A few members that an earlier life of this authority knew. */
   readonly contacts: readonly NodeId[]
+  /** Work that the nodes of a run share; by default each works for itself. */
+  readonly commons?: Commons | undefined
   /** What an earlier life of this authority knew, as a snapshot has it; empty for none. */
   readonly memory: Uint8Array
 }

@@ -1,5 +1,6 @@
 /** The tabs of a run: who each one is through its reloads, and how a page load in it is made. */
 import { standInPublicKey } from '../adapters/memory/stand-in-keys.ts'
+import type { Commons } from '../core/commons.ts'
 import { createNodeId, randomAuthority, randomName, randomProcessId } from '../core/identity/node-id.ts'
 import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import type { Random } from '../core/time.ts'
@@ -17,6 +18,8 @@ export interface TabsOptions {
   readonly relayOnlyShare?: number | undefined
   readonly tuning: Tuning
   readonly limits: Limits
+  /** Work that all nodes share; by default each works for itself. */
+  readonly commons?: Commons
 }
 
 /** What a tab keeps through reloads. */
@@ -68,6 +71,7 @@ export class Tabs {
       limits,
       contacts: identity.contacts,
       memory: identity.memory,
+      commons: this.#options.commons,
     })
     const claim = (fresh: boolean) => {
       if (fresh) Object.assign(identity, { authority: randomAuthority(random), generation: 0 })
