@@ -24,6 +24,7 @@ import { coveredBy, isFull } from './bitmap.ts'
 import { Convergence } from './convergence.ts'
 import type { Neighbour, StatusFrame } from './neighbour.ts'
 import { callsForSync, createNeighbour, trackMismatch } from './neighbour.ts'
+import { Pace } from './pace.ts'
 import { CHUNK_BYTES, Repair } from './repair.ts'
 import type { Introduction } from './repair.ts'
 
@@ -77,6 +78,7 @@ export class Gossip {
   readonly #neighbours = new Map<LinkId, Neighbour>()
   readonly #repair: Repair
   #flushAt: number | undefined
+  readonly #pace = new Pace()
   #statusAt: number | undefined
   /** Status frames are due because of news. */
   #eagerAt: number | undefined
@@ -157,7 +159,7 @@ export class Gossip {
     if (revision !== this.#seenRevision) {
       this.#seenRevision = revision
       if (this.#neighbours.size === 0) this.#table.log.forget(revision - KEPT_CHANGES)
-      else this.#flushAt ??= now + this.#tuning.gossipDebounceMs
+      else this.#flushAt ??= this.#pace.next(now, this.#tuning.gossipDebounceMs)
     }
     if (this.convergence.notice(now, this.#neighbours.values())) {
       this.#dirty = true
@@ -200,6 +202,7 @@ export class Gossip {
   /** Sends every neighbour what it has not been told, at once. */
   flush(now: number): void {
     this.#flushAt = undefined
+    this.#pace.took(now)
     const { log } = this.#table
     const encoded: Encoded[] = []
     for (const neighbour of this.#neighbours.values()) {

@@ -455,7 +455,7 @@ export class Mesh {
     this.#targets = linkTargets(this.#table, {
       minLinks: this.#minLinks,
       maxLinks: this.#maxLinks,
-      isHardToReach: (nodeId) => !this.#book.to(nodeId) && this.#redials.isHard(nodeId),
+      isHardToReach: (nodeId) => this.#redials.isHard(nodeId) && !this.#book.to(nodeId),
       isRelayOnly: (nodeId) =>
         nodeId === this.#table.own ? !this.#canLink : this.#relaying.isRelayOnly(nodeId),
     })

@@ -40,9 +40,7 @@ export type Ground = Pick<MembershipTable, 'own' | 'get' | 'records'>
 export function linkTargets(table: Ground, options: TargetOptions): LinkTargets {
   const { minLinks, maxLinks, isRelayOnly } = options
   const targets = { live: new Set<NodeId>(), lost: new Set<NodeId>(), reach: undefined }
-  const everybody = othersOf(table, options.isHardToReach)
-  const relayed = everybody.filter(({ nodeId }) => isRelayOnly(nodeId))
-  const others = relayed.length > 0 ? everybody.filter(({ nodeId }) => !isRelayOnly(nodeId)) : everybody
+  const { others, relayed } = othersOf(table, options)
   if (isRelayOnly(table.own)) {
     addNeighbours(targets, others.length > 0 ? others : relayed, table.get(table.own)!.short, 0)
     return targets
@@ -84,16 +82,21 @@ interface Other {
   readonly kind: 'good' | 'hard' | 'lost'
 }
 
-function othersOf(table: Ground, isHardToReach: (nodeId: NodeId) => boolean): Other[] {
+interface Others {
+  readonly others: readonly Other[]
+  /** Those that have relayed links only. */
+  readonly relayed: readonly Other[]
+}
+
+function othersOf(table: Ground, { isHardToReach, isRelayOnly }: TargetOptions): Others {
   const others: Other[] = []
+  const relayed: Other[] = []
   for (const { nodeId, short, status } of table.records()) {
-    if (nodeId === table.own) continue
-    if (status === 'unreachable') others.push({ nodeId, short, kind: 'lost' })
-    else if (status === 'up' || status === 'joining') {
-      others.push({ nodeId, short, kind: isHardToReach(nodeId) ? 'hard' : 'good' })
-    }
+    if (nodeId === table.own || status === 'removed' || status === 'leaving' || !status) continue
+    const kind = status === 'unreachable' ? 'lost' : isHardToReach(nodeId) ? 'hard' : 'good'
+    ;(isRelayOnly(nodeId) ? relayed : others).push({ nodeId, short, kind })
   }
-  return others
+  return { others, relayed }
 }
 
 function addTo(targets: { live: Set<NodeId>; lost: Set<NodeId> }, { nodeId, kind }: Other): void {
