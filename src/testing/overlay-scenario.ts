@@ -60,6 +60,8 @@ const JOIN_BOUND_MS = 90_000
 /** Those who formed long ago find their links again within this. */
 const FORM_BOUND_MS = 30_000
 const LOOK_EVERY_MS = 250
+/** M7 reads whole tables: it is looked at more rarely than in small rooms. */
+const WATCH_EVERY_MS = 1_000
 /** Between forming and measuring: what follows from forming is not counted as idle. */
 const REST_MS = 4_000
 /** A crowd goes on for a while to find and to publish its last links. */
@@ -83,6 +85,7 @@ class OverlayRun implements ProcessObserver, Room {
   readonly #plan: OverlayPlan
   readonly #invariants: Invariants
   readonly #unreachable = new UnreachableWatch(refutationBoundMs(DEFAULT_TUNING))
+  #watchedAt = 0
   readonly #measures = new OverlayMeasures()
   readonly #hash = new TraceHash()
   readonly #present = new Map<number, SimulatedProcess>()
@@ -341,6 +344,8 @@ class OverlayRun implements ProcessObserver, Room {
   #look(ms: number): void {
     this.timeline.runUntil(this.timeline.now + ms)
     const { now } = this.timeline
+    if (now - this.#watchedAt < WATCH_EVERY_MS) return
+    this.#watchedAt = now
     this.#unreachable.check(this.#present.values(), now, ({ label }, what) =>
       this.#invariants.report('M7 a live member is not unreachable for ever', now, label, what),
     )

@@ -102,6 +102,9 @@ export class Mesh {
   #revision = 0
   #seenMembership = -1
   #targets: LinkTargets = { live: new Set(), lost: new Set(), reach: undefined }
+  /** Targets without wishes, and the revision of the membership that they are of. */
+  #rings: LinkTargets = this.#targets
+  #ringsOf = -1
   /** Contacts and targets without a link. */
   #unlinked: NodeId[] = []
   #stale = true
@@ -303,7 +306,9 @@ export class Mesh {
   notice(nodeId: NodeId): void {
     if (this.#table.live().length <= SMALL_ROOM || this.#redials.knows(nodeId)) return
     const own = this.#table.get(this.#table.own)!.short
-    if (!mayMatter(this.#targets, own, nodeId)) this.#seenMembership++
+    if (mayMatter(this.#targets, own, nodeId)) return
+    if (this.#ringsOf === this.#seenMembership) this.#ringsOf++
+    this.#seenMembership++
   }
 
   /** Dials what is wanted and due. To be called at the end of every turn. */
@@ -452,13 +457,7 @@ export class Mesh {
   }
 
   #findUnlinked(now: number): void {
-    this.#targets = linkTargets(this.#table, {
-      minLinks: this.#minLinks,
-      maxLinks: this.#maxLinks,
-      isHardToReach: (nodeId) => this.#redials.isHard(nodeId) && !this.#book.to(nodeId),
-      isRelayOnly: (nodeId) =>
-        nodeId === this.#table.own ? !this.#canLink : this.#relaying.isRelayOnly(nodeId),
-    })
+    this.#targets = this.#findTargets()
     const wishes = this.#wishes.at(now).filter((nodeId) => this.#table.status(nodeId) === 'up')
     if (wishes.length > 0)
       this.#targets = { ...this.#targets, live: new Set([...this.#targets.live, ...wishes]) }
@@ -466,6 +465,22 @@ export class Mesh {
     const wanted = new Set([...this.#contacts, ...live, ...lost])
     this.#unlinked = [...wanted].filter((nodeId) => !this.#book.to(nodeId) && !this.#isShutOut(nodeId))
     for (const nodeId of this.#unlinked) this.#redials.wanted(nodeId, now)
+  }
+
+  /** Links come and go far more often than members: targets stay, unless somebody is hard to reach. */
+  #findTargets(): LinkTargets {
+    const hasOdd = this.#redials.hasHard || this.#relaying.hasTold
+    if (this.#ringsOf === this.#seenMembership && !hasOdd) return this.#rings
+    // With somebody odd in them they are good for once.
+    this.#ringsOf = hasOdd ? -1 : this.#seenMembership
+    this.#rings = linkTargets(this.#table, {
+      minLinks: this.#minLinks,
+      maxLinks: this.#maxLinks,
+      isHardToReach: (nodeId) => this.#redials.isHard(nodeId) && !this.#book.to(nodeId),
+      isRelayOnly: (nodeId) =>
+        nodeId === this.#table.own ? !this.#canLink : this.#relaying.isRelayOnly(nodeId),
+    })
+    return this.#rings
   }
 
   #dialDue(now: number): void {

@@ -60,6 +60,12 @@ export class Redials {
     return this.#redials.get(nodeId)?.blocked ?? false
   }
 
+  /** Whether a link to anybody is so unlikely. */
+  get hasHard(): boolean {
+    for (const nodeId of this.#redials.keys()) if (this.isHard(nodeId)) return true
+    return false
+  }
+
   /** Attempts in a row to which a member answered nothing; a refusal is an answer. */
   unansweredBy(nodeId: NodeId): number {
     return this.#redials.get(nodeId)?.unanswered ?? 0

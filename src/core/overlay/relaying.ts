@@ -49,6 +49,11 @@ export class Relaying {
     return this.#told.has(nodeId) || this.#options.table.get(nodeId)?.relayOnly === true
   }
 
+  /** Whether anybody has answered so. */
+  get hasTold(): boolean {
+    return this.#told.size > 0
+  }
+
   /** It answered that it takes no direct links. */
   told(nodeId: NodeId): void {
     this.#told.add(nodeId)

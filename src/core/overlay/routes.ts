@@ -23,6 +23,8 @@ export interface RoutesOptions {
  * an old way is mostly as good, and the work grows with the number of members.
  */
 export const REFRESH_MS = 500
+/** In large rooms, where it is more work, more rarely: so much longer for each member. */
+const REFRESH_EACH_MS = 2
 /** A way that a frame came is a way back for so long. */
 const LEARNED_MS = 30_000
 /** Ways back that are remembered. */
@@ -63,7 +65,7 @@ export class Routes {
     const direct = this.#usable(destination)
     if (direct) return direct
     if (record) {
-      this.#refresh(now - REFRESH_MS, now)
+      this.#refresh(now - Math.max(REFRESH_MS, REFRESH_EACH_MS * table.size), now)
       const link = this.#firstTo(this.#ways, record, trail)
       if (link) return link
       const isNew = trail.length === 0 && this.#madeAt === now
