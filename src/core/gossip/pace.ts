@@ -22,7 +22,7 @@ export class Pace {
   /** A batch is sent. */
   took(now: number): void {
     this.#fill(now)
-    this.#tokens--
+    this.#tokens = Math.max(0, this.#tokens - 1)
   }
 
   #fill(now: number): void {
