@@ -157,7 +157,7 @@ test.describe('links over WebRTC', () => {
 
       for (let i = 0; i < 1_000; i++) queue.push('call', bytes(64, i % 256))
       await b.untilMessages(105)
-      const joined = b.messages.slice(101, 105).flatMap((message) => [...message])
+      const joined = b.messages.slice(101, 105).flatMap((message) => Array.from(message))
       const small = joined.filter((_, i) => i % 64 === 0)
 
       for (let i = 0; i < 50; i++) queue.push('bulk', bytes(16_000, i))

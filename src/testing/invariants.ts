@@ -3,7 +3,7 @@
  *
  * M2 per-origin versions never fall. M3 nobody shows an incarnation that its owner never had. M4 a nodeId once removed
  * never returns. M6 `confirmed(h)` implies that every live member held h at an earlier moment. O1 nobody has more links
- * than it may. M5, equal views after
+ * than it may. R1 to R3 are `mail.ts`. M5, equal views after
  * healing, is `differences()`: the runner demands it within its bound. M7 is `unreachable-watch.ts`.
  */
 import type { NodeId } from '../core/identity/node-id.ts'
@@ -19,6 +19,9 @@ export type InvariantName =
   | 'O1 links are bounded'
   | 'O1 one component, equal views'
   | 'a change reaches all'
+  | 'R1 nothing is sent to whom is unreachable'
+  | 'R2 messages come in order, once'
+  | 'R3 every message has one outcome'
   | 'the node never throws'
   | 'every node comes up'
   | 'a life is reborn only now and then'

@@ -5,6 +5,7 @@ import { createNodeId } from '../core/identity/node-id.ts'
 import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import type { Random } from '../core/time.ts'
 import type { LinkEnd, LinkHost, SimulatedLinks } from './links.ts'
+import type { Lane } from '../core/wire/frames.ts'
 import { between } from './random.ts'
 import type { SignalingHost, SignalingRoom } from './signaling-room.ts'
 import type { SimulatedNode } from './simulated-node.ts'
@@ -21,9 +22,11 @@ const MAX_WAKES_PER_SECOND = 2_000
 /** What a run wants to know of each process. */
 export interface ProcessObserver {
   before(process: SimulatedProcess, input: Input): void
-  sent(process: SimulatedProcess, bytes: Uint8Array): void
   /** An attempt at a link begins, from this side or, not as initiator, from the other. */
   dialled?(process: SimulatedProcess, initiator: boolean): void
+  sent(process: SimulatedProcess, bytes: Uint8Array, linkId: LinkId, lane: Lane): void
+  /** Messages of users that have come, or what became of those that were sent. */
+  mail?(process: SimulatedProcess, output: Extract<Output, { type: 'deliver' | 'outcome' }>): void
   event(process: SimulatedProcess, event: ClusterEvent): void
   after(process: SimulatedProcess, input: Input): void
   /** The node threw, or spins. The process is over. */
@@ -236,7 +239,12 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     const { links, signaling, observer } = this.#world
     switch (output.type) {
       case 'link-send':
-        if (links.send(this, output.linkId, output.bytes)) observer.sent(this, output.bytes)
+        if (links.send(this, output.linkId, output.bytes))
+          observer.sent(this, output.bytes, output.linkId, output.lane)
+        return
+      case 'deliver':
+      case 'outcome':
+        observer.mail?.(this, output)
         return
       case 'event':
         observer.event(this, output.event)
@@ -266,18 +274,19 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
       case 'sign': {
         const { linkId, bytes } = output
         const signature = standInSignature(standInPublicKey(this.#authority), bytes)
-        this.#later(KEY_MS, { type: 'signed', linkId, signature })
+        this.later(KEY_MS, { type: 'signed', linkId, signature })
         return
       }
       case 'verify': {
         const { linkId, publicKey, authority, bytes, signature } = output
         const ok = isStandInSignature(publicKey, authority, bytes, signature)
-        this.#later(KEY_MS, { type: 'verified', linkId, ok })
+        this.later(KEY_MS, { type: 'verified', linkId, ok })
       }
     }
   }
 
-  #later(ms: number, input: Input): void {
+  /** Feeds an input after `ms`, unless the process is gone by then. */
+  later(ms: number, input: Input): void {
     this.#world.timeline.after(ms, () => {
       const tell = () => this.input(input)
       if (this.#alive && !this.hold(tell)) tell()

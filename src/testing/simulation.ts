@@ -2,7 +2,8 @@
  * One seeded run: a room forms, rests, changes, goes through a storm of faults, is healed, and must agree again.
  * Same options, same trace, byte for byte.
  */
-import type { ClusterEvent, Input } from '../core/events.ts'
+import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
+import type { Lane } from '../core/wire/frames.ts'
 import { DEFAULT_LIMITS, DEFAULT_TUNING } from '../core/tuning.ts'
 import type { Limits, Tuning } from '../core/tuning.ts'
 import type { Random } from '../core/time.ts'
@@ -16,6 +17,8 @@ import type { Faults } from './faults.ts'
 import { differences, Invariants } from './invariants.ts'
 import type { Violation } from './invariants.ts'
 import { SimulatedLinks } from './links.ts'
+import { Mail } from './mail.ts'
+import type { MailCounts } from './mail.ts'
 import { Measures } from './measures.ts'
 import type { Measured, PhaseName } from './measures.ts'
 import type { ProcessObserver, SimulatedProcess } from './process.ts'
@@ -52,6 +55,8 @@ export interface SimulationOptions {
   readonly idleMs?: number
   readonly calmMs?: number
   readonly stormMs?: number
+  /** Whether members send each other messages while it is calm and in the storm. Default false. */
+  readonly mail?: boolean
   /** Takes the trace as readable lines. */
   readonly trace?: (line: string) => void
 }
@@ -62,6 +67,7 @@ export interface SimulationResult {
   /** What was still different when the time for healing had passed; empty if all agreed. */
   readonly differences: readonly string[]
   readonly traceHash: string
+  readonly mail: MailCounts
   readonly measured: Measured & { readonly detected: Detected }
   /** Living processes at the end, for whoever wants to look closer. */
   readonly processes: readonly SimulatedProcess[]
@@ -71,6 +77,10 @@ export interface SimulationResult {
 const FORM_BOUND_MS = 45_000
 /** How often phases are measured and, where they wait for agreement, looked at. */
 const LOOK_EVERY_MS = 250
+/** Messages begin this often, on the average, in the whole room. */
+const MAIL_EVERY_MS = 100
+/** Ways of several links are tried again after 15 s at most, and a few times. */
+const DRAIN_BOUND_MS = 60_000
 /** Agreement must last this long to count. */
 const STEADY_MS = 3_000
 /** Between agreement and the idle phase, so that what follows from forming is not counted as idle. */
@@ -123,6 +133,7 @@ class Simulation implements ProcessObserver, Room {
   readonly #hash = new TraceHash()
   readonly #present = new Map<number, SimulatedProcess>()
   readonly #tabs: Tabs
+  readonly #mail: Mail
   readonly #actions: ActionRunner
   readonly #name = (text: string): string => this.#short(text)
 
@@ -155,6 +166,13 @@ class Simulation implements ProcessObserver, Room {
     this.links = new SimulatedLinks(this.timeline, calmWeather, seed, options.blockedShare)
     this.signaling = new SignalingRoom(this.timeline, calmWeather, seed)
     this.#actions = new ActionRunner(this)
+    this.#mail = new Mail({
+      timeline: this.timeline,
+      seed,
+      everyMs: MAIL_EVERY_MS,
+      present: () => this.#present.values(),
+      report: (invariant, node, what) => this.invariants.report(invariant, this.timeline.now, node, what),
+    })
   }
 
   run(): SimulationResult {
@@ -171,14 +189,17 @@ class Simulation implements ProcessObserver, Room {
     this.#perform(this.#plan.calm)
     this.#pass(calmMs)
     this.#enter('storm')
+    if (this.#options.mail) this.#mail.start()
     this.#detection.begin(this.timeline.now)
     this.links.faults = this.signaling.faults = this.#faults
     this.#perform(this.#plan.storm)
     this.#pass(this.#plan.stormMs)
     this.#enter('healing')
+    this.#mail.stop()
     this.#heal()
     const bound = healBoundMs(this.#tuning, this.#faults)
     this.measures.healedMs = this.#passUntilAgreed(bound, 'M5 equal views after healing')
+    this.#passUntilDelivered()
     const left = this.differences(10)
     for (const process of this.#present.values()) this.#hash.text(process.node.view.viewHash)
     return {
@@ -186,6 +207,7 @@ class Simulation implements ProcessObserver, Room {
       violations: this.invariants.violations,
       differences: left,
       traceHash: this.#hash.hex,
+      mail: this.#mail.counts,
       measured: { ...this.measures.result(), detected: this.#detection.result(this.timeline.now) },
       processes: [...this.#present.values()],
     }
@@ -235,8 +257,19 @@ class Simulation implements ProcessObserver, Room {
     if (line !== undefined) this.note(process, line)
   }
 
-  sent(_process: SimulatedProcess, bytes: Uint8Array): void {
+  sent(process: SimulatedProcess, bytes: Uint8Array, linkId: LinkId, lane: Lane): void {
     this.measures.sent(bytes.length)
+    if (this.#options.mail)
+      this.#mail.onSent(
+        process,
+        (process.ends.get(linkId)?.peer?.host as SimulatedProcess | undefined)?.nodeId,
+        lane,
+        bytes,
+      )
+  }
+
+  mail(process: SimulatedProcess, output: Extract<Output, { type: 'deliver' | 'outcome' }>): void {
+    this.#mail.onOutput(process, output)
   }
 
   event(process: SimulatedProcess, event: ClusterEvent): void {
@@ -299,6 +332,17 @@ class Simulation implements ProcessObserver, Room {
     const what = `no lasting agreement within ${Math.round(bound / 1_000)} s: ${left}`
     this.invariants.report(invariant, this.timeline.now, '*', what)
     return bound
+  }
+
+  /** R3: once all agree, what can be delivered is. */
+  #passUntilDelivered(): void {
+    if (!this.#options.mail) return
+    const end = this.timeline.now + DRAIN_BOUND_MS
+    while (this.timeline.now < end && this.#mail.pending().length > 0) this.#look(LOOK_EVERY_MS)
+    const pending = this.#mail.pending()
+    if (pending.length === 0) return
+    const what = `${pending.length} are pending: ${this.#name(pending.slice(0, 3).join('; '))}`
+    this.invariants.report('R3 every message has one outcome', this.timeline.now, '*', what)
   }
 
   #look(ms: number): void {

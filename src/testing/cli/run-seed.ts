@@ -19,6 +19,7 @@ export interface SeedOutcome {
   readonly violations: readonly Violation[]
   readonly traceHash: string
   readonly measured: SimulationResult['measured']
+  readonly mail: SimulationResult['mail']
   /** Real time it took, in ms. */
   readonly tookMs: number
   /** Of the scalar model only. */
@@ -63,12 +64,13 @@ export function runSeed(options: StormOptions, seed: number, trace?: Trace): See
     nodes,
     maxLinks,
     create,
+    mail: model === 'core',
     ...faults,
     ...phases,
     ...(trace ? { trace } : {}),
   })
-  const { violations, traceHash, measured, processes } = result
-  const outcome = { seed, violations, traceHash, measured, tookMs: performance.now() - started }
+  const { violations, traceHash, measured, mail, processes } = result
+  const outcome = { seed, violations, traceHash, measured, mail, tookMs: performance.now() - started }
   if (model === 'core') return outcome
   return { ...outcome, divergence: divergence(processes.map((process) => process.node)) }
 }

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { InStream } from '../../../src/core/association/in-stream.ts'
 import { letterOf } from '../../../src/core/association/letter.ts'
