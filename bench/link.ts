@@ -15,7 +15,7 @@ import { launch } from './support/browser.ts'
 import { attachHubs } from './support/hub.ts'
 import { profile } from './support/profile.ts'
 import { startSite } from './support/site.ts'
-import { machine, median, printTable, progress, progressDone } from './support/table.ts'
+import { expect, machine, median, printTable, progress, progressDone } from './support/table.ts'
 
 const OURS = 'Grainmesh'
 const BLOCK_MS = 300
@@ -60,8 +60,8 @@ async function measure(a: Page, b: Page): Promise<void> {
   const all: SideName[] = ['raw', 'simple-peer', 'PeerJS', OURS]
   const two: SideName[] = ['raw', OURS]
   const started = Date.now()
-  const echo = await inBlocks('echo', two, (side) => echoOf(a, side))
-  const small = await inBlocks('64-byte messages', two, (side) => flowOf(a, side, SMALL_BYTES))
+  const echo = await inBlocks('echo', all, (side) => echoOf(a, side))
+  const small = await inBlocks('64-byte messages', all, (side) => flowOf(a, side, SMALL_BYTES))
   const large = await inBlocks('16 KB messages', all, (side) => flowOf(a, side, LARGE_BYTES))
   const loaded = await inBlocks('echo beside bulk', two, (side) => loadedOf(a, side))
   progress('a slow receiver')
@@ -203,11 +203,6 @@ function judge(name: string, values: readonly number[], how: 'at least' | 'at mo
     `${name}: ${value.toFixed(2)} (${spread}); asked: ${how} ${goal}`,
     how === 'at least' ? value >= goal : value <= goal,
   )
-}
-
-function expect(what: string, holds: boolean): void {
-  console.log(`${holds ? 'holds ' : 'MISSED'}  ${what}`)
-  if (!holds) process.exitCode = 1
 }
 
 async function measureSlow(page: Page) {

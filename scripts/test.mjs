@@ -43,6 +43,7 @@ const PROOFS = {
     ['scripts/bench.mjs', 'loss'],
     ['scripts/bench.mjs', 'rejoin'],
     ['scripts/bench.mjs', 'link'],
+    ['scripts/bench.mjs', 'mesh'],
   ],
 }
 for (const [part, commands] of Object.entries(PROOFS)) PARTS[part] = () => runProofs(commands)

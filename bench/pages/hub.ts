@@ -2,16 +2,14 @@
 
 export interface HubMessage {
   readonly from: string
-  /** Absent: to all others. */
-  readonly to?: string
-  /** What the message is about. */
+  /** What the message is about; `newcomer` comes from the room itself. */
   readonly topic: string
   readonly data?: unknown
 }
 
 export interface Hub {
   readonly id: string
-  send(message: Omit<HubMessage, 'from'>): void
+  send(message: { readonly to: string; readonly topic: string; readonly data: unknown }): void
   onMessage: (message: HubMessage) => void
 }
 

@@ -35,7 +35,9 @@ const isInitiator = id === 'a'
 
 const hub = await openHub('link', id)
 const wires = new Map<string, Wire>()
-hub.onMessage = ({ topic, data }) => wireOf(topic).onSignal(data)
+hub.onMessage = ({ topic, data }) => {
+  if (topic !== 'newcomer') wireOf(topic).onSignal(data)
+}
 
 const cluster = openCluster('link', { signaling: `ws://${location.host}/` })
 const accused: string[] = []

@@ -4,8 +4,8 @@ import { WebSocketServer, type WebSocket } from 'ws'
 
 /**
  * Attaches to `server`:
- * - `/hub?room=R&id=I`: what a client sends is passed to the client that its field `to` names, else to all others of
- *   the room, as simple-peer's users write it.
+ * - `/hub?room=R&id=I`: all others are told of a newcomer, and what a client sends is passed to the client that its
+ *   field `to` names, as simple-peer's users write it.
  * - `/peerjs?id=I`: what the client of PeerJS 1.5 asks of a PeerServer while two clients connect.
  */
 export function attachHubs(server: http.Server): () => void {
@@ -20,7 +20,7 @@ export function attachHubs(server: http.Server): () => void {
       const room = rooms.get(name) ?? new Map<string, WebSocket>()
       rooms.set(name, room.set(id, webSocket))
       webSocket.on('close', () => room.get(id) === webSocket && room.delete(id))
-      if (pathname === '/hub') serveRoom(room, webSocket)
+      if (pathname === '/hub') serveRoom(room, webSocket, id)
       else servePeer(room, webSocket, id)
     })
   })
@@ -29,12 +29,13 @@ export function attachHubs(server: http.Server): () => void {
   }
 }
 
-function serveRoom(room: ReadonlyMap<string, WebSocket>, from: WebSocket): void {
+function serveRoom(room: ReadonlyMap<string, WebSocket>, from: WebSocket, id: string): void {
+  const newcomer = JSON.stringify({ topic: 'newcomer', from: id })
+  for (const other of room.values()) if (other !== from) other.send(newcomer)
   from.on('message', (data) => {
     const text = textOf(data)
-    const { to } = JSON.parse(text) as { to?: string }
-    if (to !== undefined) room.get(to)?.send(text)
-    else for (const other of room.values()) if (other !== from) other.send(text)
+    const { to } = JSON.parse(text) as { to: string }
+    room.get(to)?.send(text)
   })
 }
 

@@ -41,6 +41,12 @@ export function machine(browserVersion?: string): string {
   return `${os.availableParallelism()} x ${model}, load ${os.loadavg()[0]!.toFixed(1)}; ${browser}`
 }
 
+/** Prints what is asked of the product and whether it holds; the bench fails where it does not. */
+export function expect(what: string, holds: boolean): void {
+  console.log(`${holds ? 'holds ' : 'MISSED'}  ${what}`)
+  if (!holds) process.exitCode = 1
+}
+
 /** Tells on standard error how far the run is, over the line before at a terminal. */
 export function progress(text: string): void {
   process.stderr.write(process.stderr.isTTY ? `\r\u001B[K${text}` : `${text}\n`)
