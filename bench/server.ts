@@ -2,27 +2,25 @@
  * `npm run bench -- server [--small 10] [--large 200] [--joins 10]`: what one join costs the signaling server, in a small
  * room and in a large one.
  *
- * The real signaling server and the real client over sockets; members are the real library in this process, in real
- * time, and their links are in memory, whose signals are shorter than those of WebRTC, and without candidates. Once the
- * room is one cluster and quiet, newcomers join one after the other. Counted is all that passes the server, for
- * whomever, from the moment one asks to join until it is up, confirmed with all, and the room has had time to arrange
- * its links anew. What passes in the same time without a join is told beside it.
+ * The real signaling server and the real client over sockets; members are the real library in one process, in virtual
+ * time, which stands still while a frame is under way. Their links are in memory: their signals are shorter than those
+ * of WebRTC, and have no candidates. Once the room is one cluster and quiet, newcomers join and leave one after the
+ * other. Counted is all that passes the server, for whomever, from the moment one asks to join until it is up,
+ * confirmed with all, and the room has had time to arrange its links anew. What passes in the same time without a join
+ * is told beside it.
  */
-import { setTimeout as pause } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import { createSignalingServer, type SignalingServer } from '../signaling-server/index.ts'
-import { openCluster, type Cluster, type OpeningCluster } from '../src/index.ts'
-import { createMemoryNetwork, seededRandom } from '../src/testing/index.ts'
 import { readCounts } from './support/arguments.ts'
-import { STAND_IN_KEYS, standInIdentity } from './support/memory-room.ts'
+import { MemoryRoom, type RealSignaling } from './support/memory-room.ts'
 import { machine, median, printTable, progress, progressDone } from './support/table.ts'
 
 /** What is asked of the product: a join in the large room costs the server no more, but for what chance does. */
 const GROWTH_GOAL = 1.25
-/** After a join, members end and begin links for a while. */
-const SETTLE_MS = 2_000
-const LOOK_MS = 10
-const PATIENCE_MS = 120_000
+/** After a join, members end and begin links for a while. In ms of virtual time. */
+const SETTLE_MS = 3_000
+/** A frame to a socket that closes is counted at one end only: nobody waits longer than this for one, in ms. */
+const PATIENCE_MS = 250
 
 interface Traffic {
   readonly frames: number
@@ -32,7 +30,7 @@ interface Traffic {
 interface Measured {
   readonly size: number
   readonly joins: readonly Traffic[]
-  /** What passed in as long as a join was counted for, while nobody joined. */
+  /** What passed in as long as the room is given after a join, while nobody joined. */
   readonly quiet: Traffic
 }
 
@@ -57,94 +55,83 @@ async function measure(size: number): Promise<Measured> {
     },
   })
   const { url } = await server.listen(0)
-  const network = createMemoryNetwork({ random: seededRandom(size, 'network') })
-  const clusters: Cluster[] = []
-  const open = (): OpeningCluster => {
-    const random = seededRandom(size, 'member', clusters.length)
-    const cluster = openCluster('room', {
-      signaling: url,
-      snapshot: false,
-      relay: false,
-      platform: {
-        random,
-        transport: network.transport(),
-        socket: (address) => new WebSocket(address, { perMessageDeflate: false }),
-        identity: standInIdentity(random),
-        keys: STAND_IN_KEYS,
-      },
-    })
-    clusters.push(cluster)
-    return cluster
-  }
+  const room = new MemoryRoom(signalingOf(server, url))
   try {
-    while (clusters.length < size) {
-      await joined(open(), clusters.length)
-      progress(`a room of ${size}: ${clusters.length}`)
-    }
-    await together(clusters)
-    await pause(SETTLE_MS)
+    progress(`a room of ${size}`)
+    const clusters = await room.gather(Array.from({ length: size }, () => room.tab()))
+    await room.pass(SETTLE_MS)
     const taken: Traffic[] = []
-    let longest = 0
     for (let join = 1; join <= joins; join++) {
       progress(`a room of ${size}: join ${join} of ${joins}`)
-      const began = performance.now()
-      taken.push(
-        await trafficOf(server, async () => {
-          open()
-          await together(clusters)
-          await pause(SETTLE_MS)
-        }),
-      )
-      longest = Math.max(longest, performance.now() - began)
-      const last = clusters.pop()!
-      await last.leave()
-      await together(clusters)
-      await pause(SETTLE_MS)
+      const { newcomer, traffic } = await trafficOf(server, async () => {
+        const cluster = room.tab().open()
+        await room.together([...clusters, cluster])
+        await room.pass(SETTLE_MS)
+        return cluster
+      })
+      taken.push(traffic)
+      void newcomer.leave()
+      await room.together(clusters)
+      await room.pass(SETTLE_MS)
     }
-    return { size, joins: taken, quiet: await trafficOf(server, () => pause(longest)) }
+    const { traffic: quiet } = await trafficOf(server, () => room.pass(SETTLE_MS))
+    return { size, joins: taken, quiet }
   } finally {
-    for (const cluster of clusters) void cluster.leave()
     await server.close()
   }
 }
 
-async function trafficOf(server: SignalingServer, run: () => Promise<unknown>): Promise<Traffic> {
-  const before = server.counts()
-  await run()
-  const after = server.counts()
+/** Counts frames at both ends of its sockets: what only one end has counted is under way. */
+function signalingOf(server: SignalingServer, url: string): RealSignaling {
+  let sent = 0
+  let received = 0
+  let unsettled = 0
+  const isQuiet = (): boolean => {
+    const { framesReceived, framesSent } = server.counts()
+    return unsettled === 0 && framesReceived >= sent && received >= framesSent
+  }
   return {
+    url,
+    socket(address) {
+      const socket = new WebSocket(address, { perMessageDeflate: false })
+      unsettled++
+      let isSettled = false
+      const settle = (): void => {
+        if (!isSettled) unsettled--
+        isSettled = true
+      }
+      socket.on('open', settle)
+      socket.on('close', settle)
+      socket.on('message', () => received++)
+      const send = socket.send.bind(socket) as (data: string) => void
+      socket.send = (data: string) => {
+        sent++
+        send(data)
+      }
+      return socket
+    },
+    async quiet() {
+      const end = performance.now() + PATIENCE_MS
+      while (!isQuiet() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 0))
+      const counts = server.counts()
+      sent = counts.framesReceived
+      received = counts.framesSent
+    },
+  }
+}
+
+async function trafficOf<T>(
+  server: SignalingServer,
+  run: () => Promise<T>,
+): Promise<{ newcomer: T; traffic: Traffic }> {
+  const before = server.counts()
+  const newcomer = await run()
+  const after = server.counts()
+  const traffic = {
     frames: after.framesReceived + after.framesSent - before.framesReceived - before.framesSent,
     bytes: after.bytesReceived + after.bytesSent - before.bytesReceived - before.bytesSent,
   }
-}
-
-/** It is up and has the others. */
-async function joined(cluster: OpeningCluster, size: number): Promise<void> {
-  await cluster.ready
-  await until('a newcomer sees all', () => liveCount(cluster) === size)
-}
-
-function together(clusters: readonly Cluster[]): Promise<void> {
-  return until(`${clusters.length} members are one cluster`, () =>
-    clusters.every(
-      (cluster) =>
-        cluster.status.get() === 'up' &&
-        cluster.convergence.get().state === 'confirmed' &&
-        liveCount(cluster) === clusters.length,
-    ),
-  )
-}
-
-function liveCount(cluster: Cluster): number {
-  return cluster.members.get().filter(({ status }) => status === 'up').length
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const end = performance.now() + PATIENCE_MS
-  while (!isSo()) {
-    if (performance.now() > end) throw new Error(`not within ${PATIENCE_MS} ms: ${what}`)
-    await pause(LOOK_MS)
-  }
+  return { newcomer, traffic }
 }
 
 function print(rooms: readonly Measured[]): void {

@@ -4,7 +4,7 @@
  */
 import { openCluster } from '../../src/index.ts'
 import type { Authority, Cluster, Identity, IdentityStore, Keys, Platform, Random } from '../../src/index.ts'
-import type { Snapshot, SnapshotStore } from '../../src/index.ts'
+import type { CreateSignalingSocket, Snapshot, SnapshotStore } from '../../src/index.ts'
 import { createMemoryNetwork, FakeClock, seededRandom } from '../../src/testing/index.ts'
 
 const STEP_MS = 20
@@ -21,14 +21,28 @@ export interface MemoryTab {
   open(): Cluster
 }
 
+/** A signaling server of its own, outside of the network in memory. */
+export interface RealSignaling {
+  readonly url: string
+  readonly socket: CreateSignalingSocket
+  /** Resolves once nothing is under way to or from it: virtual time stands still meanwhile. */
+  quiet(): Promise<void>
+}
+
 export class MemoryRoom {
   readonly clock = new FakeClock()
+  readonly #signaling: RealSignaling | undefined
   readonly #network = createMemoryNetwork({
     clock: this.clock,
     latencyMs: LATENCY_MS,
     random: seededRandom(1, 'network'),
   })
   #tabs = 0
+
+  /** Without a `signaling`, that is in memory, too. */
+  constructor(signaling?: RealSignaling) {
+    this.#signaling = signaling
+  }
 
   /** `ports` replace what the tab would use here. */
   tab(ports: Partial<Platform> = {}): MemoryTab {
@@ -50,11 +64,13 @@ export class MemoryRoom {
     return {
       open: () =>
         openCluster('room', {
-          signaling: 'ws://memory',
+          signaling: this.#signaling?.url ?? 'ws://memory',
           platform: {
             ...shared,
             transport: this.#network.transport(),
-            signaling: this.#network.signaling(),
+            ...(this.#signaling
+              ? { socket: this.#signaling.socket }
+              : { signaling: this.#network.signaling() }),
             ...ports,
           },
         }),
@@ -95,16 +111,16 @@ export class MemoryRoom {
     await this.clock.advanceAsync(ms)
     // what is not promises, such as storage, gets its turn too
     await new Promise((resolve) => setTimeout(resolve, 0))
+    await this.#signaling?.quiet()
   }
 }
 
 /** Whoever says who it is, is. */
-export const STAND_IN_KEYS: Keys = {
+const STAND_IN_KEYS: Keys = {
   verify: (publicKey, authority) => Promise.resolve(String.fromCharCode(...publicKey).startsWith(authority)),
 }
 
-/** One that goes with `STAND_IN_KEYS`, and outlives its joins. */
-export function standInIdentity(random: Random): IdentityStore {
+function standInIdentity(random: Random): IdentityStore {
   const name = (length: number): string =>
     Array.from({ length }, () => ALPHABET[Math.floor(random() * ALPHABET.length)]).join('')
   const authority: Authority = name(20)
