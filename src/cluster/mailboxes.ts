@@ -33,12 +33,16 @@ interface Pending {
   readonly stopWatching: (() => void) | undefined
 }
 
-/** Messages of one stream that wait for a listener that is not done. */
+/** Messages of one stream that wait for a listener that is not done; those before `at` were handed out. */
 interface Backlog {
   readonly nodeId: NodeId
   readonly lane: Lane
   readonly messages: Incoming[]
+  at: number
 }
+
+/** Handled messages that a backlog may still hold, if they are not the lesser part of it. */
+const MAX_HANDLED = 32
 
 export class Mailboxes {
   readonly #options: MailboxesOptions
@@ -49,6 +53,7 @@ export class Mailboxes {
   readonly #backlogs = new Map<string, Backlog>()
   #outgoing: Outgoing[] = []
   #isFlushPlanned = false
+  #isOver = false
   #ids = 0
 
   constructor(options: MailboxesOptions) {
@@ -58,6 +63,7 @@ export class Mailboxes {
   send(mailbox: string, to: string, data: Uint8Array | string, options: SendOptions = {}): Promise<void> {
     const { lane = 'call', signal, onProgress } = options
     if (signal?.aborted) return Promise.reject(aborted())
+    if (this.#isOver) return Promise.reject(errorOf('left', undefined))
     const bytes = typeof data === 'string' ? this.#encoder.encode(data) : data
     const problem = this.#problemOf(to, bytes, lane)
     if (problem) {
@@ -102,7 +108,7 @@ export class Mailboxes {
     const name = `${nodeId} ${lane}`
     const backlog = this.#backlogs.get(name)
     if (backlog) backlog.messages.push(...messages)
-    else this.#handOut({ nodeId, lane, messages: messages as Incoming[] }, name, 0)
+    else this.#handOut({ nodeId, lane, messages: messages as Incoming[], at: 0 }, name, 0)
   }
 
   settled({ id, outcome, reason }: Extract<Output, { type: 'outcome' }>): void {
@@ -121,6 +127,7 @@ export class Mailboxes {
 
   /** Nothing is sent or received any more. */
   end(): void {
+    this.#isOver = true
     this.#outgoing = []
     this.#backlogs.clear()
     this.#listeners.clear()
@@ -172,30 +179,30 @@ export class Mailboxes {
   }
 
   /** Hands out messages until a listener is not done at once; it goes on from there. */
-  #handOut({ nodeId, lane, messages }: Backlog, name: string, handled: number): void {
+  #handOut(backlog: Backlog, name: string, handled: number): void {
+    const { nodeId, lane, messages } = backlog
     const authority = authorityOf(nodeId)
     const refused: number[] = []
     let count = handled
-    for (let i = 0; i < messages.length; i++) {
-      const listener = this.#listeners.get(messages[i]!.mailbox)
-      const done = listener ? this.#call(listener, nodeId, authority, lane, messages[i]!) : undefined
-      if (!listener) refused.push(count)
+    while (backlog.at < messages.length) {
+      const message = messages[backlog.at++]!
+      const listener = this.#listeners.get(message.mailbox)
+      const done = listener && this.#call(listener, nodeId, authority, lane, message)
       if (done) {
-        if (count > 0) this.#taken(nodeId, lane, count, refused)
-        this.#await(done, { nodeId, lane, messages: messages.slice(i + 1) }, name)
-        return
+        this.#backlogs.set(name, forgetHandled(backlog))
+        this.#await(done, backlog, name)
+        return this.#taken(nodeId, lane, count, refused)
       }
+      if (!listener) refused.push(count)
       count++
     }
     this.#backlogs.delete(name)
     this.#taken(nodeId, lane, count, refused)
   }
 
-  #await(done: PromiseLike<unknown>, rest: Backlog, name: string): void {
-    this.#backlogs.set(name, rest)
+  #await(done: PromiseLike<unknown>, backlog: Backlog, name: string): void {
     const goOn = (): void => {
-      if (this.#backlogs.get(name) !== rest) return
-      this.#handOut({ ...rest, messages: rest.messages.splice(0) }, name, 1)
+      if (this.#backlogs.get(name) === backlog) this.#handOut(backlog, name, 1)
     }
     done.then(goOn, (error: unknown) => {
       throwLater(error)
@@ -230,6 +237,14 @@ export function checkMailboxName(name: unknown): asserts name is string {
   if (typeof name === 'string' && isMailboxName(name)) return
   const rule = 'use 1 to 64 printable ASCII characters, not beginning with a space'
   throw new ClusterError('invalid-value', `"${String(name).slice(0, 80)}" cannot be a mailbox: ${rule}.`)
+}
+
+/** A stream that never rests would keep all that it ever brought. */
+function forgetHandled(backlog: Backlog): Backlog {
+  if (backlog.at < MAX_HANDLED || 2 * backlog.at < backlog.messages.length) return backlog
+  backlog.messages.splice(0, backlog.at)
+  backlog.at = 0
+  return backlog
 }
 
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>

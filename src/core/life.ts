@@ -8,6 +8,7 @@
  */
 import { Associations } from './association/associations.ts'
 import type { Way } from './association/out-stream.ts'
+import { Unsent } from './association/unsent.ts'
 import type { ClusterStatus, Input, LinkId, Outgoing } from './events.ts'
 import type { Authority, NodeId } from './identity/node-id.ts'
 import { authorityOf, compareLives, parseNodeId } from './identity/node-id.ts'
@@ -67,6 +68,8 @@ export type Path = 'self' | 'direct' | 'routed' | 'relayed' | 'none'
 const COLLECT_MS = 30_000
 /** Members of an earlier life that are tried beside the signaling server's contacts. */
 const MAX_KNOWN_BEFORE = 3
+/** After this long a life knows of all others, or there is no hearing from them. */
+const ACQUAINTED_MS = 3_000
 /** A member that did not answer this many dials is looked for. */
 const MISSED_AFTER = 2
 /** A member that can have no direct links keeps two relayed ones: the loss of one cuts it off from nobody. */
@@ -88,7 +91,7 @@ export class Life {
   readonly #routes: Routes
   readonly #carrier: Carrier
   readonly #values = new Map<string, string>()
-  #unsent: Outgoing[] = []
+  readonly #unsent: Unsent
   #meta: string
   #visibility: Visibility
   #status: ClusterStatus = 'joining'
@@ -97,6 +100,8 @@ export class Life {
   #collectAt = 0
   #startedAt = 0
   #joinIsTold = false
+  /** It was told who is there: an authority that it does not know, nobody knows. */
+  #knowsOthers = false
   /** When the next thing is due, as of the last turn. */
   #due = 0
 
@@ -108,6 +113,7 @@ export class Life {
     this.#meta = meta
     this.#visibility = visibility
     this.memory = options.memory
+    this.#unsent = new Unsent(outbox, 2 * limits.sendBytes)
     const table = new MembershipTable(
       nodeId,
       { status: 'joining', process, browser, visibility, meta },
@@ -197,7 +203,12 @@ export class Life {
   }
 
   get legacy(): Legacy {
-    return { meta: this.#meta, visibility: this.#visibility, values: this.#values, unsent: this.#unsent }
+    return {
+      meta: this.#meta,
+      visibility: this.#visibility,
+      values: this.#values,
+      unsent: this.#unsent.take(),
+    }
   }
 
   /** Grows whenever `establishedLinks` may have changed. */
@@ -277,8 +288,10 @@ export class Life {
       case 'set-peer-state':
         return this.#setPeerState(input.key, input.value)
       case 'send':
+        if (!this.#knowsOthers) return this.#unsent.keep(input.messages)
         return this.associations.send(input.messages, now)
       case 'cancel':
+        this.#unsent.cancel(input.id)
         return this.associations.cancel(input.id)
       case 'taken':
         return this.associations.taken(input.nodeId, input.lane, input.count, input.refused, now)
@@ -329,6 +342,7 @@ export class Life {
       // What was confirmed was another view than that of a member that leaves.
       return this.gossip.end()
     }
+    this.#sendUnsent(now)
     this.associations.settle(now)
     this.#publication.settle(now)
     this.#watchIsolation()
@@ -368,14 +382,24 @@ export class Life {
     if (link) this.#mesh.close(link.linkId, `quarantined: ${reason}`, now)
   }
 
+  /** What was sent before others were known: in an earlier life, or while joining. */
+  #sendUnsent(now: number): void {
+    if (this.#knowsOthers || this.#status === 'joining') return
+    const isNew = !this.#joinIsTold && now - this.#startedAt < ACQUAINTED_MS
+    if (isNew && this.#status !== 'leaving') return
+    this.#knowsOthers = true
+    if (this.#unsent.size > 0) this.associations.send(this.#unsent.take(), now)
+  }
+
   /** A life that is over keeps what the user says for the next one. */
   #handleOver(input: Input): void {
     if (input.type === 'set-meta') this.#meta = input.meta
     else if (input.type === 'set-visibility') this.#visibility = input.visibility
     else if (input.type === 'set-peer-state') this.#keepValue(input.key, input.value)
-    else if (input.type === 'send') this.#unsent.push(...input.messages)
+    else if (input.type === 'send') this.#unsent.keep(input.messages)
+    else if (input.type === 'cancel') this.#unsent.cancel(input.id)
     else if (input.type === 'leave') {
-      for (const { id } of this.#unsent) this.#outbox.push({ type: 'outcome', id, outcome: 'left' })
+      this.#unsent.end()
       this.#setStatus('left', 'left')
     }
   }
@@ -560,6 +584,7 @@ export class Life {
 
   #finishLeaving(now: number): void {
     this.#leaveBy = undefined
+    this.#unsent.end()
     this.associations.end()
     this.#mesh.closeAll('left', now)
     this.#setStatus('left', 'left')
@@ -587,6 +612,7 @@ export class Life {
     this.#mesh.closeAll('this life is over', now)
     this.#carrier.end()
     if (this.#status === 'leaving') {
+      this.#unsent.end()
       this.associations.end()
       this.#outbox.push({ type: 'signaling-goodbye' })
       return this.#setStatus('left', reason)
@@ -596,7 +622,7 @@ export class Life {
       const refused = this.table.own
       this.#outbox.event({ type: 'authority-conflict', authority, kept: supersededBy, refused })
     }
-    this.#unsent = this.associations.retire()
+    this.#unsent.keep(this.associations.retire())
     this.#setStatus('joining', reason)
     this.#outbox.push({ type: 'rebirth', reason, fresh: supersededBy !== undefined })
   }

@@ -313,7 +313,8 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     const deadline = this.node.nextDeadline()
     if (deadline === undefined) return
     const { timeline } = this.#world
-    const at = this.#nextTurn(Math.max(onGrid(deadline + this.#monoOrigin), timeline.now + GRID_MS))
+    // Between two events the time need not be on the grid; the wake-up is, and is known by its time.
+    const at = onGrid(this.#nextTurn(Math.max(deadline + this.#monoOrigin, timeline.now + GRID_MS)))
     if (at >= this.#wakeAt) return
     this.#wakeAt = at
     timeline.at(at, this, undefined)
@@ -321,7 +322,7 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
 
   #planTurn(): void {
     const { timeline } = this.#world
-    const at = this.#nextTurn(timeline.now)
+    const at = onGrid(this.#nextTurn(timeline.now))
     if (at >= this.#turnAt) return
     this.#turnAt = at
     timeline.at(at, SimulatedProcess.#turns, this)
