@@ -71,6 +71,15 @@ export class GraphLinks {
     }
   }
 
+  showRoute(hops: readonly string[]): void {
+    const steps = new Set(hops.slice(1).map((hop, i) => keyOf(hops[i]!, hop)))
+    for (const [key, { line, rtt }] of this.#chords) {
+      const isOn = steps.has(key)
+      setAttribute(line, 'data-route', isOn ? '' : undefined)
+      if (rtt) setAttribute(rtt, 'data-route', isOn ? '' : undefined)
+    }
+  }
+
   #enter(key: string, { from, to }: Claim): Chord {
     const line = svg('path', { class: 'link', pathLength: 1 })
     const isOwn = from.self
@@ -84,6 +93,7 @@ export class GraphLinks {
   #paint(chord: Chord, { from, to, isMutual }: Claim): void {
     setAttribute(chord.line, 'data-own', from.self ? '' : undefined)
     setAttribute(chord.line, 'data-one-sided', isMutual ? undefined : '')
+    setAttribute(chord.line, 'data-relayed', from.self && to.path === 'relayed' ? '' : undefined)
     setAttribute(chord.line, 'data-doubtful', from.suspected || to.suspected ? '' : undefined)
     const isBroken = !isLive(from) || !isLive(to)
     setAttribute(chord.line, 'data-broken', isBroken ? '' : undefined)
@@ -106,6 +116,8 @@ export class GraphLinks {
   }
 }
 
+const keyOf = (one: string, other: string): string => (one < other ? `${one} ${other}` : `${other} ${one}`)
+
 const isLive = ({ status }: Member): boolean => status === 'up' || status === 'joining'
 
 /** One claim for each pair of members of which at least one says that it is linked to the other. */
@@ -116,7 +128,7 @@ function collectClaims(members: readonly Member[]): Map<string, Claim> {
     for (const otherId of new Set(member.linkedTo)) {
       const other = byNode.get(otherId)
       if (!other || other === member) continue
-      const key = member.nodeId < otherId ? `${member.nodeId} ${otherId}` : `${otherId} ${member.nodeId}`
+      const key = keyOf(member.nodeId, otherId)
       const known = claims.get(key)
       if (known) known.isMutual = true
       else

@@ -25,6 +25,13 @@ export interface GraphView {
   readonly isArriving: boolean
 }
 
+export interface GraphHandlers {
+  /** The ring moved: what lies over the graph can follow. */
+  onGeometry(): void
+  /** A member was pressed with the pointer; the table has a button for each. */
+  onPress(nodeId: string): void
+}
+
 /** One member as drawn: it glides from where it is to where it belongs. */
 interface Dot {
   readonly group: SVGGElement
@@ -54,16 +61,16 @@ export class Graph {
   readonly #dotLayer = svg('g')
   readonly #links = new GraphLinks()
   readonly #dots = new Map<string, Dot>()
-  readonly #onGeometry: () => void
+  readonly #handlers: GraphHandlers
+  #route: readonly string[] = []
   #view: GraphView = { members: [], gossip: 'diffusing', idle: true, isArriving: false }
   #ring: Ring = { cx: 0, cy: 0, rx: 1, ry: 1 }
   #frame: number | undefined
   #lastFrame = 0
 
-  /** `onGeometry` is called when the ring moved, so that what lies over the graph can follow. */
-  constructor(element: SVGSVGElement, onGeometry: () => void) {
+  constructor(element: SVGSVGElement, handlers: GraphHandlers) {
     this.#svg = element
-    this.#onGeometry = onGeometry
+    this.#handlers = handlers
     element.append(this.#outline, this.#links.lines, this.#dotLayer, this.#links.labels)
     new ResizeObserver(() => this.#resize()).observe(element)
     document.addEventListener('visibilitychange', () => this.#snapIfStill())
@@ -84,6 +91,7 @@ export class Graph {
     setAttribute(this.#svg, 'data-alone', view.members.length === 1 ? '' : undefined)
     this.#place()
     this.#links.update(view.members)
+    this.#links.showRoute(this.#route)
     this.#describe()
     this.#start()
   }
@@ -109,6 +117,15 @@ export class Graph {
     this.#links.highlight(nodeId)
   }
 
+  /** Draws the way from this tab to a member; an empty one ends it. */
+  showRoute(hops: readonly string[]): void {
+    this.#route = hops
+    setAttribute(this.#svg, 'data-route', hops.length > 0 ? '' : undefined)
+    for (const [id, dot] of this.#dots)
+      setAttribute(dot.group, 'data-route', hops.includes(id) ? '' : undefined)
+    this.#links.showRoute(hops)
+  }
+
   get #isCrowded(): boolean {
     return this.#view.members.length >= CROWDED_FROM
   }
@@ -132,7 +149,7 @@ export class Graph {
     this.#ring = ringFor(clientWidth, clientHeight, this.#view.members.length)
     for (const [name, value] of Object.entries(this.#ring)) this.#outline.setAttribute(name, String(value))
     setAttribute(this.#svg, 'data-narrow', this.#isNarrow ? '' : undefined)
-    this.#onGeometry()
+    this.#handlers.onGeometry()
   }
 
   /** Gives every member its place, brings in the new ones and lets the removed ones fade. */
@@ -156,6 +173,7 @@ export class Graph {
     const rim = svg('circle', { class: 'rim' })
     const label = svg('text', { class: 'name' })
     group.append(halo, body, rim, label)
+    group.addEventListener('click', () => this.#handlers.onPress(nodeId))
     this.#dotLayer.append(group)
     const dot: Dot = { group, halo, body, rim, label, at: place, place, isGone: false }
     this.#dots.set(nodeId, dot)

@@ -13,6 +13,7 @@ import { MemberTable } from './member-table.ts'
 import { Narration } from './narration.ts'
 import { loadPersona, personaOf, rarestColor, type Persona } from './persona.ts'
 import { roomFromLocation, signalingUrl, snapshotIsOff } from './room.ts'
+import { RouteView } from './route.ts'
 import { arrival, type Names } from './sentences.ts'
 import { Session } from './session.ts'
 
@@ -46,11 +47,21 @@ const names: Names = {
 // First of all who listen for the end of the page.
 const failing = new Failing({ onFreeze: () => setFrozen(true), onThaw: () => setFrozen(false) })
 const render = createFrame(renderNow)
-const graph = new Graph(byId('graph', SVGSVGElement), () => cursors.refresh())
+const graph = new Graph(byId('graph', SVGSVGElement), {
+  onGeometry: () => cursors.refresh(),
+  onPress: (nodeId) => route.choose(nodeId),
+})
 const cursors = new Cursors(byId('canvas', HTMLElement), byId('cursors', HTMLElement), () => graph.ring)
-const table = new MemberTable(byId('member-rows', HTMLTableSectionElement), (nodeId) =>
-  graph.highlight(nodeId),
-)
+const table = new MemberTable(byId('member-rows', HTMLTableSectionElement), {
+  onPoint: (nodeId) => graph.highlight(nodeId),
+  onPress: (nodeId) => route.choose(nodeId),
+})
+const route = new RouteView({
+  onRoute(chosen, hops) {
+    table.choose(chosen)
+    graph.showRoute(hops)
+  },
+})
 const convergence = new ConvergencePanel()
 const narration = new Narration()
 const log = new EventLog(names)
@@ -184,6 +195,7 @@ function renderNow(): void {
   const isArriving = cluster !== undefined && arrivalText === ''
   graph.update({ members, gossip: gossip?.state ?? 'diffusing', idle: cluster === undefined, isArriving })
   table.update(members, isArriving)
+  route.update(cluster, members)
   setText(memberCount, String(members.length))
   convergence.update(gossip)
   controls.showPhase(phase)

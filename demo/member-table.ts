@@ -7,6 +7,7 @@ import { personaOf } from './persona.ts'
 interface Row {
   readonly element: HTMLTableRowElement
   readonly swatch: HTMLSpanElement
+  readonly button: HTMLButtonElement
   readonly name: HTMLSpanElement
   readonly you: HTMLSpanElement
   readonly status: HTMLSpanElement
@@ -14,6 +15,12 @@ interface Row {
   readonly path: HTMLTableCellElement
   readonly rtt: HTMLTableCellElement
   member: Member | undefined
+}
+
+export interface MemberTableHandlers {
+  /** The member that the pointer rests on, `undefined` for none. */
+  onPoint(nodeId: string | undefined): void
+  onPress(nodeId: string): void
 }
 
 /** How long the row of a removed member fades, in ms; the same as in members.css. */
@@ -27,11 +34,14 @@ const FADE_MS = 900
 export class MemberTable {
   readonly #body: HTMLTableSectionElement
   readonly #rows = new Map<string, Row>()
+  readonly #handlers: MemberTableHandlers
+  #chosen: string | undefined
   #isArriving = false
 
-  /** `onPoint` tells which member the pointer rests on, `undefined` for none. */
-  constructor(body: HTMLTableSectionElement, onPoint: (nodeId: string | undefined) => void) {
+  constructor(body: HTMLTableSectionElement, handlers: MemberTableHandlers) {
     this.#body = body
+    this.#handlers = handlers
+    const { onPoint } = handlers
     body.addEventListener('pointerover', (event) => {
       const row = event.target instanceof Element ? event.target.closest('tr') : null
       onPoint(row?.dataset['nodeId'])
@@ -62,8 +72,16 @@ export class MemberTable {
     }
   }
 
+  /** Shows which member was chosen, `undefined` for none. */
+  choose(nodeId: string | undefined): void {
+    this.#chosen = nodeId
+    for (const [id, row] of this.#rows) press(row, id === nodeId)
+  }
+
   #enter(member: Member): Row {
     const row = createRow(member)
+    row.button.addEventListener('click', () => this.#handlers.onPress(member.nodeId))
+    press(row, member.nodeId === this.#chosen)
     this.#rows.set(member.nodeId, row)
     if (member.self) this.#body.prepend(row.element)
     else this.#body.append(row.element)
@@ -80,9 +98,10 @@ function createRow({ nodeId }: Member): Row {
   const swatch = html('span', 'swatch')
   const name = html('span', 'member-name')
   const you = html('span', 'you-badge', 'you')
-  const label = html('div', 'member')
-  label.append(swatch, name, you)
-  head.append(label)
+  const button = html('button', 'member')
+  button.type = 'button'
+  button.append(swatch, name, you)
+  head.append(button)
   const statusCell = html('td')
   const status = html('span', 'member-status')
   statusCell.append(status)
@@ -92,7 +111,7 @@ function createRow({ nodeId }: Member): Row {
   const node = html('td', 'code', shortNodeId(nodeId))
   node.title = nodeId
   element.append(head, statusCell, generation, path, rtt, node)
-  return { element, swatch, name, you, status, generation, path, rtt, member: undefined }
+  return { element, swatch, button, name, you, status, generation, path, rtt, member: undefined }
 }
 
 function paint(row: Row, member: Member, isArriving: boolean): void {
@@ -103,6 +122,8 @@ function paint(row: Row, member: Member, isArriving: boolean): void {
   row.element.toggleAttribute('data-remembered', isRemembered)
   row.element.classList.toggle('is-self', member.self)
   row.you.hidden = !member.self
+  // There is no way to oneself.
+  row.button.disabled = member.self
   row.swatch.style.setProperty('--color', persona.color)
   setText(row.name, persona.name)
   setAttribute(row.name, 'title', persona.name)
@@ -118,6 +139,8 @@ function paint(row: Row, member: Member, isArriving: boolean): void {
   )
   setText(row.generation, String(member.generation))
   setText(row.path, member.self ? '–' : member.path)
+  row.element.dataset['path'] = member.path
+  setAttribute(row.path, 'title', PATHS[member.path])
   setText(row.rtt, member.self ? '–' : formatMs(member.rttMs) || '–')
 }
 
@@ -130,6 +153,19 @@ function fade({ element, status, member }: Row): void {
   element.removeAttribute('data-suspected')
   element.setAttribute('aria-hidden', 'true')
   setTimeout(() => element.remove(), FADE_MS)
+}
+
+function press({ element, button }: Row, isPressed: boolean): void {
+  element.toggleAttribute('data-chosen', isPressed)
+  button.setAttribute('aria-pressed', String(isPressed))
+}
+
+const PATHS: Readonly<Record<Member['path'], string>> = {
+  self: 'It is this tab',
+  direct: 'Over a link of this tab',
+  routed: 'Other members pass it on',
+  relayed: 'Encrypted through the signaling server, for want of a direct link',
+  none: 'There is no way to it now',
 }
 
 const VISIBILITY: Readonly<Record<Member['visibility'], string>> = {

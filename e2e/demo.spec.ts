@@ -2,6 +2,7 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Locator, Page } from '@playwright/test'
 import type { Cluster } from '../src/index.ts'
+import { sever } from './pages/obstacles.ts'
 import { expect, test } from './support/fixtures.ts'
 import type { OpenTab } from './support/fixtures.ts'
 
@@ -41,6 +42,58 @@ test('the cursor of one tab moves in the other, under its name', async ({ openTa
 
   await one.mouse.move(2, 2)
   await expect(cursor).toHaveCount(0)
+})
+
+test('pressing a member shows the way to it, by names and in the graph, and how long it takes', async ({
+  openTab,
+  site,
+  room,
+  browser,
+}) => {
+  test.setTimeout(90_000)
+  // without relay the two that have no direct way find each other by way of the third, and no other way
+  await site.signaling.stop()
+  await site.signaling.start({ relay: false })
+  const [graces, edsgers] = [await browser.newContext(), await browser.newContext()]
+  await graces.addInitScript(sever, { name: 'grace', from: 'edsger' })
+  await edsgers.addInitScript(sever, { name: 'edsger', from: 'grace' })
+  const url = roomUrl(site.url, room)
+  const ada = await openTab(url)
+  const grace = await openTab(url, { context: graces })
+  const edsger = await openTab(url, { context: edsgers })
+  await rename([ada, grace, edsger], ['Ada', 'Grace', 'Edsger'])
+  await expect(row(grace, 'Ada')).toHaveAttribute('data-path', 'direct')
+  await expect(row(grace, 'Edsger').getByRole('cell', { name: 'routed' })).toBeVisible()
+  const layoutShift = await watchLayoutShift(grace)
+  const before = await layoutShift()
+
+  const hops = grace.getByRole('list', { name: 'Route' }).getByRole('listitem')
+  const drawn = grace.locator('.link[data-route]')
+  await expect(hops).toHaveCount(0)
+  const button = row(grace, 'Edsger').getByRole('button')
+  await button.press('Enter')
+  await expect(button).toHaveAttribute('aria-pressed', 'true')
+  await expect(hops).toHaveText(['this tab', 'Ada', 'Edsger'])
+  await expect(grace.getByTestId('route-rtt')).toHaveText(/^[\d.]+ m?s$/)
+  await expect(grace.getByTestId('route')).toContainText(
+    'A message to Edsger is passed on by Ada, over 2 links.',
+  )
+  await expect(drawn).toHaveCount(2)
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await grace.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    expect(await violations(grace), colorScheme).toEqual([])
+  }
+
+  await row(grace, 'Ada').getByRole('button').click()
+  await expect(button).toHaveAttribute('aria-pressed', 'false')
+  await expect(hops).toHaveText(['this tab', 'Ada'])
+  await expect(grace.getByTestId('route')).toContainText('A message to Ada goes over a direct link')
+  await expect(drawn).toHaveCount(1)
+  await row(grace, 'Ada').getByRole('button').click()
+  await expect(hops).toHaveCount(0)
+  await expect(drawn).toHaveCount(0)
+  await expect(row(grace, 'Grace').getByRole('button'), 'there is no way to oneself').toBeDisabled()
+  expect(await layoutShift()).toBeLessThan(before + 0.01)
 })
 
 test('a tab leaves and joins again without a reload', async ({ openTab, site, room }) => {

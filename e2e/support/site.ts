@@ -16,8 +16,8 @@ export interface SignalingControl {
    * to come back later first; without it the server is gone as if it had crashed.
    */
   stop(options?: { readonly drainMs?: number }): Promise<void>
-  /** A new, empty signaling server at the same address. */
-  start(): Promise<void>
+  /** A new, empty signaling server at the same address. Default: one that relays. */
+  start(options?: { readonly relay?: boolean }): Promise<void>
 }
 
 /** What the tabs load, and the signaling server they meet at. */
@@ -52,7 +52,7 @@ export async function startSite(folder: string): Promise<RunningSite> {
         return signaling.running
       },
       stop: (options) => signaling.stop(options),
-      start: () => signaling.start(),
+      start: (options) => signaling.start(options),
     },
     async close() {
       await signaling.stop()
@@ -80,11 +80,11 @@ function controlSignaling(server: http.Server): Pick<SignalingControl, 'running'
       current = undefined
       await stopping?.server.close({ drain: drainMs })
     },
-    async start() {
+    async start({ relay = true } = {}) {
       if (current) return
       // never listens; lets the signaling server be attached to something that can be thrown away
       const entrance = http.createServer()
-      current = { entrance, server: createSignalingServer({ server: entrance }) }
+      current = { entrance, server: createSignalingServer({ server: entrance, relay }) }
     },
   }
 }

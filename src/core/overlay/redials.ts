@@ -101,7 +101,8 @@ export class Redials {
     const { redialMinMs, redialMaxMs } = this.#tuning
     const pause = Math.min(redialMaxMs, redialMinMs * 2 ** (failures + declined)) * (0.5 + this.#random() / 2)
     const unanswered = seen.size > 0 ? 0 : known.unanswered + 1
-    const blocked = relay ? known.blocked : seen.size > 0 && !released
+    // Where relaying fails as well, the two are tried in turn.
+    const blocked = !relay && seen.size > 0 && !released
     this.#redials.set(nodeId, { failures, unanswered, declined, notBefore: now + pause, blocked })
   }
 

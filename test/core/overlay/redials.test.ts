@@ -44,6 +44,23 @@ describe('a member that gives links up', () => {
   })
 })
 
+describe('a member that answers, but that no direct link leads to', () => {
+  it('is tried by relay, and after that has failed as well directly again', () => {
+    const redials = open()
+    redials.failed(link({ seen: new Set([0]) }), 0)
+    expect(redials.isBlocked(other)).toBe(true)
+    redials.failed(link({ relay: true }), 1_000)
+    expect(redials.isBlocked(other)).toBe(false)
+  })
+
+  it('stays so while a relayed link lasts', () => {
+    const redials = open()
+    redials.failed(link({ seen: new Set([0]) }), 0)
+    redials.lost(link({ relay: true }), 100_000)
+    expect(redials.isBlocked(other)).toBe(true)
+  })
+})
+
 describe('a member that has no place for a link', () => {
   it('is asked after growing pauses, is hard to reach after four times, and is not taken for silent', () => {
     const redials = open()
