@@ -53,6 +53,8 @@ export class InStream {
   readonly #held: Held[] = []
   #heldBytes = 0
   #freed = 0
+  /** Of those, what the sender knows of. */
+  #told = 0
   /** What the sender may have sent, as it was last told. */
   #limit = INITIAL_WINDOW
   #isStarved = false
@@ -140,7 +142,10 @@ export class InStream {
   receipt(mayGrow: boolean): ReceiptFrame {
     this.#owes = this.#isUrgent = false
     this.#isStarved = !mayGrow
-    if (mayGrow) this.#limit = this.#freed + this.#limits.windowBytes
+    if (mayGrow) {
+      this.#told = this.#freed
+      this.#limit = this.#freed + this.#limits.windowBytes
+    }
     // What the next one is about, is told once these are known.
     const taken = (this.#refused[WireLimits.refused] ?? this.#taken + 1) - 1
     const refused = this.#refused.slice(0, WireLimits.refused)
@@ -193,8 +198,7 @@ export class InStream {
 
   #free(bytes: number): void {
     this.#freed += bytes
-    const more = this.#freed + this.#limits.windowBytes - this.#limit
-    if (more >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
+    if (this.#freed - this.#told >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
   }
 }
 
