@@ -134,7 +134,7 @@ export class PostalPair {
       }
       for (const post of [this.a, this.b]) {
         if (post.isQuick) this.handle(post, Infinity)
-        if (post.associations.nextDeadline() <= this.now) {
+        if (Math.min(post.associations.nextDeadline(), post.associations.owedAt) <= this.now) {
           post.associations.tick(this.now)
           post.associations.idle(this.now)
         }
