@@ -69,7 +69,12 @@ export type Outcome = 'taken' | DeadLetterReason | 'queue-full' | 'quarantined' 
 export type Input =
   | { readonly type: 'start' }
   | { readonly type: 'tick' }
-  | { readonly type: 'signaling-up'; readonly contacts: readonly NodeId[] }
+  | {
+      readonly type: 'signaling-up'
+      readonly contacts: readonly NodeId[]
+      /** Whether this server carries links. Default true. */
+      readonly relays?: boolean
+    }
   | { readonly type: 'signaling-contacts'; readonly contacts: readonly NodeId[] }
   | { readonly type: 'signaling-down'; readonly reason: string }
   | { readonly type: 'signaling-message'; readonly from: NodeId; readonly data: string }

@@ -247,7 +247,7 @@ export class Life {
       case 'start':
         return this.#onStart(now)
       case 'signaling-up':
-        this.#mesh.signalingUp()
+        this.#mesh.signalingUp(input.relays ?? true)
         this.#detector.inquiry.connection(true)
         this.#detector.inquiry.heard(now)
         this.#outbox.event({ type: 'signaling', state: 'up', reason: 'connected' })

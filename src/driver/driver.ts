@@ -244,7 +244,7 @@ export class Driver {
     this.#session = signaling.open(room, core.nodeId, {
       onUp: (contacts, relay) => {
         this.#relayed.up(relay)
-        this.feed({ type: 'signaling-up', contacts })
+        this.feed({ type: 'signaling-up', contacts, relays: relay !== undefined })
       },
       onContacts: (contacts) => this.feed({ type: 'signaling-contacts', contacts }),
       onMessage: (from, data) => this.feed({ type: 'signaling-message', from, data }),

@@ -159,7 +159,7 @@ describe('a driver', () => {
     links[0]!.onClose('gone')
     expect(core.inputs).toEqual([
       { type: 'start' },
-      { type: 'signaling-up', contacts: ['c'] },
+      { type: 'signaling-up', contacts: ['c'], relays: false },
       { type: 'signaling-contacts', contacts: ['d'] },
       { type: 'signaling-message', from: 'other', data: 'text' },
       { type: 'signaling-gone', nodeId: 'other' },

@@ -296,6 +296,10 @@ export class OutStream {
       count++
       this.#settled++
       const isRefused = refused.length > 0 && refused.includes(this.#settled)
+      if (letter.bytes.length > MAX_BODY && letter.confirmed < letter.bytes.length && !letter.isAbandoned) {
+        letter.confirmed = letter.bytes.length
+        this.#events.progress(letter)
+      }
       this.#events.outcome(letter, isRefused ? 'no-receiver' : 'taken')
     }
     if (count > 0) this.#letters.splice(0, count)

@@ -169,7 +169,9 @@ export class Mesh {
     this.addContacts(nodeIds)
   }
 
-  signalingUp(): void {
+  /** `relays`: this server carries links. */
+  signalingUp(relays = true): void {
+    this.#relaying.serverRelays = relays
     this.#ways.server(true)
     this.#stale = true
   }

@@ -35,6 +35,8 @@ const UPGRADE_MIN_MS = 30_000
 const UPGRADE_MAX_MS = 300_000
 
 export class Relaying {
+  /** The signaling server that is connected carries links. */
+  serverRelays = true
   readonly #options: RelayingOptions
   /** Members that answered an offer so, before their record said it. */
   readonly #told = new Set<NodeId>()
@@ -67,14 +69,15 @@ export class Relaying {
 
   /** How to link to a member; `undefined` where there is no way. */
   wayTo(nodeId: NodeId, now: number): 'direct' | 'relay' | undefined {
-    const { canLink, canRelay, isBlocked } = this.#options
+    const { canLink, isBlocked } = this.#options
+    const canRelay = this.#canRelay
     if (!canLink || this.isRelayOnly(nodeId)) return canRelay ? 'relay' : undefined
     return canRelay && isBlocked(nodeId) && this.#needsRelay(nodeId, now) ? 'relay' : 'direct'
   }
 
   /** Whether an attempt at a direct link is to be given up earlier than usual. */
   isImpatient({ phase, relay, seen }: MeshLink): boolean {
-    if (!this.#options.canRelay || relay || phase !== 'connecting' || seen.size === 0) return false
+    if (!this.#canRelay || relay || phase !== 'connecting' || seen.size === 0) return false
     for (const link of this.#options.links()) if (link.phase === 'established') return false
     return true
   }
@@ -99,6 +102,10 @@ export class Relaying {
       return Infinity
     if (compareNodeIds(this.#options.table.own, nodeId) > 0) return Infinity
     return this.#upgrades.get(nodeId)?.at ?? Infinity
+  }
+
+  get #canRelay(): boolean {
+    return this.#options.canRelay && this.serverRelays
   }
 
   #needsRelay(nodeId: NodeId, now: number): boolean {

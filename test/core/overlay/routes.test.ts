@@ -171,6 +171,18 @@ describe('members that find no connection', () => {
     expect(room.events(a, 'member-status').filter(({ to }) => to === 'unreachable')).toEqual([])
   })
 
+  it('are not hurried, where the server carries no links', () => {
+    const room = new Room()
+    const [a, b] = [coreOf(1, { canRelay: true }), coreOf(2, { canRelay: true })] as const
+    room.relays = false
+    room.blocks = () => true
+    for (const core of [a, b]) room.join(core)
+    room.run(9_000)
+    expect(room.events(a, 'link-failed'), 'an attempt has its 10 s').toEqual([])
+    room.run(20_000)
+    expect([a.linkCount, b.linkCount]).toEqual([0, 0])
+  })
+
   it('are not, where relaying is off', () => {
     const room = new Room()
     const [a, b] = [coreOf(1, { canRelay: true }), coreOf(2)] as const

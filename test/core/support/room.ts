@@ -87,6 +87,8 @@ export class Room {
   /** Keeps what participants tell their users; a test may count instead. */
   onEvent: (participant: Participant, event: ClusterEvent) => void = (participant, event) =>
     void this.#seat(participant).events.push(event)
+  /** Whether the signaling server carries links. */
+  relays = true
   /** Whether two members can have a link. */
   connects: (from: NodeId, to: NodeId) => boolean = () => true
   /** Whether two members answer each other's offers, but find no connection: only a relayed link comes to be. */
@@ -117,7 +119,9 @@ export class Room {
   connectSignaling(participant: Participant): void {
     const seat = this.#seat(participant)
     seat.signaling = true
-    this.#later(0, () => this.#feed(seat, { type: 'signaling-up', contacts: this.#contactsFor(seat) }))
+    this.#later(0, () =>
+      this.#feed(seat, { type: 'signaling-up', contacts: this.#contactsFor(seat), relays: this.relays }),
+    )
   }
 
   disconnectSignaling(participant: Participant): void {

@@ -11,7 +11,7 @@ import type { NodeCore } from '../../../src/core/node.ts'
 import { DEFAULT_LIMITS } from '../../../src/core/tuning.ts'
 import { seededRandom } from '../../../src/testing/random.ts'
 import { SAMPLES } from '../golden/samples.ts'
-import { nodeIdOf } from '../support/names.ts'
+import { authorityOf, nodeIdOf } from '../support/names.ts'
 import { cluster, isLinked } from '../support/nodes.ts'
 import { Puppet } from '../support/puppet.ts'
 import { messageSource } from './mutations.ts'
@@ -106,6 +106,8 @@ it(`a running member takes whatever comes (FUZZ_SEED=${SEED})`, () => {
         for (const core of cores) core.table.collect(Infinity)
         attacker = newAttacker(++lives)
       }
+      // Shut out for half a minute by now; somebody lets it in again at once.
+      room.feed(target, { type: 'release', authority: authorityOf(0) })
       attacker.keepsFrames = true
       attacker.enter(target.nodeId)
       attacker.keepsFrames = false
