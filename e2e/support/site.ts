@@ -16,8 +16,8 @@ export interface SignalingControl {
    * to come back later first; without it the server is gone as if it had crashed.
    */
   stop(options?: { readonly drainMs?: number }): Promise<void>
-  /** A new, empty signaling server at the same address. Default: one that relays. */
-  start(options?: { readonly relay?: boolean }): Promise<void>
+  /** A new, empty signaling server at the same address. Default: one that relays, and names 3 contacts. */
+  start(options?: { readonly relay?: boolean; readonly contacts?: number }): Promise<void>
 }
 
 /** What the tabs load, and the signaling server they meet at. */
@@ -80,11 +80,11 @@ function controlSignaling(server: http.Server): Pick<SignalingControl, 'running'
       current = undefined
       await stopping?.server.close({ drain: drainMs })
     },
-    async start({ relay = true } = {}) {
+    async start({ relay = true, contacts = 3 } = {}) {
       if (current) return
       // never listens; lets the signaling server be attached to something that can be thrown away
       const entrance = http.createServer()
-      current = { entrance, server: createSignalingServer({ server: entrance, relay }) }
+      current = { entrance, server: createSignalingServer({ server: entrance, relay, contacts }) }
     },
   }
 }
