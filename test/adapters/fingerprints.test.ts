@@ -1,17 +1,22 @@
 /** What two ends sign of their connection: its certificates, as the session descriptions name them. */
 import { expect, it } from 'vitest'
-import { fingerprintIn, fingerprintsOf } from '../../src/adapters/webrtc/fingerprints.ts'
+import { FingerprintsSeen, fingerprintIn } from '../../src/adapters/webrtc/fingerprints.ts'
+import type { PeerSignal } from '../../src/adapters/webrtc/signal.ts'
 
 const sdp = (...fingerprints: string[]) =>
   ['v=0', 'o=- 1 2 IN IP4 127.0.0.1', ...fingerprints.map((line) => `a=fingerprint:${line}`), ''].join('\r\n')
-const description = (text: string) => ({ sdp: text }) as RTCSessionDescription
+const offer = (text: string): PeerSignal => ({ type: 'offer', sdp: text })
+const answer = (text: string): PeerSignal => ({ type: 'answer', sdp: text })
 
 it('one end’s local fingerprint is the other end’s remote one', () => {
   const [a, b] = [sdp('sha-256 AB:01'), sdp('SHA-256 cd:02')]
-  const here = { localDescription: description(a), remoteDescription: description(b) }
-  expect(fingerprintsOf(here)).toEqual({ local: 'sha-256 AB:01', remote: 'sha-256 CD:02' })
-  const there = { localDescription: here.remoteDescription, remoteDescription: here.localDescription }
-  expect(fingerprintsOf(there)).toEqual({ local: 'sha-256 CD:02', remote: 'sha-256 AB:01' })
+  const [here, there] = [new FingerprintsSeen(), new FingerprintsSeen()]
+  here.told(offer(a))
+  there.heard(offer(a))
+  there.told(answer(b))
+  here.heard(answer(b))
+  expect(here.both).toEqual({ local: 'sha-256 AB:01', remote: 'sha-256 CD:02' })
+  expect(there.both).toEqual({ local: 'sha-256 CD:02', remote: 'sha-256 AB:01' })
 })
 
 it('is the same however it is written, wherever it stands and however often', () => {
@@ -27,8 +32,11 @@ it('shows a fingerprint that was added on the way', () => {
 })
 
 it('is not there before both descriptions are, or without certificates', () => {
-  expect(fingerprintIn(undefined)).toBe(undefined)
   expect(fingerprintIn(sdp())).toBe(undefined)
-  const localDescription = description(sdp('sha-256 AA:AA'))
-  expect(fingerprintsOf({ localDescription, remoteDescription: null })).toBe(undefined)
+  const seen = new FingerprintsSeen()
+  seen.told(offer(sdp('sha-256 AA:AA')))
+  seen.heard({ candidate: { candidate: 'candidate:1 1 udp 1 127.0.0.1 9 typ host', sdpMLineIndex: 0 } })
+  expect(seen.both).toBe(undefined)
+  seen.heard(answer(sdp()))
+  expect(seen.both).toBe(undefined)
 })

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatSignal, parseSignal } from '../../src/adapters/webrtc/signal.ts'
+import { formatSignal, parseSignal, toPeerSignal } from '../../src/adapters/webrtc/signal.ts'
 import { HOSTILE_SIGNALS } from '../../src/testing/contract.ts'
 
 const SDP =
@@ -42,9 +42,11 @@ it('never throws, and what it gives back it accepts again', () => {
 })
 
 it('carries what simple-peer says of offers, answers and candidates, and nothing else it says', () => {
-  expect(formatSignal({ type: 'offer', sdp: SDP })).toBe(JSON.stringify({ type: 'offer', sdp: SDP }))
-  expect(formatSignal({ type: 'renegotiate', renegotiate: true })).toBe(undefined)
-  expect(formatSignal({ type: 'transceiverRequest', transceiverRequest: { kind: 'audio' } })).toBe(undefined)
+  expect(formatSignal(toPeerSignal({ type: 'offer', sdp: SDP, more: 1 })!)).toBe(
+    JSON.stringify({ type: 'offer', sdp: SDP }),
+  )
+  expect(toPeerSignal({ type: 'renegotiate', renegotiate: true })).toBe(undefined)
+  expect(toPeerSignal({ type: 'transceiverRequest', transceiverRequest: { kind: 'audio' } })).toBe(undefined)
 })
 
 const toJson = (value: unknown): string => JSON.stringify(value)

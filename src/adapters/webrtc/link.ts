@@ -6,8 +6,8 @@ import {
   type LinkEnd,
   type LinkHandlers,
 } from '../../ports.ts'
-import { fingerprintsOf } from './fingerprints.ts'
-import { MAX_CANDIDATES, formatSignal, parseSignal, type PeerSignal } from './signal.ts'
+import { FingerprintsSeen } from './fingerprints.ts'
+import { MAX_CANDIDATES, formatSignal, parseSignal, toPeerSignal, type PeerSignal } from './signal.ts'
 import type { Peer, PeerClass, PeerError } from './simple-peer.ts'
 
 /** What a link needs from the transport that made it. */
@@ -48,7 +48,7 @@ export class WebRtcLink implements LinkEnd {
   #peer: Peer | undefined
   #channel: RTCDataChannel | undefined
   #closing: ReturnType<typeof setTimeout> | undefined
-  #fingerprints: Fingerprints | undefined
+  readonly #fingerprints = new FingerprintsSeen()
   #early: PeerSignal[] = []
   #described = false
   #candidates = 0
@@ -113,7 +113,7 @@ export class WebRtcLink implements LinkEnd {
   }
 
   get fingerprints(): Fingerprints | undefined {
-    return this.#fingerprints
+    return this.#fingerprints.both
   }
 
   #start(peerClass: PeerClass): void {
@@ -162,6 +162,7 @@ export class WebRtcLink implements LinkEnd {
   }
 
   #pass(peer: Peer, signal: PeerSignal): void {
+    this.#fingerprints.heard(signal)
     try {
       peer.signal(signal)
     } catch {
@@ -170,8 +171,10 @@ export class WebRtcLink implements LinkEnd {
   }
 
   #tell(data: unknown): void {
-    const text = this.#state === 'closed' ? undefined : formatSignal(data)
-    if (text !== undefined) this.#handlers.onSignal(text)
+    const signal = this.#state === 'closed' ? undefined : toPeerSignal(data)
+    if (!signal) return
+    this.#fingerprints.told(signal)
+    this.#handlers.onSignal(formatSignal(signal))
   }
 
   /** The channel that simple-peer makes in its constructor. */
@@ -179,7 +182,7 @@ export class WebRtcLink implements LinkEnd {
     const create = connection.createDataChannel.bind(connection)
     connection.createDataChannel = (label, init) => {
       const channel = create(label, init)
-      this.#use(channel, connection)
+      this.#use(channel)
       return channel
     }
   }
@@ -192,7 +195,7 @@ export class WebRtcLink implements LinkEnd {
       const reliable =
         channel.ordered && channel.maxRetransmits === null && channel.maxPacketLifeTime === null
       if (!this.#channel && this.#state === 'opening' && reliable) {
-        this.#use(channel, connection)
+        this.#use(channel)
         return
       }
       event.stopImmediatePropagation()
@@ -202,13 +205,13 @@ export class WebRtcLink implements LinkEnd {
   }
 
   /** Before simple-peer sets its own handlers, so that these come first. */
-  #use(channel: RTCDataChannel, connection: RTCPeerConnection): void {
+  #use(channel: RTCDataChannel): void {
     this.#channel = channel
-    channel.addEventListener('open', () => this.#opened(channel, connection))
+    channel.addEventListener('open', () => this.#opened(channel))
     channel.addEventListener('message', (event) => {
       event.stopImmediatePropagation()
       // Chromium hands out messages before it says `open` where they came together
-      if (this.#state === 'opening') this.#opened(channel, connection)
+      if (this.#state === 'opening') this.#opened(channel)
       this.#received(event.data)
     })
     channel.addEventListener('bufferedamountlow', () => {
@@ -216,13 +219,12 @@ export class WebRtcLink implements LinkEnd {
     })
   }
 
-  #opened(channel: RTCDataChannel, connection: RTCPeerConnection): void {
+  #opened(channel: RTCDataChannel): void {
     if (this.#state !== 'opening') return
     this.#state = 'open'
     // here, since simple-peer sets both for its own stream as it takes the channel
     channel.binaryType = 'arraybuffer'
     channel.bufferedAmountLowThreshold = LINK_LOW_WATER
-    this.#fingerprints = fingerprintsOf(connection)
     this.#handlers.onOpen()
   }
 

@@ -23,13 +23,11 @@ export function parseSignal(text: unknown): PeerSignal | undefined {
   return toPeerSignal(parseJson(text))
 }
 
-/** The text to carry for what simple-peer wants to tell, or `undefined` where it is none of our business. */
-export function formatSignal(data: unknown): string | undefined {
-  const signal = toPeerSignal(data)
-  return signal && JSON.stringify(signal)
-}
+/** The text to carry for a signal. */
+export const formatSignal = (signal: PeerSignal): string => JSON.stringify(signal)
 
-function toPeerSignal(data: unknown): PeerSignal | undefined {
+/** What simple-peer wants to tell, or `undefined` where it is none of our business. */
+export function toPeerSignal(data: unknown): PeerSignal | undefined {
   const description = own(data, 'sdp')
   if (description !== undefined) return toDescription(own(data, 'type'), description)
   const text = own(own(data, 'candidate'), 'candidate')

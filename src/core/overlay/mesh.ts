@@ -403,11 +403,17 @@ export class Mesh {
     const way = this.#ways.wayTo(nodeId, this.#redials.unansweredBy(nodeId), now)
     // An attempt to replace a relayed link is one at a direct link.
     const kind = this.#book.to(nodeId) ? 'direct' : this.#relaying.wayTo(nodeId, now)
+    if (!kind) this.#noWayTo(nodeId)
     if (!way || !kind) return false
     const session = randomName(8, this.#random)
     const [relay, byMesh] = [kind === 'relay', way === 'mesh']
     this.#open({ nodeId, session, initiator: true, relay, byMesh }, now)
     return true
+  }
+
+  #noWayTo(nodeId: NodeId): void {
+    const reason = this.#relaying.whyNot(nodeId)
+    if (reason !== undefined) this.#outbox.event({ type: 'link-failed', nodeId, reason })
   }
 
   #open(begin: Omit<LinkBegin, 'linkId'>, now: number): MeshLink {

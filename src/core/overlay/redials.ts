@@ -94,7 +94,7 @@ export class Redials {
   }
 
   /** An attempt has failed. */
-  failed({ nodeId, relay, released, seen }: MeshLink, now: number): void {
+  failed({ nodeId, relay, released, seen, phase }: MeshLink, now: number): void {
     const known = this.#redials.get(nodeId) ?? NEVER_TRIED
     const failures = known.failures + (released ? 0 : 1)
     const declined = known.declined + (released ? 1 : 0)
@@ -102,7 +102,8 @@ export class Redials {
     const pause = Math.min(redialMaxMs, redialMinMs * 2 ** (failures + declined)) * (0.5 + this.#random() / 2)
     const unanswered = seen.size > 0 ? 0 : known.unanswered + 1
     // Where relaying fails as well, the two are tried in turn.
-    const blocked = !relay && seen.size > 0 && !released
+    // A channel that did open, and was refused then, is no sign that none can be had.
+    const blocked = !relay && seen.size > 0 && !released && phase === 'connecting'
     this.#redials.set(nodeId, { failures, unanswered, declined, notBefore: now + pause, blocked })
   }
 

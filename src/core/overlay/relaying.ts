@@ -40,6 +40,8 @@ export class Relaying {
   readonly #options: RelayingOptions
   /** Members that answered an offer so, before their record said it. */
   readonly #told = new Set<NodeId>()
+  /** Members that were reported to have no way to link to. */
+  readonly #reported = new Set<NodeId>()
   readonly #upgrades = new Map<NodeId, { readonly at: number; readonly pause: number }>()
 
   constructor(options: RelayingOptions) {
@@ -62,7 +64,7 @@ export class Relaying {
   }
 
   forget(isNobody: (nodeId: NodeId) => boolean): void {
-    for (const known of [this.#told, this.#upgrades]) {
+    for (const known of [this.#told, this.#reported, this.#upgrades]) {
       for (const nodeId of known.keys()) if (isNobody(nodeId)) known.delete(nodeId)
     }
   }
@@ -75,6 +77,16 @@ export class Relaying {
     return canRelay && isBlocked(nodeId) && this.#needsRelay(nodeId, now) ? 'relay' : 'direct'
   }
 
+  /** Why there is no way to link to a member; `undefined` where that has been said. */
+  whyNot(nodeId: NodeId): string | undefined {
+    if (this.#reported.has(nodeId)) return undefined
+    this.#reported.add(nodeId)
+    const { canLink, canRelay } = this.#options
+    const side = canLink ? `${nodeId} takes` : 'this process has'
+    const relay = canRelay ? 'the signaling server does not relay' : 'relaying is off'
+    return `${side} no direct links, and ${relay}`
+  }
+
   /** Whether an attempt at a direct link is to be given up earlier than usual. */
   isImpatient({ phase, relay, seen }: MeshLink): boolean {
     if (!this.#canRelay || relay || phase !== 'connecting' || seen.size === 0) return false
@@ -84,6 +96,7 @@ export class Relaying {
 
   /** A link is established. */
   established({ nodeId, relay }: MeshLink, now: number): void {
+    this.#reported.delete(nodeId)
     if (!relay) this.#upgrades.delete(nodeId)
     else this.#upgrades.set(nodeId, { at: now + UPGRADE_MIN_MS, pause: UPGRADE_MIN_MS })
   }
