@@ -50,9 +50,8 @@ export class LinkQueue {
   }
   #isFlushDue = false
   #isOver = false
-  /** Messages sent since the newest one of each of these lanes. */
-  #sinceControl = CALM_MESSAGES
-  #sinceCall = CALM_MESSAGES
+  readonly #aboveCall = new Sharing()
+  readonly #aboveBulk = new Sharing()
 
   /** `onBroken` is told, once, that the link could not send. It is to be closed then. */
   constructor(end: LinkEnd, traffic: Traffic, onBroken: (reason: string) => void) {
@@ -118,14 +117,22 @@ export class LinkQueue {
 
   /** What may be in the link's buffer when more of this lane goes there. */
   #fill(lane: 'call' | 'bulk'): number {
-    const isCalm = this.#sinceControl < CALM_MESSAGES || (lane === 'bulk' && this.#sinceCall < CALM_MESSAGES)
+    const isCalm = this.#aboveCall.isCalm || (lane === 'bulk' && this.#aboveBulk.isCalm)
     return isCalm ? LINK_LOW_WATER : FILL_BYTES
+  }
+
+  /** Only what goes past something that waits tells of two that share the link: most control goes when nothing does. */
+  #note(lane: Lane): void {
+    const { call, bulk } = this.#lanes
+    if (lane !== 'control') this.#aboveCall.lower()
+    else if (call.length + bulk.length > 0) this.#aboveCall.higher()
+    if (lane === 'bulk') this.#aboveBulk.lower()
+    else if (lane === 'call' && bulk.length > 0) this.#aboveBulk.higher()
   }
 
   /** One message to the link: the first of the lane, and as many behind it, of this lane and of lower ones, as fit. */
   #send(lane: Lane, all: boolean): boolean {
-    this.#sinceControl = lane === 'control' ? 0 : this.#sinceControl + 1
-    this.#sinceCall = lane === 'call' ? 0 : this.#sinceCall + 1
+    this.#note(lane)
     const first = this.#lanes[lane].shift()!
     const bytes = first.length < JOINED_BYTES ? this.#join(first, all) : first
     this.#traffic.messagesSent++
@@ -157,6 +164,25 @@ export class LinkQueue {
 
 /** Shared by all links: whoever sends a message copies it before `send` returns. */
 const joined = new Uint8Array(JOINED_BYTES)
+
+/** Whether messages of a higher lane keep coming between those of lower ones: a single one, such as a probe, is none. */
+class Sharing {
+  #since = CALM_MESSAGES
+  #isRepeated = false
+
+  get isCalm(): boolean {
+    return this.#isRepeated && this.#since < CALM_MESSAGES
+  }
+
+  higher(): void {
+    this.#isRepeated = this.#since < CALM_MESSAGES
+    this.#since = 0
+  }
+
+  lower(): void {
+    this.#since++
+  }
+}
 
 /** One lane: first in, first out, without moving what waits at every step. */
 class Waiting {

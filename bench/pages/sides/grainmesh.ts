@@ -2,9 +2,10 @@
 import type { Authority, Cluster } from '../../../src/index.ts'
 import type { Bytes, Side } from './side.ts'
 
-/** Messages under way: enough to keep a window of 1 MiB full, and no more of small ones than are useful. */
-const inFlightOf = (size: number): number =>
-  Math.max(4, Math.min(8_192, Math.floor((2 * 1024 * 1024) / size)))
+/** Messages under way: a window of 1 MiB of them, and no more of small ones than are useful. */
+const inFlightOf = (size: number): number => Math.max(4, Math.min(8_192, Math.floor((1024 * 1024) / size)))
+/** More are sent when this share of them is still under way. */
+const REFILL_SHARE = 0.75
 
 export function grainmeshSide(cluster: Cluster, to: Authority): Side {
   const mailbox = cluster.mailbox('bench')
@@ -26,7 +27,7 @@ function pump(
     let waiting = 0
     let isOver = false
     const handled = (): void => {
-      if (--waiting <= inFlight / 2) goOn()
+      if (--waiting <= inFlight * REFILL_SHARE) goOn()
     }
     const goOn = (): void => {
       while (!isOver && waiting < inFlight) {
