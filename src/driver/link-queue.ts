@@ -7,7 +7,7 @@
  *
  * Control goes to the link at once. The other lanes go while little is in the link's own buffer, and go on when the
  * link says that it has drained, so that a probe never waits for more than what is in that buffer. A few fragments
- * there keep the network busy; where something of a higher lane is under way as well, one at a time goes in.
+ * there keep the network busy; where something of a higher lane keeps passing them, one at a time goes in.
  */
 import type { Lane } from '../core/wire/frames.ts'
 import { LANES } from '../core/wire/frames.ts'
