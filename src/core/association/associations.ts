@@ -230,7 +230,7 @@ export class Associations {
 
   /** Nothing else is going on: what is owed need not wait for company any more. */
   idle(now: number): void {
-    for (const stream of this.#owing) this.#tell(stream, now)
+    for (const stream of this.#owing) if (!stream.isContinued) this.#tell(stream, now)
     this.#owedAt = Infinity
   }
 
@@ -467,7 +467,7 @@ export class Associations {
 
   #owe(stream: InStream, now: number): void {
     this.#owing.add(stream)
-    this.#owedAt = Math.min(this.#owedAt, now)
+    if (!stream.isContinued) this.#owedAt = Math.min(this.#owedAt, now)
   }
 
   #tell(stream: InStream, now: number): void {

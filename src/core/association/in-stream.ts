@@ -61,6 +61,7 @@ export class InStream {
   /** What was arrived, or handled, since the last receipt. */
   #owes = false
   #isUrgent = false
+  #isContinued = false
 
   constructor(lane: Lane, limits: InStreamLimits) {
     this.lane = lane
@@ -75,6 +76,11 @@ export class InStream {
   /** It should not wait for an occasion. */
   get isUrgent(): boolean {
     return this.#isUrgent
+  }
+
+  /** More was announced, and a receipt may wait for it: it is then about both. */
+  get isContinued(): boolean {
+    return this.#isContinued
   }
 
   /** The last receipt gave no more room, because all streams together held too much. */
@@ -95,7 +101,8 @@ export class InStream {
   /** Returns the messages that are complete now, or what is wrong with what has come. */
   receive(frame: SegmentFrame): readonly Incoming[] | string {
     this.#owes = true
-    const { sequence, body, settled } = frame
+    const { sequence, body, settled, more } = frame
+    this.#isContinued = more
     if (settled > this.#taken) return 'settled messages that were not handled'
     while (this.#refused.length > 0 && this.#refused[0]! <= settled) {
       this.#refused.shift()

@@ -13,8 +13,8 @@ import type { Letter } from './letter.ts'
 
 /** So many bytes of bodies a receiver takes before it has said anything: both ends know it. */
 export const INITIAL_WINDOW = 256 * 1024
-/** Bytes of a body: with all headers a segment stays below 16 KiB. */
-export const MAX_BODY = 16 * 1024 - 512
+/** Bytes of a body: a message of 16 KiB takes one segment, whatever its mailbox is called. */
+export const MAX_BODY = 16 * 1024 + 128
 
 const MIN_CONGESTION = 32 * 1024
 const MAX_CONGESTION = 4 * 1024 * 1024
@@ -171,18 +171,30 @@ export class OutStream {
 
   #flush(queue: Letter[], way: Way, now: number, send: (frame: SegmentFrame) => boolean): boolean {
     let hasSent = false
-    while (this.#onWay < this.#segments.length || this.#cut(queue, way)) {
-      const segment = this.#segments[this.#onWay]!
-      const size = segment.body.length
-      if (!way.isDirect && this.#underWay > 0 && this.#underWay + size > this.#congestion) break
-      if (!send(this.#frame(segment))) break
+    let segment = this.#next(queue, way)
+    while (segment) {
+      this.#onWay++
+      this.#underWay += segment.body.length
+      const following = this.#next(queue, way)
+      if (!send(this.#frame(segment, following !== undefined))) {
+        this.#onWay--
+        this.#underWay -= segment.body.length
+        break
+      }
       segment.sentAt = now
       segment.times++
-      this.#onWay++
-      this.#underWay += size
       hasSent = true
+      segment = following
     }
     return hasSent
+  }
+
+  /** The next one that may be on the way as well, if there is one. */
+  #next(queue: Letter[], way: Way): Segment | undefined {
+    if (this.#onWay === this.#segments.length && !this.#cut(queue, way)) return undefined
+    const segment = this.#segments[this.#onWay]!
+    const isFree = way.isDirect || this.#underWay === 0
+    return isFree || this.#underWay + segment.body.length <= this.#congestion ? segment : undefined
   }
 
   /** Cuts the next segment of what is begun, or waits; returns whether there is one. */
@@ -232,8 +244,8 @@ export class OutStream {
     return writer.take()
   }
 
-  #frame({ sequence, body }: Segment): SegmentFrame {
-    return { kind: 'segment', lane: this.lane, sequence, settled: this.#settled, body }
+  #frame({ sequence, body }: Segment, more: boolean): SegmentFrame {
+    return { kind: 'segment', lane: this.lane, more, sequence, settled: this.#settled, body }
   }
 
   #changeWay(way: Way): void {

@@ -18,8 +18,8 @@ import { Writer } from './writer.ts'
 
 /** Largest message on a link, in bytes. */
 export const MAX_MESSAGE = 64 * 1024
-/** Machines cut what they send so that a frame stays below this: one SCTP-friendly fragment. */
-export const MAX_FRAME = 16 * 1024
+/** Machines cut what they send so that a frame stays below this: 16 KiB of a user's message, and its headers. */
+export const MAX_FRAME = 17 * 1024
 /** Highest number of links a routed frame may cross. */
 export const MAX_TTL = WireLimits.hops
 

@@ -98,10 +98,12 @@ export function readBody(r: Reader, kind: FrameKind): Frame | undefined {
       return { kind, reason: r.text('goodbye reason', WireLimits.reasonBytes) }
     case 'segment': {
       const lane = pick(r, LANES, 'lane')
+      const more = readFlag(r, 'segment')
       const sequence = r.varint('segment sequence', WireLimits.counter)
       const settled = r.varint('settled messages', WireLimits.counter)
       if (sequence === 0) r.fail('segment sequence is 0')
-      return lane && { kind, lane, sequence, settled, body: r.view('segment body', WireLimits.segmentBytes) }
+      const body = r.view('segment body', WireLimits.segmentBytes)
+      return lane && { kind, lane, more, sequence, settled, body }
     }
     case 'receipt':
       return readReceipt(r)

@@ -72,7 +72,8 @@ export function writeBody(w: Writer, frame: Frame): void {
     case 'unlink':
       return
     case 'segment':
-      w.byte(LANES.indexOf(frame.lane)).varint(frame.sequence).varint(frame.settled).blob(frame.body)
+      w.byte(LANES.indexOf(frame.lane)).byte(frame.more ? 1 : 0)
+      w.varint(frame.sequence).varint(frame.settled).blob(frame.body)
       return
     case 'receipt':
       w.byte(LANES.indexOf(frame.lane)).varint(frame.received).varint(frame.taken).varint(frame.limit)

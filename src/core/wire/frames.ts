@@ -123,6 +123,8 @@ export type Frame =
   | {
       readonly kind: 'segment'
       readonly lane: Lane
+      /** Another segment follows at once: a receipt may wait for it. */
+      readonly more: boolean
       /** Counts the segments of this stream, from 1. */
       readonly sequence: number
       /** So many messages of this stream the origin knows the outcome of. */

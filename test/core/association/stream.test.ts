@@ -210,6 +210,31 @@ describe('a stream', () => {
     expect(pair.handled).toEqual(range(1_000))
   })
 
+  it('says of each segment whether another one follows at once, and a receipt waits for the last', () => {
+    const pair = new Pair()
+    pair.way = undefined
+    for (const _ of range(5)) pair.send(10_000)
+    pair.changeWay(true)
+    expect(pair.segments.map(({ more }) => more)).toEqual([true, true, true, false])
+    const isContinued = range(4).map(() => {
+      pair.arriveSegment()
+      return pair.in.isContinued
+    })
+    expect(isContinued).toEqual([true, true, true, false])
+    for (const _ of range(30)) pair.send(MAX_BODY)
+    pair.settle()
+    expect(pair.handled).toEqual(range(35))
+  })
+
+  it('sends a message of 16 KiB in one segment, whatever its mailbox is called', () => {
+    const pair = new Pair()
+    const bytes = new Uint8Array(16 * 1024)
+    const message = { id: 1, to: 'x', mailbox: 'm'.repeat(64), lane: 'call', bytes, text: false } as const
+    pair.queue.push(letterOf(message, 'x', undefined))
+    pair.pump()
+    expect(pair.segments.map(({ more }) => more)).toEqual([false])
+  })
+
   it('sends no more than the receiver gives room for, and goes on as messages are handled', () => {
     const pair = new Pair()
     for (const _ of range(100)) pair.send(10_000)
@@ -303,6 +328,7 @@ describe('a stream', () => {
     const empty = (sequence: number): SegmentFrame => ({
       kind: 'segment',
       lane: 'call',
+      more: false,
       sequence,
       settled: 0,
       body,
@@ -317,7 +343,14 @@ describe('a stream', () => {
   it('takes a segment of more than the window for a fault', () => {
     const pair = new Pair()
     const segment = (sequence: number): SegmentFrame => {
-      return { kind: 'segment', lane: 'call', sequence, settled: 0, body: new Uint8Array(60_000) }
+      return {
+        kind: 'segment',
+        lane: 'call',
+        more: false,
+        sequence,
+        settled: 0,
+        body: new Uint8Array(60_000),
+      }
     }
     const answers = range(8).map((i) => pair.in.receive(segment(i + 1)))
     expect(answers.at(-1)).toBe('more bytes than the window has')
@@ -325,7 +358,14 @@ describe('a stream', () => {
 
   it('says what is wrong with pieces that do not fit together', () => {
     const segment = (...body: number[]): SegmentFrame => {
-      return { kind: 'segment', lane: 'call', sequence: 1, settled: 0, body: Uint8Array.from(body) }
+      return {
+        kind: 'segment',
+        lane: 'call',
+        more: false,
+        sequence: 1,
+        settled: 0,
+        body: Uint8Array.from(body),
+      }
     }
     const fault = (...body: number[]): unknown => new Pair().in.receive(segment(...body))
     expect(fault(2, 0)).toBe('pieces of messages are mixed up')

@@ -128,6 +128,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
     frame: {
       kind: 'segment',
       lane: 'bulk',
+      more: true,
       sequence: 300,
       settled: 2,
       body: Uint8Array.of(0x11, 0x22, 0x33),

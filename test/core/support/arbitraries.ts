@@ -220,6 +220,7 @@ export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } 
   segment: fc.record({
     kind: fc.constant('segment'),
     lane: fc.constantFrom(...LANES),
+    more: fc.boolean(),
     sequence: fc.integer({ min: 1, max: 2 ** 30 }),
     settled: fc.nat(),
     body: fc.uint8Array({ maxLength: 300 }),
