@@ -3,7 +3,7 @@
  * lane.
  */
 import type { EventBody, LinkId, Output } from './events.ts'
-import { encodeFrame, encodeMessage, MAX_FRAME } from './wire/codec.ts'
+import { encodeAlone, joinMessages, MAX_FRAME } from './wire/codec.ts'
 import type { Frame, Lane } from './wire/frames.ts'
 import { LANES } from './wire/frames.ts'
 
@@ -11,10 +11,11 @@ type Waiting = Map<LinkId, Uint8Array[]>
 
 export class Outbox {
   #outputs: Output[] = []
-  readonly #frames: Readonly<Record<Lane, Waiting>> = { control: new Map(), call: new Map(), bulk: new Map() }
-  /** The newest message of one frame, and the frame: it may go to the next link as well. */
-  #lastFrame: Uint8Array | undefined
-  #lastMessage: Uint8Array | undefined
+  readonly #messages: Readonly<Record<Lane, Waiting>> = {
+    control: new Map(),
+    call: new Map(),
+    bulk: new Map(),
+  }
   /** Links that ended in this turn: nothing is sent on them any more. */
   readonly #ended = new Set<LinkId>()
   #wall = 0
@@ -33,21 +34,21 @@ export class Outbox {
   }
 
   frame(linkId: LinkId, frame: Frame): void {
-    this.bytes(linkId, encodeFrame(frame), 'control')
+    this.bytes(linkId, encodeAlone(frame), 'control')
   }
 
-  /** A frame that is encoded already, for example for several links. */
-  bytes(linkId: LinkId, encoded: Uint8Array, lane: Lane): void {
+  /** A message of one frame that is encoded already, for example for several links. */
+  bytes(linkId: LinkId, message: Uint8Array, lane: Lane): void {
     if (this.#ended.has(linkId)) return
-    const frames = this.#frames[lane]
-    const waiting = frames.get(linkId)
-    if (waiting) waiting.push(encoded)
-    else frames.set(linkId, [encoded])
+    const messages = this.#messages[lane]
+    const waiting = messages.get(linkId)
+    if (waiting) waiting.push(message)
+    else messages.set(linkId, [message])
   }
 
   /** Sends what waits for the link, then closes it. */
   close(linkId: LinkId, reason: string): void {
-    for (const lane of LANES) this.#flush(linkId, lane, this.#frames[lane].get(linkId))
+    for (const lane of LANES) this.#flush(linkId, lane, this.#messages[lane].get(linkId))
     this.drop(linkId)
     this.#outputs.push({ type: 'link-close', linkId, reason })
   }
@@ -55,17 +56,16 @@ export class Outbox {
   /** The link is gone: what waits for it can no longer be sent. */
   drop(linkId: LinkId): void {
     this.#ended.add(linkId)
-    for (const lane of LANES) this.#frames[lane].delete(linkId)
+    for (const lane of LANES) this.#messages[lane].delete(linkId)
   }
 
   take(): Output[] {
     for (const lane of LANES) {
-      const waiting = this.#frames[lane]
+      const waiting = this.#messages[lane]
       // Asked first: most turns send nothing or little, and emptying a map makes a new table, even of an empty one.
       if (waiting.size === 0) continue
-      for (const [linkId, frames] of waiting) this.#flush(linkId, lane, frames)
+      for (const [linkId, messages] of waiting) this.#flush(linkId, lane, messages)
       waiting.clear()
-      this.#lastFrame = this.#lastMessage = undefined
     }
     if (this.#ended.size > 0) this.#ended.clear()
     const outputs = this.#outputs
@@ -73,34 +73,23 @@ export class Outbox {
     return outputs
   }
 
-  #flush(linkId: LinkId, lane: Lane, frames: readonly Uint8Array[] | undefined): void {
-    if (!frames) return
-    if (frames.length === 1) {
-      this.#outputs.push({ type: 'link-send', linkId, lane, bytes: this.#messageOf(frames) })
-      return
-    }
-    let message: Uint8Array[] = []
-    let size = 0
-    for (const frame of frames) {
-      if (size > 0 && size + frame.length > MAX_FRAME) {
-        this.#outputs.push({ type: 'link-send', linkId, lane, bytes: encodeMessage(message) })
-        message = []
+  #flush(linkId: LinkId, lane: Lane, messages: readonly Uint8Array[] | undefined): void {
+    if (!messages) return
+    if (messages.length === 1) return this.#send(linkId, lane, messages)
+    let [from, size] = [0, 0]
+    for (const [i, { length }] of messages.entries()) {
+      if (size > 0 && size + length > MAX_FRAME) {
+        this.#send(linkId, lane, messages.slice(from, i))
+        from = i
         size = 0
       }
-      message.push(frame)
-      size += frame.length + 3
+      size += length
     }
-    if (message.length > 0) {
-      this.#outputs.push({ type: 'link-send', linkId, lane, bytes: encodeMessage(message) })
-    }
+    this.#send(linkId, lane, messages.slice(from))
   }
 
-  /** Neighbours are mostly told the same, one after the other: they share one message. */
-  #messageOf(frames: readonly Uint8Array[]): Uint8Array {
-    if (this.#lastMessage === undefined || this.#lastFrame !== frames[0]) {
-      this.#lastFrame = frames[0]
-      this.#lastMessage = encodeMessage(frames)
-    }
-    return this.#lastMessage
+  #send(linkId: LinkId, lane: Lane, messages: readonly Uint8Array[]): void {
+    const bytes = messages.length === 1 ? messages[0]! : joinMessages(messages)
+    this.#outputs.push({ type: 'link-send', linkId, lane, bytes })
   }
 }

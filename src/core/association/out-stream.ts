@@ -50,6 +50,7 @@ export interface Way {
 }
 
 const NOTHING = new Uint8Array(0)
+const LARGE_BODY = 4 * 1024
 const writer = new Writer(MAX_BODY + 64)
 
 export class OutStream {
@@ -241,7 +242,8 @@ export class OutStream {
       else break
     }
     if (taken > 0) queue.splice(0, taken)
-    return writer.take()
+    // What is large is kept where it was written: copying it would take longer than other memory does.
+    return writer.length < LARGE_BODY ? writer.take() : writer.give()
   }
 
   #frame({ sequence, body }: Segment, more: boolean): SegmentFrame {

@@ -18,7 +18,7 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
-import { encodeFrame } from '../wire/codec.ts'
+import { encodeAlone } from '../wire/codec.ts'
 import type { Frame, MissingRange, OriginRange } from '../wire/frames.ts'
 import { coveredBy, isFull } from './bitmap.ts'
 import { Convergence } from './convergence.ts'
@@ -280,7 +280,7 @@ export class Gossip {
       const record = this.#table.get(nodeId)
       if (record) ranges.push(rangeOf(record, from))
     }
-    return chunkRanges(ranges, CHUNK_BYTES).map((chunk) => encodeFrame({ kind: 'delta', ranges: chunk }))
+    return chunkRanges(ranges, CHUNK_BYTES).map((chunk) => encodeAlone({ kind: 'delta', ranges: chunk }))
   }
 
   /**
@@ -333,7 +333,7 @@ export class Gossip {
     let encoded: Uint8Array | undefined
     const sentBits = bits.slice()
     for (const neighbour of neighbours) {
-      encoded ??= encodeFrame({ kind: 'status', viewHi, viewLo, content, published: bits })
+      encoded ??= encodeAlone({ kind: 'status', viewHi, viewLo, content, published: bits })
       neighbour.sentEpoch = epoch
       neighbour.sentBits = sentBits
       this.#outbox.bytes(neighbour.linkId, encoded, 'control')

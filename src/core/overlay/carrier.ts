@@ -5,7 +5,7 @@
 import type { NodeId } from '../identity/node-id.ts'
 import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
-import { encodeForward, encodeFrame } from '../wire/codec.ts'
+import { encodeForward, encodeAlone } from '../wire/codec.ts'
 import type { Envelope, Frame, Lane, RouteHeader } from '../wire/frames.ts'
 import type { MeshLink } from './mesh-link.ts'
 import type { Routes } from './routes.ts'
@@ -61,11 +61,11 @@ export class Carrier {
     const link = routes.next(destination, NO_TRAIL, now)
     if (!link) return false
     if (link.nodeId === destination) {
-      outbox.bytes(link.linkId, encodeFrame(frame), lane)
+      outbox.bytes(link.linkId, encodeAlone(frame), lane)
       return true
     }
     const route: RouteHeader = { origin: table.own, destination, ttl: TTL, trail: [this.#ownShort] }
-    outbox.bytes(link.linkId, encodeFrame(frame, route), lane)
+    outbox.bytes(link.linkId, encodeAlone(frame, route), lane)
     if (frame.kind === 'segment') this.#count(destination, now)
     return true
   }

@@ -30,24 +30,43 @@ export type Decoded =
   | { readonly ok: false; readonly reason: string }
 
 const scratch = new Writer(1024)
+/** The length of a frame takes no more. */
+const LENGTH_BYTES = 4
+/** From here on a frame is written into memory of its own: copying it would take longer. */
+const LARGE = 4 * 1024
+/** More than all headers take. */
+const HEADERS = 1024
 
-/** The bytes of one frame. The same frame for many links is encoded once. */
+/** The bytes of one frame. */
 export function encodeFrame(frame: Frame, route?: RouteHeader): Uint8Array {
-  scratch
-    .reset()
-    .byte(WIRE_MAX)
-    .byte(KIND_OF[frame.kind])
-    .byte(route ? ROUTED : 0)
-  if (route) writeRoute(route)
-  writeBody(scratch, frame)
+  writeFrame(scratch.reset(), frame, route)
   return scratch.take()
 }
 
-/** A routed frame on its next link: only its header is written anew. */
+/**
+ * The message of one frame. The same one for many links is encoded once; messages put one behind the other are a
+ * message as well.
+ */
+export function encodeAlone(frame: Frame, route?: RouteHeader): Uint8Array {
+  const writer = writerFor(frame.kind === 'segment' ? frame.body.length : 0)
+  writeFrame(writer.skip(LENGTH_BYTES), frame, route)
+  return messageIn(writer)
+}
+
+/** The message of a routed frame on its next link: only its header is written anew. */
 export function encodeForward({ frame, rest }: Envelope, route: RouteHeader): Uint8Array {
-  scratch.reset().byte(WIRE_MAX).byte(KIND_OF[frame.kind]).byte(ROUTED)
-  writeRoute(route)
-  return scratch.raw(rest!).take()
+  const writer = writerFor(rest!.length).skip(LENGTH_BYTES)
+  writer.byte(WIRE_MAX).byte(KIND_OF[frame.kind]).byte(ROUTED)
+  writeRoute(writer, route)
+  writer.raw(rest!)
+  return messageIn(writer)
+}
+
+/** Puts messages one behind the other. */
+export function joinMessages(messages: readonly Uint8Array[]): Uint8Array {
+  scratch.reset()
+  for (const message of messages) scratch.raw(message)
+  return scratch.take()
 }
 
 /** Joins encoded frames into one message. */
@@ -117,7 +136,23 @@ function readRoute(reader: Reader): RouteHeader {
   return { origin, destination, ttl, trail }
 }
 
-function writeRoute({ origin, destination, ttl, trail }: RouteHeader): void {
-  scratch.text(origin).text(destination).byte(ttl).byte(trail.length)
-  for (const short of trail) scratch.word(short)
+const writerFor = (bytes: number): Writer => (bytes < LARGE ? scratch.reset() : new Writer(bytes + HEADERS))
+
+function messageIn(writer: Writer): Uint8Array {
+  const start = writer.lengthInto(LENGTH_BYTES)
+  return writer === scratch ? writer.take(start) : writer.give(start)
+}
+
+function writeFrame(writer: Writer, frame: Frame, route: RouteHeader | undefined): void {
+  writer
+    .byte(WIRE_MAX)
+    .byte(KIND_OF[frame.kind])
+    .byte(route ? ROUTED : 0)
+  if (route) writeRoute(writer, route)
+  writeBody(writer, frame)
+}
+
+function writeRoute(writer: Writer, { origin, destination, ttl, trail }: RouteHeader): void {
+  writer.text(origin).text(destination).byte(ttl).byte(trail.length)
+  for (const short of trail) writer.word(short)
 }

@@ -2,10 +2,13 @@ import { codePoint, utf8Length } from '../utf8.ts'
 
 /** Appends to one growing buffer. Integers are LEB128 varints, texts UTF-8 with their byte length before them. */
 export class Writer {
+  readonly #capacity: number
   #bytes: Uint8Array
   #length = 0
 
+  /** `capacity`: bytes to begin with, and after each `give`. */
   constructor(capacity = 256) {
+    this.#capacity = capacity
     this.#bytes = new Uint8Array(capacity)
   }
 
@@ -18,9 +21,36 @@ export class Writer {
     return this
   }
 
-  /** A copy of what was written. */
-  take(): Uint8Array {
-    return this.#bytes.slice(0, this.#length)
+  /** A copy of what was written, from the byte `start` on. */
+  take(start = 0): Uint8Array {
+    return this.#bytes.slice(start, this.#length)
+  }
+
+  /** The same without a copy: the writer goes on with other memory. */
+  give(start = 0): Uint8Array {
+    const given = this.#bytes.subarray(start, this.#length)
+    this.#bytes = NOTHING
+    this.#length = 0
+    return given
+  }
+
+  /** Leaves room. */
+  skip(count: number): this {
+    this.#reserve(count)
+    this.#length += count
+    return this
+  }
+
+  /** Puts the number of bytes behind the first `head` right before them, as a varint. Returns where that begins. */
+  lengthInto(head: number): number {
+    const length = this.#length - head
+    let start = head - 1
+    for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) start--
+    const end = this.#length
+    this.#length = start
+    this.varint(length)
+    this.#length = end
+    return start
   }
 
   byte(value: number): this {
@@ -92,8 +122,10 @@ export class Writer {
   #reserve(count: number): void {
     const needed = this.#length + count
     if (needed <= this.#bytes.length) return
-    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2, this.#capacity))
     grown.set(this.#bytes.subarray(0, this.#length))
     this.#bytes = grown
   }
 }
+
+const NOTHING = new Uint8Array(0)

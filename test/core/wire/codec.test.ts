@@ -5,6 +5,7 @@ import type { FrameKind } from '../../../src/core/wire/kinds.ts'
 import { KIND_OF, kindName } from '../../../src/core/wire/kinds.ts'
 import {
   decodeMessage,
+  encodeAlone,
   encodeForward,
   encodeFrame,
   encodeMessage,
@@ -65,7 +66,8 @@ describe('every kind of frame', () => {
         // Passed on, it is the same but for its header.
         const next = { ...route, ttl: 0, trail: [7] }
         const envelope = result.ok ? result.envelopes[0]! : undefined
-        expect(encodeForward(envelope!, next)).toEqual(encodeFrame(frame, next))
+        expect(encodeForward(envelope!, next)).toEqual(encodeMessage([encodeFrame(frame, next)]))
+        expect(encodeAlone(frame, next)).toEqual(encodeMessage([encodeFrame(frame, next)]))
       }),
       runs(200),
     )
