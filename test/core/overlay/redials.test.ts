@@ -53,6 +53,13 @@ describe('a member that answers, but that no direct link leads to', () => {
     expect(redials.isBlocked(other)).toBe(false)
   })
 
+  it('is none where the channel did open, and was refused then', () => {
+    const redials = open()
+    redials.failed(link({ seen: new Set([0]), phase: 'open' }), 0)
+    expect(redials.isBlocked(other)).toBe(false)
+    expect(redials.dueAt(other, true)).toBeGreaterThan(0)
+  })
+
   it('stays so while a relayed link lasts', () => {
     const redials = open()
     redials.failed(link({ seen: new Set([0]) }), 0)
