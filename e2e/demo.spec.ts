@@ -476,14 +476,22 @@ function setMeta(tab: Page, meta: unknown): Promise<void> {
 }
 
 async function violations(tab: Page): Promise<string[]> {
-  // What is half faded in has half its contrast; what pulses for ever is left out of this.
-  await tab.evaluate(() => {
-    const ending = document
-      .getAnimations()
-      .filter(({ effect }) => effect?.getComputedTiming().iterations !== Infinity)
-    return Promise.allSettled(ending.map(({ finished }) => finished))
-  })
-  const { violations: found } = await new AxeBuilder({ page: tab }).analyze()
+  // What is half faded in has half its contrast, and more may come while it is looked at: what is wrong is so
+  // at the second look as well. What pulses for ever is not waited for.
+  const faded = () =>
+    tab.evaluate(async () => {
+      const ending = document
+        .getAnimations()
+        .filter(({ effect }) => effect?.getComputedTiming().iterations !== Infinity)
+      await Promise.allSettled(ending.map(({ finished }) => finished))
+    })
+  await faded()
+  const look = () => new AxeBuilder({ page: tab }).analyze()
+  let { violations: found } = await look()
+  if (found.length > 0) {
+    await faded()
+    found = (await look()).violations
+  }
   return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => String(target)).join(', ')}`)
 }
 
