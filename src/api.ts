@@ -132,7 +132,7 @@ export interface SendOptions {
   readonly lane?: Lane
   /** Aborting gives the message up; what is under way may still arrive. */
   readonly signal?: AbortSignalLike
-  /** Called as a message of more than 16 KiB arrives, in bytes. */
+  /** Called as a message of more than one segment (16 KiB and a little) arrives, in bytes. */
   readonly onProgress?: (sent: number, total: number) => void
 }
 

@@ -39,9 +39,9 @@ export interface DriverOptions {
   readonly onEvent: (event: ClusterEvent) => void
   /** After each turn: whatever can be read of the core may have changed. */
   readonly onTurn: () => void
-  /** The answer to the input `trace`. */
   /** Messages of users that have come, or news of those that were sent. */
   readonly onMessages: (output: Extract<Output, { type: 'deliver' | 'outcome' | 'progress' }>) => void
+  /** The answer to the input `trace`. */
   readonly onTraced: (traced: Extract<Output, { type: 'traced' }>) => void
   /** The signaling server said no for good. */
   readonly onRefused: (reason: string) => void

@@ -5,7 +5,7 @@
 import type { NodeId } from '../identity/node-id.ts'
 import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
-import { encodeForward, encodeAlone } from '../wire/codec.ts'
+import { encodeAlone, encodeForward } from '../wire/codec.ts'
 import type { Envelope, Frame, Lane, RouteHeader } from '../wire/frames.ts'
 import type { MeshLink } from './mesh-link.ts'
 import type { Routes } from './routes.ts'

@@ -412,7 +412,7 @@ export class Mesh {
   }
 
   #noWayTo(nodeId: NodeId): void {
-    const reason = this.#relaying.whyNot(nodeId)
+    const reason = this.#relaying.takeReason(nodeId)
     if (reason !== undefined) this.#outbox.event({ type: 'link-failed', nodeId, reason })
   }
 

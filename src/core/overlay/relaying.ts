@@ -77,8 +77,8 @@ export class Relaying {
     return canRelay && isBlocked(nodeId) && this.#needsRelay(nodeId, now) ? 'relay' : 'direct'
   }
 
-  /** Why there is no way to link to a member; `undefined` where that has been said. */
-  whyNot(nodeId: NodeId): string | undefined {
+  /** Why there is no way to link to a member: given once, until there is one. */
+  takeReason(nodeId: NodeId): string | undefined {
     if (this.#reported.has(nodeId)) return undefined
     this.#reported.add(nodeId)
     const { canLink, canRelay } = this.#options
