@@ -1,5 +1,6 @@
 /** Tabs become one cluster and stay one, whatever happens to the signaling server. */
 import {
+  authorityOf,
   clusterUrl,
   expectOneCluster,
   joinEnd,
@@ -184,6 +185,7 @@ test.describe('links', () => {
     const hostile = await openInstrumented(await browser.newContext(), openTab, url)
     const others = [a!, b!]
     await expectOneCluster([...others, hostile])
+    const { self: hostileId } = await viewOf(hostile)
     const sent = await hostile.evaluate(() => {
       let seed = 1
       const byte = () => (seed = (seed * 48_271) % 2_147_483_647) & 255
@@ -203,11 +205,15 @@ test.describe('links', () => {
       await expect
         .poll(() => tab.evaluate(() => window.tab.cluster.events.recent().map(({ type }) => type)))
         .toContain('frame-rejected')
+      await expect.poll(() => tab.evaluate(stateOf, authorityOf(hostileId))).toBe('quarantined')
     }
     await publish(a!, 'x', 1)
     const { self } = await viewOf(a!)
     await expect.poll(() => published(b!, 'x')).toEqual({ [self]: 1 })
-    // what the hostile tab gets is a closed link; its honest library dials again, and everybody is one cluster
+    // the hostile tab is shut out; once it is let in again, its honest library makes everybody one cluster
+    for (const tab of others) {
+      await tab.evaluate((authority) => window.tab.cluster.release(authority), authorityOf(hostileId))
+    }
     await expectOneCluster([...others, hostile])
     for (const tab of others) {
       const other = (await viewOf(tab === a ? b! : a!)).self
@@ -259,3 +265,9 @@ test.describe('links', () => {
       .toEqual([self])
   })
 })
+
+/** How messages to an authority fare; runs in a tab. */
+function stateOf(authority: string): string | undefined {
+  return window.tab.cluster.associations.get().find((association) => association.authority === authority)
+    ?.state
+}

@@ -557,7 +557,11 @@ export class Life {
     if (this.#status === 'up' && isCutOff && !isAlone) {
       this.#setStatus('isolated', 'every link is lost')
     } else if (this.#status === 'isolated' && (isAlone || !isCutOff)) {
-      this.#setStatus('up', this.#mesh.establishedCount > 0 ? 'linked again' : 'nobody else is there')
+      const isLinked = this.#mesh.establishedCount > 0
+      this.#setStatus(
+        'up',
+        isAlone ? 'nobody else is there' : isLinked ? 'linked again' : 'others answer by signaling',
+      )
     }
   }
 

@@ -55,7 +55,7 @@ const NO_LINK: LinkId = 0
  * close the others.
  */
 const USELESS_MS = 6_000
-/** Whoever refuted an accusation from here is left to those who heard it for this long. */
+/** Whoever refuted an accusation from here, but still does not answer here, is left to those who heard it this long. */
 const VOUCHED_MS = 10_000
 /** A member is shown an accusation at most this often. */
 const CHALLENGE_MS = 500
@@ -365,6 +365,8 @@ export class Detector {
   #evidence(watch: Watch, now: number): void {
     watch.evidenceAt = now
     watch.reachedAt = undefined
+    // What was doubted is the way to it, and that works.
+    watch.vouchedUntil = -Infinity
     watch.phase = 'calm'
     this.inquiry.forget(watch.nodeId)
     const { table, random, tuning } = this.#options

@@ -10,6 +10,8 @@ const { removeAfterMs } = DEFAULT_TUNING
 const PUBLISHED_MS = 5_000
 /** A silent member is `unreachable` by then, where those who look for it are in time. */
 const FOUND_OUT_MS = 10_000
+/** ... and by then where nothing is known of it that would ask for patience. */
+const IN_TIME_MS = 4_000
 /** Frozen this long: its links and its socket stay open, and nothing is ever answered. */
 const FOR_EVER_MS = 1e9
 
@@ -80,7 +82,7 @@ describe('a member that is lost', () => {
     room.until(() => others.every((core) => accusation(core) === undefined), 'it refutes', 5_000)
     room.run(2_000)
     room.kill(lost)
-    room.until(() => agree(others), 'all miss it', 30_000)
+    room.until(() => agree(others), 'all miss it, as soon as anybody', IN_TIME_MS)
     expect(statusOf(lost, ...others)).toEqual(Array(3).fill('unreachable'))
   })
 
