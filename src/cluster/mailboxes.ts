@@ -1,6 +1,7 @@
 /**
- * Mailboxes: what users send to each other and listen to. Everything that is sent in one go of the event loop goes to
- * the core together, once; what comes is handed to listeners at once, and counts as handled when they are done.
+ * Mailboxes: what users send to each other and listen to. Everything that is sent and handled in one go of the event
+ * loop goes to the core together, once; what comes is handed to listeners at once, and counts as handled when they are
+ * done.
  */
 import type { Lane, Message, MessageListener, SendOptions } from '../api.ts'
 import { isMailboxName } from '../core/association/pieces.ts'
@@ -20,8 +21,8 @@ import { ClusterError } from '../errors.ts'
 import { callSafely, throwLater } from './store.ts'
 
 export interface MailboxesOptions {
-  /** Hands an input to the core. Returns `false` while there is none. */
-  readonly feed: (input: Input) => boolean
+  /** Hands inputs to the core, in one turn. Returns `false` while there is none. */
+  readonly feed: (inputs: readonly Input[]) => boolean
   readonly messageBytes: number
   readonly onEvent: (event: EventBody) => void
 }
@@ -52,6 +53,8 @@ export class Mailboxes {
   readonly #listeners = new Map<string, MessageListener>()
   readonly #backlogs = new Map<string, Backlog>()
   #outgoing: Outgoing[] = []
+  /** What was handled since the last flush. */
+  #handled: Input[] = []
   #isFlushPlanned = false
   #isOver = false
   #ids = 0
@@ -96,12 +99,13 @@ export class Mailboxes {
     }
   }
 
-  /** There is a core now: what was sent before goes to it. */
+  /** What was handled and sent in this go goes to the core, and what was sent before there was one. */
   flush(): void {
     this.#isFlushPlanned = false
-    if (this.#outgoing.length === 0) return
-    const messages = this.#outgoing
-    if (this.#options.feed({ type: 'send', messages })) this.#outgoing = []
+    const inputs = this.#handled
+    this.#handled = []
+    if (this.#outgoing.length > 0) inputs.push({ type: 'send', messages: this.#outgoing })
+    if (inputs.length > 0 && this.#options.feed(inputs)) this.#outgoing = []
   }
 
   deliver({ nodeId, lane, messages }: Extract<Output, { type: 'deliver' }>): void {
@@ -129,6 +133,7 @@ export class Mailboxes {
   end(): void {
     this.#isOver = true
     this.#outgoing = []
+    this.#handled = []
     this.#backlogs.clear()
     this.#listeners.clear()
     for (const id of this.#pending.keys()) this.settled({ type: 'outcome', id, outcome: 'left' })
@@ -172,7 +177,7 @@ export class Mailboxes {
       if (at >= 0) {
         this.#outgoing.splice(at, 1)
         this.settled({ type: 'outcome', id, outcome: 'aborted' })
-      } else this.#options.feed({ type: 'cancel', id })
+      } else this.#options.feed([{ type: 'cancel', id }])
     }
     signal.addEventListener('abort', onAbort)
     return () => signal.removeEventListener('abort', onAbort)
@@ -227,8 +232,11 @@ export class Mailboxes {
     }
   }
 
+  /** Told together with what listeners send in this go, so that an answer takes the receipt along. */
   #taken(nodeId: NodeId, lane: Lane, count: number, refused: readonly number[]): void {
-    if (count > 0) this.#options.feed({ type: 'taken', nodeId, lane, count, refused })
+    if (count === 0) return
+    this.#handled.push({ type: 'taken', nodeId, lane, count, refused })
+    this.#planFlush()
   }
 }
 

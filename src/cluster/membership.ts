@@ -149,9 +149,9 @@ export class Membership {
     )
     this.mailboxes = new Mailboxes({
       messageBytes: this.#limits.messageBytes,
-      feed: (input) => {
+      feed: (inputs) => {
         if (!this.#driver) return false
-        this.#driver.feed(input)
+        this.#driver.feed(inputs)
         return true
       },
       onEvent: (event) => this.#onEvent({ at: this.#platform.clock.now().wall, ...event }),

@@ -119,14 +119,16 @@ export class NodeCore {
     return this.#life.linkRevision
   }
 
-  /** What happened, and when. The outputs are to be executed in order. */
-  handle(input: Input, now: Now): Output[] {
+  /**
+   * What happened, and when. What happened in one go is handed over in one go: its consequences are drawn once. The
+   * outputs are to be executed in order.
+   */
+  handle(inputs: Input | readonly Input[], now: Now): Output[] {
     this.#outbox.begin(now.wall)
     if (!this.#left) {
       this.#life.tick(now.mono)
-      if (input.type === 'reborn') this.#rebirth(input, now)
-      else if (input.type === 'tick') this.#life.idle(now.mono)
-      else this.#life.handle(input, now.mono)
+      if (isMany(inputs)) for (const input of inputs) this.#handle(input, now)
+      else this.#handle(inputs, now)
       this.#life.settle(now.mono)
       this.#left = this.#life.status === 'left'
     }
@@ -136,6 +138,12 @@ export class NodeCore {
   /** When `handle` wants to be called at the latest, on the monotonic clock; `undefined` for never. */
   nextDeadline(): number | undefined {
     return this.#left ? undefined : this.#life.nextDeadline()
+  }
+
+  #handle(input: Input, now: Now): void {
+    if (input.type === 'reborn') this.#rebirth(input, now)
+    else if (input.type === 'tick') this.#life.idle(now.mono)
+    else this.#life.handle(input, now.mono)
   }
 
   #begin(options: NodeOptions): Life {
@@ -157,3 +165,5 @@ export class NodeCore {
     this.#outbox.event({ type: 'reborn', old: old.table.own, nodeId, reason: old.endReason })
   }
 }
+
+const isMany = (inputs: Input | readonly Input[]): inputs is readonly Input[] => Array.isArray(inputs)

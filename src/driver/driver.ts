@@ -64,7 +64,7 @@ const NEXT_LIFE_RETRY_MS = 1_000
 export class Driver {
   readonly #options: DriverOptions
   readonly #links = new Map<LinkId, LinkQueue>()
-  readonly #inputs: Input[] = []
+  readonly #inputs: (Input | readonly Input[])[] = []
   readonly #relayed: RelayLinks
   #session: SignalingSession | undefined
   /** This life is to end at the signaling server once its relayed links have. */
@@ -95,10 +95,13 @@ export class Driver {
     this.feed({ type: 'start' })
   }
 
-  /** Runs the input, and everything it leads to, before it returns; from within a turn, after that turn. */
-  feed(input: Input): void {
+  /**
+   * Runs the input, or several in one turn, and everything that leads to, before it returns; from within a turn, after
+   * that turn.
+   */
+  feed(inputs: Input | readonly Input[]): void {
     if (this.#stopped) return
-    this.#inputs.push(input)
+    this.#inputs.push(inputs)
     if (this.#running) return
     this.#running = true
     try {
@@ -134,9 +137,9 @@ export class Driver {
     this.#session = undefined
   }
 
-  #turn(input: Input): void {
+  #turn(inputs: Input | readonly Input[]): void {
     const { core, clock, onTurn } = this.#options
-    for (const output of core.handle(input, clock.now())) this.#execute(output)
+    for (const output of core.handle(inputs, clock.now())) this.#execute(output)
     onTurn()
   }
 
