@@ -67,7 +67,7 @@ export type Path = 'self' | 'direct' | 'routed' | 'relayed' | 'none'
 /** Tombstones are looked through this often. */
 const COLLECT_MS = 30_000
 /** Members of an earlier life that are tried beside the signaling server's contacts. */
-const MAX_KNOWN_BEFORE = 3
+const MAX_KNOWN_BEFORE = 2
 /** After this long a life knows of all others, or there is no hearing from them. */
 const ACQUAINTED_MS = 3_000
 /** A member that did not answer this many dials is looked for. */
@@ -497,7 +497,9 @@ export class Life {
 
   #onChange(change: TableChange, now: number): void {
     const { nodeId, authority, before, after, reason, via } = change
-    if (before === undefined && via !== LOCAL) this.#routes.learn(nodeId, via, now)
+    // Also of one that is back: the links it tells of are those it had.
+    if ((before === undefined || before === 'unreachable') && via !== LOCAL)
+      this.#routes.learn(nodeId, via, now)
     this.#removal.notice(change, now)
     this.#detector.notice(change, now)
     this.associations.notice(change)
@@ -540,6 +542,7 @@ export class Life {
     // Two newcomers that met are not alone, though neither has heard yet that the other is up.
     if (this.table.live().length <= 1 && this.#mesh.establishedCount > 0) return
     this.#joinIsTold = true
+    this.#mesh.joined(now)
     this.memory.forget()
     const { tableBytes, hasRecalled } = this.gossip
     const table = hasRecalled ? 'delta' : tableBytes > 0 ? 'full' : 'none'

@@ -62,8 +62,11 @@ const FORM_BOUND_MS = 30_000
 const LOOK_EVERY_MS = 250
 /** M7 reads whole tables: it is looked at more rarely than in small rooms. */
 const WATCH_EVERY_MS = 1_000
-/** Between forming and measuring: what follows from forming is not counted as idle. */
-const REST_MS = 4_000
+/**
+ * Between forming and measuring: what follows from forming is not counted as idle. Whoever is in seeks its other links
+ * within 3 s, and publishes them after 3 more.
+ */
+const REST_MS = 10_000
 /** A crowd goes on for a while to find and to publish its last links. */
 const REST_AFTER_JOIN_MS = 20_000
 const IDLE_MS = 5_000

@@ -15,6 +15,8 @@ export interface MeshLink {
   readonly byMesh: boolean
   readonly session: string
   readonly startedAt: number
+  /** When the other end was first heard of it. */
+  heardAt: number | undefined
   /** When the channel opened: the handshake has as much time as the channel had. */
   openedAt: number | undefined
   /** The other end offered a link as well, and was left waiting for the answer to this offer. */
@@ -34,6 +36,7 @@ export type LinkBegin = Pick<MeshLink, 'linkId' | 'nodeId' | 'session' | 'initia
 export const newLink = (begin: LinkBegin, now: number): MeshLink => ({
   ...begin,
   startedAt: now,
+  heardAt: begin.initiator ? undefined : now,
   openedAt: undefined,
   contested: false,
   released: false,

@@ -13,6 +13,7 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
 import type { Tuning } from '../tuning.ts'
+import { DialPace } from './dial-pace.ts'
 import { LinkBook } from './link-book.ts'
 import type { LinkBegin, MeshLink } from './mesh-link.ts'
 import { newLink } from './mesh-link.ts'
@@ -72,6 +73,8 @@ const SMALL_ROOM = 64
 const OFFER_LOST = 'the offer was lost'
 /** An offer through the mesh that nobody answered for so long may be lost: the next one goes by the server. */
 const MESH_OFFER_MS = 3_000
+/** ... or, where links are slow, for as long as so many of them take. */
+const SLOW_LINKS = 3
 
 export class Mesh {
   readonly #table: MembershipTable
@@ -95,7 +98,10 @@ export class Mesh {
   readonly #lingering = new Map<LinkId, number>()
   /** Members named by the signaling server, to be dialled whether the table knows them or not. */
   readonly #contacts = new Set<NodeId>()
+  /** Members of an earlier life: tried beside those of whom the signaling server knows that they are there. */
+  readonly #early = new Set<NodeId>()
   readonly #redials: Redials
+  readonly #pace: DialPace
   /** Dials nobody any more. */
   #rests = false
   #establishedCount = 0
@@ -116,6 +122,7 @@ export class Mesh {
     this.#random = options.random
     this.#tuning = options.tuning
     this.#redials = new Redials(options.random, options.tuning)
+    this.#pace = new DialPace(options.tuning.maxDials)
     this.#minLinks = options.minLinks
     this.#maxLinks = options.maxLinks
     this.#isShutOut = options.isShutOut
@@ -166,6 +173,7 @@ export class Mesh {
   /** Members of an earlier life, dialled before signaling is up; what they answer comes with it. */
   dialEarly(nodeIds: readonly NodeId[]): void {
     this.#ways.expectServer(nodeIds.length > 0)
+    for (const nodeId of nodeIds) this.#early.add(nodeId)
     this.addContacts(nodeIds)
   }
 
@@ -179,6 +187,13 @@ export class Mesh {
   signalingDown(): void {
     this.#ways.server(false)
     this.#stale = true
+  }
+
+  /** This member knows the room, and the room knows it: now it seeks all the links that it wants. */
+  joined(now: number): void {
+    this.#pace.joined(now)
+    this.#early.clear()
+    if (this.#unlinked.length > 0) this.#lookBy(now)
   }
 
   /** Dials nobody any more; links go on. */
@@ -248,7 +263,10 @@ export class Mesh {
     this.#stale = true
     this.#establishedCount++
     this.#revision++
-    if (!link.relay) this.#redials.clear(link.nodeId)
+    if (!link.relay) {
+      this.#redials.clear(link.nodeId)
+      this.#pace.made(now - (link.heardAt ?? link.startedAt))
+    }
     this.#relaying.established(link, now)
     this.#contacts.delete(link.nodeId)
     const before = this.#book.promote(link)
@@ -354,6 +372,7 @@ export class Mesh {
   #onSessionSignal(link: MeshLink, envelope: SignalEnvelope, now: number): void {
     if (link.seen.has(envelope.sequence)) return
     link.seen.add(envelope.sequence)
+    link.heardAt ??= now
     if (envelope.ended !== undefined) {
       if (link.phase === 'established') return
       if (envelope.ended === FULL || envelope.ended === DISPLACED) {
@@ -470,6 +489,11 @@ export class Mesh {
     if (wishes.length > 0)
       this.#targets = { ...this.#targets, live: new Set([...this.#targets.live, ...wishes]) }
     const { live, lost } = this.#targets
+    // A newcomer is in by one contact: the others, once heard of, are members like all.
+    if (this.#establishedCount > 0 && this.#pace.isNew) {
+      for (const nodeId of this.#contacts)
+        if (this.#table.status(nodeId) === 'up') this.#contacts.delete(nodeId)
+    }
     const wanted = new Set([...this.#contacts, ...live, ...lost])
     this.#unlinked = [...wanted].filter((nodeId) => !this.#book.to(nodeId) && !this.#isShutOut(nodeId))
     for (const nodeId of this.#unlinked) this.#redials.wanted(nodeId, now)
@@ -493,18 +517,24 @@ export class Mesh {
 
   #dialDue(now: number): void {
     if (this.#rests || (!this.#ways.hasServer && this.#establishedCount === 0)) return
+    const { atOnce } = this.#pace
     let dialling = 0
-    for (const link of this.#book.links()) if (link.phase === 'connecting' && link.initiator) dialling++
+    for (const link of this.#ownAttempts()) if (now < this.#pace.hedgeAt(link)) dialling++
     let next = Infinity
     for (const nodeId of this.#unlinked) {
       const due = this.#dueAt(nodeId)
+      const isEarly = this.#early.has(nodeId)
       if (due > now) {
         next = Math.min(next, due)
-      } else if (dialling < this.#tuning.maxDials && this.#makeRoom(nodeId, now)) {
-        if (this.#dial(nodeId, now)) dialling++
-        else next = Math.min(next, now + WAY_AGAIN_MS)
+      } else if ((dialling < atOnce || isEarly) && this.#makeRoom(nodeId, now)) {
+        if (!this.#dial(nodeId, now)) next = Math.min(next, now + WAY_AGAIN_MS)
+        else if (!isEarly) dialling++
       }
-      // Whoever finds no place now is looked at again when an attempt or a link ends.
+      // Whoever finds no place now is looked at again when an attempt or a link ends, or says nothing.
+    }
+    for (const link of this.#ownAttempts()) {
+      const hedgeAt = this.#pace.hedgeAt(link)
+      if (hedgeAt > now) next = Math.min(next, hedgeAt)
     }
     for (const link of this.#book.links()) {
       const due = this.#book.upgradeTo(link.nodeId) ? Infinity : this.#relaying.upgradeAt(link)
@@ -512,6 +542,11 @@ export class Mesh {
       else this.#dial(link.nodeId, now)
     }
     this.#lookBy(Math.min(next, this.#wishes.nextDeadline()))
+  }
+
+  *#ownAttempts(): Iterable<MeshLink> {
+    for (const link of this.#book.links())
+      if (link.phase === 'connecting' && link.initiator && !this.#early.has(link.nodeId)) yield link
   }
 
   /** Whether one more link has a place; a link that this member does not need makes way for one that it does. */
@@ -556,8 +591,10 @@ export class Mesh {
   }
 
   #dueAt(nodeId: NodeId): number {
-    const isFirst = this.#contacts.has(nodeId) || compareNodeIds(this.#table.own, nodeId) < 0
-    return this.#redials.dueAt(nodeId, isFirst)
+    const isContact = this.#contacts.has(nodeId)
+    const since = this.#redials.wantedSince(nodeId)
+    const from = isContact || this.#establishedCount === 0 ? since : this.#pace.opensAt(since)
+    return this.#redials.dueAt(nodeId, isContact || compareNodeIds(this.#table.own, nodeId) < 0, from)
   }
 
   /** Whoever offers a link itself would have answered an offer by now: its network was gone, and ours with it. */
@@ -568,7 +605,8 @@ export class Mesh {
   #deadlineOf(link: MeshLink): number {
     const { startedAt, seen, phase, initiator, byMesh } = link
     if (mayBeLost(link)) return startedAt + PATIENCE_MS
-    if (byMesh && initiator && phase === 'connecting' && seen.size === 0) return startedAt + MESH_OFFER_MS
+    if (byMesh && initiator && phase === 'connecting' && seen.size === 0)
+      return startedAt + Math.max(MESH_OFFER_MS, SLOW_LINKS * this.#pace.usualMs)
     if (this.#relaying.isImpatient(link)) return startedAt + RELAY_AFTER_MS
     return startOf(link) + this.#tuning.linkTimeoutMs
   }

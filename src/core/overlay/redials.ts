@@ -76,10 +76,13 @@ export class Redials {
     if (!this.#wantedSince.has(nodeId)) this.#wantedSince.set(nodeId, now)
   }
 
-  /** `isFirst`: this member need not wait for the other one to dial. */
-  dueAt(nodeId: NodeId, isFirst: boolean): number {
-    const patience = isFirst ? 0 : (this.#wantedSince.get(nodeId) ?? 0) + PATIENCE_MS
-    return Math.max(this.#redials.get(nodeId)?.notBefore ?? 0, patience)
+  wantedSince(nodeId: NodeId): number {
+    return this.#wantedSince.get(nodeId) ?? 0
+  }
+
+  /** When to dial, where that may begin at `from`. `isFirst`: this member need not wait for the other one to dial. */
+  dueAt(nodeId: NodeId, isFirst: boolean, from: number): number {
+    return Math.max(this.#redials.get(nodeId)?.notBefore ?? 0, isFirst ? from : from + PATIENCE_MS)
   }
 
   /** An established link has ended. */

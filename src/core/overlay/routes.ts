@@ -64,17 +64,22 @@ export class Routes {
     if (record && trail.includes(record.short)) return undefined
     const direct = this.#usable(destination)
     if (direct) return direct
+    let ways = this.#ways
     if (record) {
       this.#refresh(now - Math.max(REFRESH_MS, REFRESH_EACH_MS * table.size), now)
-      const link = this.#firstTo(this.#ways, record, trail)
+      ways = this.#ways
+      const link = this.#firstTo(ways, record.short, trail)
       if (link) return link
-      const isNew = trail.length === 0 && this.#madeAt === now
       // The way is old, or leads back to where the frame has been.
-      const other = isNew ? undefined : this.#firstTo(this.#search(trail), record, trail)
+      const isNew = trail.length === 0 && this.#madeAt === now
+      if (!isNew) ways = this.#search(trail)
+      const other = isNew ? undefined : this.#firstTo(ways, record.short, trail)
       if (other) return other
     }
     const learned = this.#wayBackTo(destination, now)
-    return learned && !this.#isOnTrail(learned, trail) ? learned : undefined
+    if (learned && !this.#isOnTrail(learned, trail)) return learned
+    const neighbour = record && this.#neighbourOf(record, ways)
+    return neighbour === undefined ? undefined : this.#firstTo(ways, neighbour, trail)
   }
 
   /** The members on the way to `nodeId` as it is known now, this one first; `undefined` where there is none. */
@@ -166,19 +171,14 @@ export class Routes {
     return ways
   }
 
-  #firstTo(
-    ways: ReadonlyMap<number, Way>,
-    record: NodeRecord,
-    trail: readonly number[],
-  ): MeshLink | undefined {
-    const via = ways.has(record.short) ? record.short : this.#neighbourOf(record, ways)
-    const first = via === undefined ? undefined : ways.get(via)?.first
+  #firstTo(ways: ReadonlyMap<number, Way>, short: number, trail: readonly number[]): MeshLink | undefined {
+    const first = ways.get(short)?.first
     if (first === undefined || trail.includes(first)) return undefined
     const nodeId = this.#options.table.byShort(first)
     return nodeId === undefined ? undefined : this.#usable(nodeId)
   }
 
-  /** Those who are linked to a newcomer say so some seconds later; it may have said so itself. */
+  /** Those who are linked to a newcomer say so some seconds later; it may have said so itself, or before it was away. */
   #neighbourOf({ links }: NodeRecord, ways: ReadonlyMap<number, Way> = this.#ways): number | undefined {
     for (const short of links) if (ways.has(short)) return short
     return undefined

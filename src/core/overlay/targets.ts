@@ -32,6 +32,8 @@ export interface TargetOptions {
 
 /** Rings looked at beyond the usual ones, where few members make their neighbours coincide. */
 const SPARE_RINGS = 8
+/** So many of the links that a member may have are left to those who want one that it does not want itself. */
+const LEFT_FREE = 2
 
 /** What targets are chosen from: a table, as far as it is read for this. */
 export type Ground = Pick<MembershipTable, 'own' | 'get' | 'records'>
@@ -52,9 +54,11 @@ export function linkTargets(table: Ground, options: TargetOptions): LinkTargets 
   if (others.length <= maxLinks) return targets
   const own = table.get(table.own)!.short
   const rings = Math.max(1, Math.floor((minLinks + maxLinks) / 4))
+  // Neighbours on a spare ring are not wanted by the other end: they need the places that are left.
+  const enough = Math.min(minLinks, Math.max(2, maxLinks - LEFT_FREE))
   const reach: number[] = []
   for (let ring = 0; ring < rings + SPARE_RINGS; ring++) {
-    if (ring >= rings && (isMesh || targets.live.size >= minLinks)) break
+    if (ring >= rings && (isMesh || targets.live.size >= enough)) break
     addNeighbours(targets, others, own, ring, reach)
   }
   return isMesh || relayed.length > 0 ? targets : { ...targets, reach }

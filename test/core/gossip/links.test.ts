@@ -95,18 +95,21 @@ describe('attempts', () => {
     }
   })
 
-  it('run at most 8 at a time', () => {
+  it('of a newcomer begin with one contact; another is tried beside it after each second without a word', () => {
     const core = coreOf(1)
-    const strangers = Array.from({ length: 20 }, (_, i) => nodeIdOf(50 + i))
-    room.contacts = () => strangers.slice(0, 16)
+    const strangers = Array.from({ length: 16 }, (_, i) => nodeIdOf(50 + i))
+    room.contacts = () => strangers
     const offers = watchOffers()
     const { signals } = room
     room.signals = (from, to, data) => signals(from, to, data) && false
     room.join(core)
-    room.run(5_000)
-    expect(offers).toHaveLength(8)
-    room.run(6_000)
-    expect(offers).toHaveLength(16)
+    room.run(900)
+    expect(offers).toHaveLength(1)
+    room.run(1_000)
+    expect(offers).toHaveLength(2)
+    room.run(3_000)
+    expect(offers).toHaveLength(5)
+    expect(new Set(offers.map(({ to }) => to)).size).toBe(5)
   })
 
   it('end at once where the signaling server says that the member is gone', () => {

@@ -27,10 +27,10 @@ describe('a member that gives links up', () => {
     const pauses: number[] = []
     for (let i = 0; i < 8; i++) {
       redials.lost(link({ released: true }), 1_000)
-      pauses.push(redials.dueAt(other, true) - 1_250)
+      pauses.push(redials.dueAt(other, true, 0) - 1_250)
       expect(redials.isHard(other)).toBe(i > 0)
       redials.clear(other)
-      expect(redials.dueAt(other, true), 'once linked there is no pause').toBe(0)
+      expect(redials.dueAt(other, true, 0), 'once linked there is no pause').toBe(0)
     }
     expect(pauses).toEqual([5_000, 10_000, 20_000, 40_000, 80_000, 120_000, 120_000, 120_000])
   })
@@ -39,7 +39,7 @@ describe('a member that gives links up', () => {
     const redials = open()
     for (let i = 0; i < 3; i++) redials.lost(link({ released: true }), 1_000)
     redials.lost(link({ released: true }), 61_000)
-    expect(redials.dueAt(other, true)).toBe(61_000 + 250 + 5_000)
+    expect(redials.dueAt(other, true, 0)).toBe(61_000 + 250 + 5_000)
     expect(redials.isHard(other)).toBe(false)
   })
 })
@@ -57,7 +57,7 @@ describe('a member that answers, but that no direct link leads to', () => {
     const redials = open()
     redials.failed(link({ seen: new Set([0]), phase: 'open' }), 0)
     expect(redials.isBlocked(other)).toBe(false)
-    expect(redials.dueAt(other, true)).toBeGreaterThan(0)
+    expect(redials.dueAt(other, true, 0)).toBeGreaterThan(0)
   })
 
   it('stays so while a relayed link lasts', () => {
@@ -74,7 +74,7 @@ describe('a member that has no place for a link', () => {
     const pauses: number[] = []
     for (let i = 1; i <= 6; i++) {
       redials.failed(link({ released: true, seen: new Set([0]) }), 0)
-      pauses.push(redials.dueAt(other, true))
+      pauses.push(redials.dueAt(other, true, 0))
       expect(redials.isHard(other)).toBe(i >= 4)
     }
     expect(pauses).toEqual([750, 1_500, 3_000, 6_000, 11_250, 11_250])

@@ -71,7 +71,23 @@ describe('targets', () => {
       [...targetsOfAll(100, options).values()].map(({ live }) => live.size)
     expect(Math.max(...sizes({ minLinks: 1, maxLinks: 1 }))).toBe(2)
     expect(Math.max(...sizes({ minLinks: 2, maxLinks: 6 }))).toBe(4)
-    expect(Math.min(...sizes({ minLinks: 8, maxLinks: 8 }))).toBeGreaterThanOrEqual(7)
+    expect(Math.min(...sizes({ minLinks: 6, maxLinks: 8 }))).toBeGreaterThanOrEqual(6)
+  })
+
+  it('leave two places free, however many are asked for: links that one end alone wants need them', () => {
+    const alone = (options: Partial<TargetOptions>): number => {
+      const all = targetsOfAll(100, options)
+      const unwanted = [...all].map(
+        ([nodeId]) =>
+          [...all.values()].filter(({ live }) => live.has(nodeId)).length - all.get(nodeId)!.live.size,
+      )
+      return Math.max(...unwanted)
+    }
+    for (const most of [3, 4, 6, 8]) {
+      const all = targetsOfAll(100, { minLinks: most, maxLinks: most })
+      for (const { live } of all.values()) expect(live.size).toBeLessThanOrEqual(most)
+      expect(alone({ minLinks: most, maxLinks: most })).toBeLessThanOrEqual(2)
+    }
   })
 
   it('change little when one joins', () => {

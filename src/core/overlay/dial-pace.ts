@@ -1,0 +1,66 @@
+/**
+ * How many links are begun at once, and when. Where a crowd joins on a few machines, each link under way slows all
+ * others. So the time that a link takes is the clock of the next ones (as acknowledgements clock TCP: Jacobson,
+ * "Congestion Avoidance and Control", SIGCOMM 1988); and since the links of a room that is half known are mostly those
+ * that nobody keeps, a newcomer goes in by one, and seeks the others when it knows the room. Where links are fast, none
+ * of this is noticed.
+ */
+import type { MeshLink } from './mesh-link.ts'
+
+/** Up to this many ms for a link, as many are begun at once as may be; of slower ones fewer. */
+const FAST_MS = 250
+/** A new value counts so much (RFC 6298's alpha is 1/8; links are few). */
+const ALPHA = 1 / 4
+/** A newcomer whose contact has not said anything for so long tries the next one beside it. */
+const HEDGE_MS = 1_000
+/** A newcomer with one link seeks the others this much later, in ms, if it does not know the room by then. */
+const MAX_REST_MS = 3_000
+
+export class DialPace {
+  readonly #maxDials: number
+  #usualMs = 0
+  #isKnown = false
+  #joinedAt: number | undefined
+
+  /** `maxDials`: attempts at once where links are fast. */
+  constructor(maxDials: number) {
+    this.#maxDials = maxDials
+  }
+
+  /** How long a link takes, smoothed, in ms; 0 where none was made yet. */
+  get usualMs(): number {
+    return this.#usualMs
+  }
+
+  /** Until `joined`. */
+  get isNew(): boolean {
+    return this.#joinedAt === undefined
+  }
+
+  /** A link was made, `ms` after its other end was first heard: a signal that was lost says nothing of the pace. */
+  made(ms: number): void {
+    this.#usualMs = this.#isKnown ? this.#usualMs + ALPHA * (ms - this.#usualMs) : ms
+    this.#isKnown = true
+  }
+
+  /** This member knows the room, and the room knows it. */
+  joined(now: number): void {
+    this.#joinedAt = now
+  }
+
+  /** How many attempts may be under way. Whoever knows nothing of links yet begins with one. */
+  get atOnce(): number {
+    if (!this.#isKnown) return 1
+    return Math.max(1, Math.min(this.#maxDials, Math.floor((this.#maxDials * FAST_MS) / this.#usualMs)))
+  }
+
+  /** From when on a member that is wanted since then may be dialled, beside a link that is there. */
+  opensAt(wantedSince: number): number {
+    return this.#joinedAt === undefined ? wantedSince + MAX_REST_MS : Math.max(wantedSince, this.#joinedAt)
+  }
+
+  /** When an attempt is no reason any more to wait with the next one. */
+  hedgeAt({ seen, startedAt }: MeshLink): number {
+    return this.#isKnown || seen.size > 0 ? Infinity : startedAt + HEDGE_MS
+  }
+}

@@ -1,0 +1,62 @@
+/** How many links are begun at once, by how long they take; and when a newcomer seeks more than its first. */
+import { describe, expect, it } from 'vitest'
+import { DialPace } from '../../../src/core/overlay/dial-pace.ts'
+import { newLink } from '../../../src/core/overlay/mesh-link.ts'
+import { nodeIdOf } from '../support/names.ts'
+
+const MAX_DIALS = 8
+
+function paceOf(...tookMs: number[]): DialPace {
+  const pace = new DialPace(MAX_DIALS)
+  for (const ms of tookMs) pace.made(ms)
+  return pace
+}
+
+describe('links that are begun at once', () => {
+  it.each([
+    [[], 1],
+    [[0], MAX_DIALS],
+    [[50], MAX_DIALS],
+    [[250], MAX_DIALS],
+    [[500], 4],
+    [[1_000], 2],
+    [[2_000], 1],
+    [[60_000], 1],
+  ])('where links took %j ms are %i', (tookMs, count) => {
+    expect(paceOf(...tookMs).atOnce).toBe(count)
+  })
+
+  it('become fewer as links become slow, and more as they become fast again', () => {
+    const pace = paceOf(50)
+    for (let i = 0; i < 10; i++) pace.made(2_000)
+    expect(pace.usualMs).toBeGreaterThan(1_500)
+    expect(pace.atOnce).toBe(1)
+    for (let i = 0; i < 20; i++) pace.made(50)
+    expect(pace.atOnce).toBe(MAX_DIALS)
+  })
+})
+
+describe('a newcomer', () => {
+  it('seeks other links than its first when it knows the room, or 3 s later', () => {
+    const pace = paceOf(50)
+    expect([pace.isNew, pace.opensAt(1_000)]).toEqual([true, 4_000])
+    pace.joined(1_500)
+    expect([pace.isNew, pace.opensAt(1_000), pace.opensAt(2_000)]).toEqual([false, 1_500, 2_000])
+  })
+
+  it('tries another contact after a second without a word, but not beside one that has answered', () => {
+    const begin = {
+      linkId: 1,
+      nodeId: nodeIdOf(2),
+      session: 's',
+      initiator: true,
+      relay: false,
+      byMesh: false,
+    }
+    const silent = newLink(begin, 5_000)
+    const answered = newLink(begin, 5_000)
+    answered.seen.add(0)
+    expect([paceOf().hedgeAt(silent), paceOf().hedgeAt(answered)]).toEqual([6_000, Infinity])
+    expect(paceOf(50).hedgeAt(silent), 'who has had a link knows what is under way').toBe(Infinity)
+  })
+})
