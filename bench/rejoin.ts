@@ -32,6 +32,8 @@ const STAYING = 5
 const SHARE = 0.8
 /** A snapshot is written half a second after the last change: one this old holds everything. */
 const QUIET_MS = 1_000
+/** By then a room in memory has all its links, and all have heard of them. */
+const FORMED_MS = 20_000
 const DONE = 'up and confirmed with all six'
 const CHANGED = [0, 1, 2, 4, 8, 16, 32, 64]
 
@@ -172,6 +174,7 @@ async function measureBytes(sizes: readonly number[]): Promise<void> {
     const tab = room.tab()
     const [first, ...others] = await room.gather([tab, ...Array.from({ length: size - 1 }, () => room.tab())])
     let current = first!
+    await room.pass(FORMED_MS)
     const newcomer = await arrive(room, room.tab(), others, [current])
     rows.push([size, 'newcomer', ...transferred(newcomer)])
     await depart(room, newcomer.cluster, [current, ...others])

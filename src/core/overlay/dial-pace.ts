@@ -2,18 +2,18 @@
  * How many links are begun at once, and when. Where a crowd joins on a few machines, each link under way slows all
  * others. So the time that a link takes is the clock of the next ones (as acknowledgements clock TCP: Jacobson,
  * "Congestion Avoidance and Control", SIGCOMM 1988); and since the links of a room that is half known are mostly those
- * that nobody keeps, a newcomer goes in by one, and seeks the others when it knows the room. Where links are fast, none
- * of this is noticed.
+ * that nobody keeps, a newcomer goes in by one, and where that was slow seeks the others when it knows the room. Where
+ * links are fast, none of this is noticed.
  */
 import type { MeshLink } from './mesh-link.ts'
 
-/** Up to this many ms for a link, as many are begun at once as may be; of slower ones fewer. */
+/** Links that take up to this many ms are fast: as many are begun at once as may be; of slower ones fewer. */
 const FAST_MS = 250
 /** A new value counts so much (RFC 6298's alpha is 1/8; links are few). */
 const ALPHA = 1 / 4
 /** A newcomer whose contact has not said anything for so long tries the next one beside it. */
 const HEDGE_MS = 1_000
-/** A newcomer with one link seeks the others this much later, in ms, if it does not know the room by then. */
+/** A newcomer whose first link took longer than `FAST_MS` seeks the others when it knows the room, this much later at most. */
 const MAX_REST_MS = 3_000
 
 export class DialPace {
@@ -56,7 +56,8 @@ export class DialPace {
 
   /** From when on a member that is wanted since then may be dialled, beside a link that is there. */
   opensAt(wantedSince: number): number {
-    return this.#joinedAt === undefined ? wantedSince + MAX_REST_MS : Math.max(wantedSince, this.#joinedAt)
+    if (this.#joinedAt !== undefined) return Math.max(wantedSince, this.#joinedAt)
+    return this.#usualMs > FAST_MS ? wantedSince + MAX_REST_MS : wantedSince
   }
 
   /** When an attempt is no reason any more to wait with the next one. */

@@ -37,11 +37,15 @@ describe('links that are begun at once', () => {
 })
 
 describe('a newcomer', () => {
-  it('seeks other links than its first when it knows the room, or 3 s later', () => {
-    const pace = paceOf(50)
+  it('whose first link was slow seeks others when it knows the room, or 3 s later', () => {
+    const pace = paceOf(251)
     expect([pace.isNew, pace.opensAt(1_000)]).toEqual([true, 4_000])
     pace.joined(1_500)
     expect([pace.isNew, pace.opensAt(1_000), pace.opensAt(2_000)]).toEqual([false, 1_500, 2_000])
+  })
+
+  it('whose first link was fast seeks others at once', () => {
+    expect(paceOf(250).opensAt(1_000)).toBe(1_000)
   })
 
   it('tries another contact after a second without a word, but not beside one that has answered', () => {
