@@ -560,11 +560,8 @@ export class Life {
     if (this.#status === 'up' && isCutOff && !isAlone) {
       this.#setStatus('isolated', 'every link is lost')
     } else if (this.#status === 'isolated' && (isAlone || !isCutOff)) {
-      const isLinked = this.#mesh.establishedCount > 0
-      this.#setStatus(
-        'up',
-        isAlone ? 'nobody else is there' : isLinked ? 'linked again' : 'others answer by signaling',
-      )
+      const heard = this.#mesh.establishedCount > 0 ? 'linked again' : 'others answer by signaling'
+      this.#setStatus('up', isAlone ? 'nobody else is there' : heard)
     }
   }
 

@@ -13,7 +13,7 @@ const FAST_MS = 250
 const ALPHA = 1 / 4
 /** A newcomer whose contact has not said anything for so long tries the next one beside it. */
 const HEDGE_MS = 1_000
-/** A newcomer whose first link took longer than `FAST_MS` seeks the others when it knows the room, this much later at most. */
+/** A newcomer whose first link was not fast seeks the others when it knows the room, this much later at most. */
 const MAX_REST_MS = 3_000
 
 export class DialPace {

@@ -518,17 +518,25 @@ export class Mesh {
   #dialDue(now: number): void {
     if (this.#rests || (!this.#ways.hasServer && this.#establishedCount === 0)) return
     const { atOnce } = this.#pace
+    const { maxDials } = this.#tuning
+    let attempts = 0
     let dialling = 0
-    for (const link of this.#ownAttempts()) if (now < this.#pace.hedgeAt(link)) dialling++
+    for (const link of this.#ownAttempts()) {
+      attempts++
+      if (now < this.#pace.hedgeAt(link)) dialling++
+    }
     let next = Infinity
     for (const nodeId of this.#unlinked) {
       const due = this.#dueAt(nodeId)
       const isEarly = this.#early.has(nodeId)
       if (due > now) {
         next = Math.min(next, due)
-      } else if ((dialling < atOnce || isEarly) && this.#makeRoom(nodeId, now)) {
+      } else if ((isEarly || (dialling < atOnce && attempts < maxDials)) && this.#makeRoom(nodeId, now)) {
         if (!this.#dial(nodeId, now)) next = Math.min(next, now + WAY_AGAIN_MS)
-        else if (!isEarly) dialling++
+        else if (!isEarly) {
+          attempts++
+          dialling++
+        }
       }
       // Whoever finds no place now is looked at again when an attempt or a link ends, or says nothing.
     }
@@ -544,6 +552,7 @@ export class Mesh {
     this.#lookBy(Math.min(next, this.#wishes.nextDeadline()))
   }
 
+  /** Those at members of an earlier life aside, which are few and may be gone. */
   *#ownAttempts(): Iterable<MeshLink> {
     for (const link of this.#book.links())
       if (link.phase === 'connecting' && link.initiator && !this.#early.has(link.nodeId)) yield link

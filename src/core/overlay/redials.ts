@@ -76,6 +76,7 @@ export class Redials {
     if (!this.#wantedSince.has(nodeId)) this.#wantedSince.set(nodeId, now)
   }
 
+  /** When a link to it was first wanted that is not there yet; 0 where none is wanted. */
   wantedSince(nodeId: NodeId): number {
     return this.#wantedSince.get(nodeId) ?? 0
   }

@@ -71,10 +71,11 @@ export class Routes {
       const link = this.#firstTo(ways, record.short, trail)
       if (link) return link
       // The way is old, or leads back to where the frame has been.
-      const isNew = trail.length === 0 && this.#madeAt === now
-      if (!isNew) ways = this.#search(trail)
-      const other = isNew ? undefined : this.#firstTo(ways, record.short, trail)
-      if (other) return other
+      if (trail.length > 0 || this.#madeAt !== now) {
+        ways = this.#search(trail)
+        const other = this.#firstTo(ways, record.short, trail)
+        if (other) return other
+      }
     }
     const learned = this.#wayBackTo(destination, now)
     if (learned && !this.#isOnTrail(learned, trail)) return learned

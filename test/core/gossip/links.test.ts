@@ -110,6 +110,10 @@ describe('attempts', () => {
     room.run(3_000)
     expect(offers).toHaveLength(5)
     expect(new Set(offers.map(({ to }) => to)).size).toBe(5)
+    room.run(5_000)
+    expect(offers, 'at most 8 at a time, until the first is given up').toHaveLength(8)
+    room.run(2_000)
+    expect(offers.length).toBeGreaterThan(8)
   })
 
   it('end at once where the signaling server says that the member is gone', () => {
