@@ -1,0 +1,130 @@
+/**
+ * PartitionMap: what the council agrees on. For each partition of each kind that was ever used: who owns it, and who
+ * holds every acknowledged change of it.
+ *
+ * A state machine in the sense of Raft: the same commands in the same order give the same map, everywhere. A change
+ * names the epoch that its proposer knows, and takes effect only where that is still the present one: PacificA's
+ * reconfiguration by a configuration manager (Lin et al., 2008). So a command that comes late, or twice, does nothing.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import { SLOTS } from '../grain/placement.ts'
+
+/** One partition. */
+export interface MapEntry {
+  /** Grows by one with every change of this entry; 1 at birth. Fences off whoever knows less. */
+  readonly epoch: number
+  /** Who runs its grains; among `inSync`. */
+  readonly owner: ProcessId
+  /** Who holds every acknowledged change; never empty, no two the same, at most `MAX_HOLDERS`. */
+  readonly inSync: readonly ProcessId[]
+  /** Its last holder was lost: a key that is not held now may have had a state. */
+  readonly lost: boolean
+}
+
+/** Where a partition goes at its birth. */
+export type Birth = Pick<MapEntry, 'owner' | 'inSync'>
+
+export type Command =
+  /** The kind is used for the first time: one birth for each slot. Without effect if the map has the kind. */
+  | { readonly type: 'birth'; readonly kind: string; readonly births: readonly Birth[] }
+  /** Slots of one kind that change in the same way, each where its epoch is the present one. */
+  | {
+      readonly type: 'change'
+      readonly kind: string
+      readonly slots: readonly number[]
+      /** What the proposer knows, one for each slot. */
+      readonly epochs: readonly number[]
+      /** It holds everything now. */
+      readonly add?: ProcessId | undefined
+      /** It does not any more. Not the owner, unless another is named. */
+      readonly remove?: ProcessId | undefined
+      readonly owner?: ProcessId | undefined
+    }
+  /** Slots whose last holder is lost: they begin anew. */
+  | {
+      readonly type: 'lose'
+      readonly kind: string
+      readonly slots: readonly number[]
+      readonly epochs: readonly number[]
+      readonly birth: Birth
+    }
+
+/** The owner, two more replicas, and one that takes the place of another. */
+export const MAX_HOLDERS = 5
+/** Kinds of grain in one cluster. */
+export const MAX_KINDS = 256
+
+export class PartitionMap {
+  readonly #kinds = new Map<string, MapEntry[]>()
+
+  /** Kinds that were born, with one entry for each slot. */
+  kinds(): IterableIterator<[string, readonly MapEntry[]]> {
+    return this.#kinds.entries()
+  }
+
+  has(kind: string): boolean {
+    return this.#kinds.has(kind)
+  }
+
+  get(kind: string, slot: number): MapEntry | undefined {
+    return this.#kinds.get(kind)?.[slot]
+  }
+
+  /** Puts in what a snapshot holds. */
+  set(kind: string, entries: readonly MapEntry[]): void {
+    this.#kinds.set(kind, [...entries])
+  }
+
+  /** Returns the slots whose entry has changed; none where nothing of the command fits. */
+  apply(command: Command): readonly number[] {
+    if (command.type === 'birth') return this.#bear(command.kind, command.births)
+    const entries = this.#kinds.get(command.kind)
+    if (!entries) return NONE
+    const changed: number[] = []
+    for (const [i, slot] of command.slots.entries()) {
+      const before = entries[slot]
+      if (!before || before.epoch !== command.epochs[i]) continue
+      const after = command.type === 'lose' ? lost(before, command.birth) : changeOf(before, command)
+      if (!after) continue
+      entries[slot] = after
+      changed.push(slot)
+    }
+    return changed
+  }
+
+  #bear(kind: string, births: readonly Birth[]): readonly number[] {
+    if (this.#kinds.has(kind) || this.#kinds.size >= MAX_KINDS) return NONE
+    if (births.length !== SLOTS || !births.every(isSound)) return NONE
+    this.#kinds.set(
+      kind,
+      births.map(({ owner, inSync }) => ({ epoch: 1, owner, inSync, lost: false })),
+    )
+    return ALL
+  }
+}
+
+/** What an entry is after a change, or `undefined` where the change is none, or would leave it unsound. */
+function changeOf(
+  before: MapEntry,
+  { add, remove, owner = before.owner }: Extract<Command, { type: 'change' }>,
+): MapEntry | undefined {
+  let { inSync } = before
+  if (remove !== undefined) inSync = inSync.filter((process) => process !== remove)
+  if (add !== undefined && !inSync.includes(add)) inSync = [...inSync, add]
+  const isSame =
+    owner === before.owner && inSync.length === before.inSync.length && !isSwapped(before, inSync)
+  if (isSame || !isSound({ owner, inSync })) return undefined
+  return { epoch: before.epoch + 1, owner, inSync, lost: before.lost }
+}
+
+const isSwapped = (before: MapEntry, inSync: readonly ProcessId[]): boolean =>
+  inSync.some((process) => !before.inSync.includes(process))
+
+const lost = ({ epoch }: MapEntry, birth: Birth): MapEntry | undefined =>
+  isSound(birth) ? { epoch: epoch + 1, owner: birth.owner, inSync: birth.inSync, lost: true } : undefined
+
+const isSound = ({ owner, inSync }: Birth): boolean =>
+  inSync.length <= MAX_HOLDERS && new Set(inSync).size === inSync.length && inSync.includes(owner)
+
+const NONE: readonly number[] = []
+const ALL: readonly number[] = Array.from({ length: SLOTS }, (_, slot) => slot)

@@ -1,0 +1,95 @@
+/**
+ * Placement: which partition a key belongs to, and who should own and hold a partition.
+ *
+ * Rendezvous hashing (Thaler and Ravishankar, 1998): every candidate has a score for every partition, the highest win.
+ * Whoever joins takes only what it now scores highest for, and what a candidate leaves goes to many others. It says who
+ * *should* hold a partition when it is born, and whom to take in; who does hold it, the council's map says, since that
+ * must not change with every newcomer.
+ *
+ * Hashed are texts and numbers with their length before them, see PROTOCOL.md for the bytes and test vectors.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import { Writer } from '../wire/writer.ts'
+import { murmur3 } from './murmur3.ts'
+
+/** Partitions of a kind. */
+export const SLOTS = 256
+/** Copies of a partition, the owner's included, where there are so many processes. */
+export const REPLICAS = 3
+
+/** A process that may hold partitions. */
+export interface Candidate {
+  readonly process: ProcessId
+  /** Members of one browser are lost together. */
+  readonly browser: string
+  /** It can run grains of the kind: without that it holds copies only. */
+  readonly isHost: boolean
+  /** 0 for one that is seen, 1 for one hidden for a while, 2 for one that may be frozen soon. */
+  readonly standby: number
+}
+
+/** Who should hold a partition; the owner is the first of `inSync`. */
+export interface Placed {
+  readonly owner: ProcessId
+  readonly inSync: readonly ProcessId[]
+}
+
+/** The partition of a key. */
+export function slotOf(kind: string, key: string): number {
+  writer.reset().text(kind).text(key)
+  return hashed(KEY_SEED) % SLOTS
+}
+
+/** How much a process is wanted for a partition: 53 bits, the higher the more. */
+export function scoreOf(kind: string, slot: number, process: ProcessId): number {
+  writer.reset().text(kind).varint(slot).text(process)
+  const bytes = writer.take()
+  return (murmur3(bytes, HIGH_SEED) & 0x1fffff) * 0x1_0000_0000 + murmur3(bytes, LOW_SEED)
+}
+
+/** The candidates, most wanted first: those at hand before those on standby, then by score. */
+export function rank(kind: string, slot: number, candidates: readonly Candidate[]): Candidate[] {
+  return candidates
+    .map((candidate) => ({ candidate, score: scoreOf(kind, slot, candidate.process) }))
+    .sort(
+      (a, b) =>
+        a.candidate.standby - b.candidate.standby ||
+        b.score - a.score ||
+        (a.candidate.process < b.candidate.process ? -1 : 1),
+    )
+    .map(({ candidate }) => candidate)
+}
+
+/**
+ * Where a partition should be: its owner is the most wanted host, or `owner` where it has one that is to stay; the
+ * others are spread over browsers first. `undefined` where nobody can host the kind.
+ */
+export function place(
+  kind: string,
+  slot: number,
+  candidates: readonly Candidate[],
+  owner?: ProcessId,
+): Placed | undefined {
+  const ranked = rank(kind, slot, candidates)
+  const first = ranked.find(({ process, isHost }) => (owner === undefined ? isHost : process === owner))
+  if (!first) return undefined
+  const chosen = [first]
+  const browsers = new Set([first.browser])
+  for (const spread of [true, false]) {
+    for (const candidate of ranked) {
+      if (chosen.length >= REPLICAS) break
+      if (chosen.includes(candidate) || (spread && browsers.has(candidate.browser))) continue
+      chosen.push(candidate)
+      browsers.add(candidate.browser)
+    }
+  }
+  return { owner: first.process, inSync: chosen.map(({ process }) => process) }
+}
+
+/** Three hashes that know nothing of one another. */
+const KEY_SEED = 0
+const HIGH_SEED = 1
+const LOW_SEED = 2
+
+const writer = new Writer()
+const hashed = (seed: number): number => murmur3(writer.take(), seed)
