@@ -185,7 +185,7 @@ function readEntry(r: Reader): Entry {
     }
     case 'no-op':
       return { kind, term }
-    case undefined:
+    default:
       r.fail('entry kind is unknown')
       return { kind: 'no-op', term }
   }
