@@ -22,6 +22,8 @@ export const RaftLimits = {
   entries: 1024,
   voters: 16,
   snapshotBytes: 16 * 1024 * 1024,
+  /** Rest of a lease. */
+  waitMs: 60_000,
   /** Terms, indexes and stamps: far beyond any use, and adding to them stays exact. */
   counter: 2 ** 48,
 } as const
@@ -44,7 +46,6 @@ const ENTRIES: readonly Entry['kind'][] = ['command', 'no-op', 'voters']
 const PRE = 1
 const TRANSFER = 2
 const GRANTED = 2
-const EARLY = 4
 
 const scratch = new Writer(1024)
 
@@ -81,7 +82,8 @@ function writeBody(w: Writer, body: RaftBody): void {
       w.varint(body.lastIndex).varint(body.lastTerm)
       return
     case 'voted':
-      w.byte(flag(body.pre, PRE) | flag(body.granted, GRANTED) | flag(body.early, EARLY)).varint(body.asked)
+      w.byte(flag(body.pre, PRE) | flag(body.granted, GRANTED))
+      w.varint(body.asked).varint(body.waitMs)
       return
     case 'append':
       w.varint(body.stamp).varint(body.previousIndex).varint(body.previousTerm).varint(body.commit)
@@ -116,10 +118,10 @@ function readBody(r: Reader, kind: RaftMessage['kind']): RaftBody {
       return { kind, pre: (flags & PRE) > 0, transfer: (flags & TRANSFER) > 0, lastIndex, lastTerm }
     }
     case 'voted': {
-      const flags = readFlags(r, 'voted flags', PRE | GRANTED | EARLY)
+      const flags = readFlags(r, 'voted flags', PRE | GRANTED)
       const asked = readCounter(r, 'asked term')
-      const [pre, granted, early] = [(flags & PRE) > 0, (flags & GRANTED) > 0, (flags & EARLY) > 0]
-      return { kind, pre, asked, granted, early }
+      const waitMs = r.varint('wait for a lease', RaftLimits.waitMs)
+      return { kind, pre: (flags & PRE) > 0, asked, granted: (flags & GRANTED) > 0, waitMs }
     }
     case 'append': {
       const stamp = readCounter(r, 'stamp')

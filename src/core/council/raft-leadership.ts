@@ -5,8 +5,8 @@
  *
  * The lease: whoever acknowledged a heartbeat votes for nobody else for the shortest election timeout from then on, so
  * while a quorum acknowledged what was *sent* less than `leaseFactor` of that ago there is no other leader. Two things
- * let voters forget that, and are paid for here: an election because the leader is said to be lost, whose winner waits
- * until an older lease must have ended (`leaseFrom`); and TimeoutNow, which ends the lease of the leader that sent it
+ * let voters forget that, and are paid for here: an election because the leader is said to be lost, whose winner has no
+ * lease and commits nothing until that of the other must have ended (`leaseFrom`); and TimeoutNow, which ends the lease of the leader that sent it
  * until its receiver has acknowledged something newer in the same term, and so can no longer follow it.
  */
 import type { ProcessId } from '../identity/node-id.ts'
@@ -63,8 +63,9 @@ export class RaftLeadership {
   /** Set once this leader has to step down. */
   end: End | undefined
   readonly #context: RaftContext
-  /** No lease before this time: an older leader may still have one. */
+  /** No lease and no commit before this time: an older leader may still have a lease. */
   readonly #leaseFrom: number
+  #isWaiting: boolean
   /** The no-op that begins the term. */
   readonly #firstIndex: number
   readonly #peers = new Map<ProcessId, RaftProgress>()
@@ -84,6 +85,7 @@ export class RaftLeadership {
     this.#context = context
     this.term = term
     this.#leaseFrom = leaseFrom
+    this.#isWaiting = now.mono < leaseFrom
     this.#heartbeatAt = now.mono
     const { log } = context
     this.#told = log.commit
@@ -181,6 +183,7 @@ export class RaftLeadership {
   /** Whatever is due. */
   tick(now: Now): void {
     const { tuning, self, log } = this.#context
+    this.#isWaiting = now.mono < this.#leaseFrom
     if (this.#open && now.mono >= this.#open.until) this.end = 'no-lease'
     if (this.#transfer && now.mono >= this.#transfer.until) this.#endTransfer('timeout', now)
     if (now.mono < this.#heartbeatAt) return
@@ -201,7 +204,8 @@ export class RaftLeadership {
   }
 
   /** Commits what a quorum has, if that is of this term (thesis 3.6.2, figure 3.7). Returns whether anything is new. */
-  advance(): boolean {
+  advance(now: Now): boolean {
+    if (now.mono < this.#leaseFrom) return false
     const { log, self } = this.#context
     const { voters } = log.newest
     const matches = voters.map((voter) =>
@@ -283,6 +287,7 @@ export class RaftLeadership {
 
   nextDeadline(): number {
     let next = Math.min(this.#heartbeatAt, this.#change?.nextDeadline() ?? Infinity)
+    if (this.#isWaiting) next = Math.min(next, this.#leaseFrom)
     if (this.#transfer) next = Math.min(next, this.#transfer.until)
     if (this.#open) next = Math.min(next, this.#open.until)
     for (const { resendAt } of this.#peers.values()) next = Math.min(next, resendAt)

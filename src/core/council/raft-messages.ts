@@ -41,15 +41,15 @@ export type RaftBody =
       readonly lastTerm: number
     }
   /**
-   * The answer. `asked` is the term that was asked about. `early`: granted though a leader was heard of within the
-   * shortest election timeout, so that its lease may still run.
+   * The answer. `asked` is the term that was asked about. `waitMs`: so long the lease of a leader that this voter has
+   * heard may still run; granted all the same, since it is said to be lost.
    */
   | {
       readonly kind: 'voted'
       readonly pre: boolean
       readonly asked: number
       readonly granted: boolean
-      readonly early: boolean
+      readonly waitMs: number
     }
   /** AppendEntries; without entries a heartbeat. `stamp` numbers what a leader sends in its term. */
   | {
@@ -99,6 +99,12 @@ export type RaftMessage = RaftHeader & RaftBody
 
 /** A pre-candidate asks whether it would be elected; only a candidate has begun a term. */
 export type RaftRole = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
+
+/**
+ * What is known of a process that is lost. `unreachable`: it may live, and hold a lease. `ended`: it does nothing any
+ * more, as after its goodbye; there is no lease to wait for.
+ */
+export type Loss = 'unreachable' | 'ended'
 
 /** One server at a time (thesis 4.1). */
 export type VoterChange = { readonly add: ProcessId } | { readonly remove: ProcessId }

@@ -36,7 +36,8 @@ export class RaftProgress {
 
   /** Whether nothing is under way, or too long. */
   isFree(now: Now): boolean {
-    return this.#outstanding === 0 || now.mono >= this.#resendAt
+    if (now.mono >= this.#resendAt) this.#outstanding = 0
+    return this.#outstanding === 0
   }
 
   get resendAt(): number {

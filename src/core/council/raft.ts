@@ -17,6 +17,7 @@ import { RaftLeadership } from './raft-leadership.ts'
 import { quorumOf, RaftLog } from './raft-log.ts'
 import type {
   Ignored,
+  Loss,
   RaftBody,
   RaftMessage,
   RaftOutput,
@@ -56,18 +57,18 @@ export class Raft {
   /** Who was last heard of as a leader, and when: its lease may run. */
   #heardFrom: ProcessId | undefined
   #heardAt = -Infinity
-  /** It was reported lost since. */
-  #isHeardLost = false
+  /** What was reported of it since. */
+  #heardLoss: Loss | undefined
+  /** Until then a leader before that one may have a lease. */
+  #earlierUntil = -Infinity
   /** The highest stamp of this term's leader. */
   #stamp = 0
   #electionAt = Infinity
   #votes = new Set<ProcessId>()
-  /** An older leader may have a lease even though this process is elected. */
-  #isEarly = false
+  /** Until then an older leader may have a lease, even though this process is elected. */
+  #waitUntil = -Infinity
   #isTransfer = false
   #askAgainAt = Infinity
-  /** No lease of this process begins earlier. */
-  #leaseFrom = -Infinity
   #applied = 0
   /** When the last call asked to be called again. */
   #askedFor = Infinity
@@ -154,14 +155,14 @@ export class Raft {
   }
 
   /**
-   * A hint that this process has ended or is unreachable. Where it is the leader, an election begins now; whoever was
-   * told the same does not stand by it.
+   * A hint that this process is lost. Where it is the leader, an election begins now; whoever was told the same does
+   * not stand by it. A leader that was wrongly said to have ended may believe in its lease while another commits.
    */
-  lost(process: ProcessId, now: Now): void {
+  lost(process: ProcessId, loss: Loss, now: Now): void {
     this.#enter(now)
     this.#leadership?.lost(process, now)
     if (process === this.#heardFrom) {
-      this.#isHeardLost = true
+      if (this.#heardLoss !== 'ended') this.#heardLoss = loss
       const soon = now.mono + this.#context.random() * this.#context.tuning.lostSpreadMs
       if (process === this.#leader) this.#electionAt = Math.min(this.#electionAt, soon)
     }
@@ -210,11 +211,11 @@ export class Raft {
   }
 
   #exit(now: Now): void {
-    this.#leadership?.advance()
+    this.#leadership?.advance(now)
     do {
       this.#apply()
       this.#leadership?.settle(now)
-    } while (this.#leadership?.advance())
+    } while (this.#leadership?.advance(now))
     this.#stepDownIfOver(now)
     this.#tell()
     this.#askedFor = Math.min(
@@ -265,9 +266,9 @@ export class Raft {
   #onVote(message: MessageOf<'vote'>, now: Now): Ignored | undefined {
     const { from, term, pre, lastIndex, lastTerm } = message
     const isTransfer = message.transfer && !pre
-    const isEarly = this.#isNearLeader(now) && !isTransfer
+    const waitMs = isTransfer ? 0 : this.#leaseLeft(now)
     // A leader asking to be elected anew threatens no lease but its own.
-    const standsBy = isEarly && from !== this.#heardFrom && !this.#isHeardLost
+    const standsBy = waitMs > 0 && from !== this.#heardFrom && !this.#heardLoss
     if ((this.#leadership && !isTransfer) || standsBy) return 'has-leader'
     if (!pre && term > this.#term) this.#becomeFollower(term, now)
     const isCurrent = pre ? term > this.#term : term === this.#term && (this.#votedFor ?? from) === from
@@ -276,12 +277,12 @@ export class Raft {
       this.#votedFor = from
       if (this.#electionAt < Infinity) this.#waitForElection(now)
     }
-    this.#send(from, this.#term, { kind: 'voted', pre, asked: term, granted, early: isEarly })
+    this.#send(from, this.#term, { kind: 'voted', pre, asked: term, granted, waitMs: Math.ceil(waitMs) })
     return undefined
   }
 
   #onVoted(message: MessageOf<'voted'>, now: Now): Ignored | undefined {
-    const { from, term, pre, asked, granted, early } = message
+    const { from, term, pre, asked, granted, waitMs } = message
     if (!this.voters.includes(from)) return 'not-asked'
     if (term > this.#term) {
       this.#becomeFollower(term, now)
@@ -293,7 +294,7 @@ export class Raft {
     if (!isAsked) return 'not-asked'
     if (!granted) return undefined
     this.#votes.add(from)
-    this.#isEarly ||= early && !pre
+    if (!pre) this.#waitFor(waitMs, now)
     this.#countVotes(now)
     return undefined
   }
@@ -313,7 +314,7 @@ export class Raft {
     if (role === 'candidate') {
       this.#beginTerm(this.#term + 1)
       this.#votedFor = this.self
-      this.#isEarly = this.#isNearLeader(now) && !isTransfer
+      if (!isTransfer) this.#waitFor(this.#leaseLeft(now), now)
     }
     this.#waitForElection(now)
     this.#askForVotes(now)
@@ -349,8 +350,7 @@ export class Raft {
     this.#leader = this.self
     this.#electionAt = Infinity
     this.#askAgainAt = Infinity
-    if (this.#isEarly) this.#leaseFrom = now.mono + this.#context.tuning.electionMinMs
-    this.#leadership = new RaftLeadership(this.#context, this.#term, this.#leaseFrom, now)
+    this.#leadership = new RaftLeadership(this.#context, this.#term, this.#waitUntil, now)
     this.#leadership.tick(now)
   }
 
@@ -359,8 +359,18 @@ export class Raft {
     return this.voters.includes(this.self) || this.#log.previousVoters.includes(this.self)
   }
 
-  #isNearLeader(now: Now): boolean {
-    return now.mono - this.#heardAt < this.#context.tuning.electionMinMs
+  /** So long the last leader may hold a lease to which this process has contributed. */
+  #leaseLeft(now: Now): number {
+    const until = this.#heardLoss === 'ended' ? this.#earlierUntil : this.#heardUntil
+    return Math.max(0, until - now.mono)
+  }
+
+  get #heardUntil(): number {
+    return this.#heardAt + this.#context.tuning.electionMinMs
+  }
+
+  #waitFor(ms: number, now: Now): void {
+    this.#waitUntil = Math.max(this.#waitUntil, now.mono + Math.min(ms, this.#context.tuning.electionMinMs))
   }
 
   #waitForElection(now: Now): void {
@@ -415,9 +425,10 @@ export class Raft {
     if (message.kind === 'timeout-now') return this.#onTimeoutNow(message, now)
     this.#becomeFollower(term, now)
     this.#leader = from
+    if (from !== this.#heardFrom && this.#heardLoss !== 'ended') this.#earlierUntil = this.#heardUntil
     this.#heardFrom = from
     this.#heardAt = now.mono
-    this.#isHeardLost = false
+    this.#heardLoss = undefined
     this.#stamp = Math.max(this.#stamp, stamp)
     return message.kind === 'append' ? this.#onAppend(message, now) : this.#onInstall(message, now)
   }

@@ -2,7 +2,7 @@
  * A council on a network and on clocks that a test is master of. Every message goes through the codec; after every call
  * the invariants of `Invariants` are checked. `t` is true time, which no process knows.
  */
-import type { RaftMessage, RaftOutput, Refusal } from '../../../../src/core/council/raft-messages.ts'
+import type { Loss, RaftMessage, RaftOutput, Refusal } from '../../../../src/core/council/raft-messages.ts'
 import { Raft } from '../../../../src/core/council/raft.ts'
 import { decodeRaft, encodeRaft } from '../../../../src/core/council/raft-codec.ts'
 import type { RaftTuning } from '../../../../src/core/council/raft-tuning.ts'
@@ -161,8 +161,8 @@ export class Council {
     return this.#call(host, () => host.raft.confirm(id, this.clock(host))) ?? id
   }
 
-  lost(host: Host, id: string): void {
-    this.#call(host, () => host.raft.lost(id, this.clock(host)))
+  lost(host: Host, id: string, loss: Loss = 'unreachable'): void {
+    this.#call(host, () => host.raft.lost(id, loss, this.clock(host)))
   }
 
   tick(host: Host): void {

@@ -170,7 +170,8 @@ class Simulation {
     for (const host of told) {
       if (host.id === about) continue
       council.after(between(random, 0, 300), () => {
-        if (host.isAlive && !host.frozen) council.lost(host, about)
+        if (host.isAlive && !host.frozen)
+          council.lost(host, about, council.host(about).isAlive ? 'unreachable' : 'ended')
       })
     }
   }
