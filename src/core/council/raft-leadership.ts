@@ -229,7 +229,6 @@ export class RaftLeadership {
   /** Draws the consequences of what has happened, and sends what may be sent. */
   settle(now: Now): void {
     this.#settleChange(now)
-    this.#settleTransfer(now)
     if (this.#confirms.length > 0 && this.#context.log.commit >= this.#firstIndex && this.hasLease(now)) {
       for (const id of this.#confirms) this.#context.emit({ type: 'confirmed', id })
       this.#confirms = []
@@ -239,7 +238,9 @@ export class RaftLeadership {
     for (const [process, peer] of this.#peers) {
       if (!this.#replicate(process, peer, now) && isNews) this.#heartbeat(process, peer, now)
     }
-    this.#dismiss()
+    this.#dismiss(now)
+    // Last, since whatever has a higher stamp makes a TimeoutNow void.
+    this.#settleTransfer(now)
   }
 
   /** The term is over: nothing of it is known any more to come true. */
@@ -394,10 +395,15 @@ export class RaftLeadership {
     }
   }
 
-  /** Who is out of it is followed no longer. */
-  #dismiss(): void {
+  /** Who is out of it is followed no longer, after a last word that tells of it. */
+  #dismiss(now: Now): void {
     const audience = this.#audience()
-    for (const process of this.#peers.keys()) if (!audience.has(process)) this.#peers.delete(process)
+    for (const [process, peer] of this.#peers) {
+      if (audience.has(process)) continue
+      peer.release()
+      if (!this.#replicate(process, peer, now)) this.#heartbeat(process, peer, now)
+      this.#peers.delete(process)
+    }
   }
 
   /** Voters, those that are no longer once it is committed, and the server that catches up. */

@@ -44,6 +44,11 @@ export class RaftProgress {
     return this.#outstanding === 0 ? Infinity : this.#resendAt
   }
 
+  /** What is under way is not waited for. */
+  release(): void {
+    this.#outstanding = 0
+  }
+
   /** Something is sent; where it is more than a heartbeat, nothing else is until it was answered or `resendAt`. */
   sent(stamp: number, now: Now, resendAt?: number): void {
     this.#sent.push({ stamp, at: now })

@@ -217,6 +217,7 @@ export class Raft {
       this.#leadership?.settle(now)
     } while (this.#leadership?.advance(now))
     this.#stepDownIfOver(now)
+    if (this.#role === 'follower' && !this.#mayLead) this.#electionAt = Infinity
     this.#tell()
     this.#askedFor = Math.min(
       this.#electionAt,

@@ -107,7 +107,9 @@ export class Council {
       this.runUntil(() => first.raft.voters.includes(host.id))
     }
     this.runUntil(() =>
-      this.hosts.every(({ raft }) => raft.voters.length === count && raft.applied === first.raft.applied),
+      this.hosts.every(
+        ({ raft }) => raft.voters.length === count && raft.applied === first.raft.log.lastIndex,
+      ),
     )
     return [...this.hosts]
   }
