@@ -211,11 +211,13 @@ export class Raft {
   }
 
   #exit(now: Now): void {
+    let isNews = true
     this.#leadership?.advance(now)
-    do {
+    while (isNews) {
       this.#apply()
       this.#leadership?.settle(now)
-    } while (this.#leadership?.advance(now))
+      isNews = this.#leadership?.advance(now) ?? false
+    }
     this.#stepDownIfOver(now)
     if (this.#role === 'follower' && !this.#mayLead) this.#electionAt = Infinity
     this.#tell()

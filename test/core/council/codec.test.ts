@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeRaft, encodeRaft, RaftLimits } from '../../../src/core/council/raft-codec.ts'
 import type { Entry, RaftBody, RaftMessage } from '../../../src/core/council/raft-messages.ts'
@@ -57,7 +57,7 @@ const body: fc.Arbitrary<RaftBody> = fc.oneof(
       bytes: fc.uint8Array({ minLength: 1, maxLength: 60 }),
       more: fc.nat(1_000),
     })
-    .map(({ more, ...part }) => ({ ...part, size: part.offset + part.bytes.length + more })),
+    .map(({ more, ...part }) => Object.assign(part, { size: part.offset + part.bytes.length + more })),
   fc
     .record({
       kind: fc.constant('installed' as const),
@@ -66,7 +66,7 @@ const body: fc.Arbitrary<RaftBody> = fc.oneof(
       received: fc.nat(1_000),
       more: fc.nat(1_000),
     })
-    .map(({ more, ...answer }) => ({ ...answer, size: answer.received + more })),
+    .map(({ more, ...answer }) => Object.assign(answer, { size: answer.received + more })),
   fc.record({ kind: fc.constant('timeout-now' as const), stamp: counter }),
 )
 
@@ -80,7 +80,7 @@ const message: fc.Arbitrary<RaftMessage> = fc
     }),
     body,
   )
-  .map(([header, rest]) => ({ ...header, ...rest }))
+  .map(([header, rest]) => Object.assign(header, rest))
 
 const sample: RaftMessage = {
   group: 'council',

@@ -139,7 +139,8 @@ class Simulation {
         const stopsMono = random() < 0.5
         council.freeze(anybody, stopsMono)
         council.after(random() < 0.7 ? between(random, 100, 5_000) : between(random, 5_000, 60_000), () => {
-          if (random() < 0.1) anybody.wallShift += between(random, -5_000, 5_000)
+          // A sleep that neither clock shows is one that nobody can know of.
+          if (random() < 0.1) anybody.wallShift += between(random, stopsMono ? 0 : -5_000, 5_000)
           council.thaw(anybody)
         })
         return
