@@ -1,0 +1,497 @@
+/**
+ * Council: this process and the group that agrees on the partition map. It may be one of its voters, and then runs Raft;
+ * or it knows of the group by what voters publish, and asks them. Either way it knows the newest entries it has heard
+ * of, and has changes decided by the leader, whoever that is.
+ *
+ * Messages may be lost. A proposal is repeated until it was decided: that is harmless, since a change names the epochs
+ * that it is about.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import { randomProcessId } from '../identity/node-id.ts'
+import type { Now, Random } from '../time.ts'
+import type { CouncilMessage, SlotEntry } from './council-messages.ts'
+import { Government } from './government.ts'
+import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.ts'
+import { MapHints } from './map-hints.ts'
+import type { Command, MapEntry } from './partition-map.ts'
+import { PartitionMap } from './partition-map.ts'
+import { Proposals } from './proposals.ts'
+import type { PublishedCouncil } from './published-council.ts'
+import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
+import type { Loss, RaftMessage, RaftOutput } from './raft-messages.ts'
+import { Raft } from './raft.ts'
+import type { RaftTuning } from './raft-tuning.ts'
+import type { Seat } from './voters.ts'
+import type { Candidate } from '../grain/placement.ts'
+
+export interface CouncilOptions {
+  readonly self: ProcessId
+  readonly random: Random
+  readonly tuning?: Partial<RaftTuning> | undefined
+  /** Who is up and may sit on the council, this process among them while it is up. */
+  readonly seats: () => readonly Seat[]
+  /** Who may hold partitions of a kind. */
+  readonly candidates: (kind: string) => readonly Candidate[]
+  /** The process is gone for good. */
+  readonly hasEnded: (process: ProcessId) => boolean
+  /** What others publish, by process. */
+  readonly published: () => ReadonlyMap<ProcessId, PublishedCouncil>
+  /** Publishes for this process, under `COUNCIL_KEY`. */
+  readonly publish: (text: string | undefined) => void
+  /** Hands a message over; it may be lost. */
+  readonly send: (to: ProcessId, message: CouncilMessage) => void
+  /** Entries that are newer than what was told before. */
+  readonly onEntries: (kind: string, entries: readonly SlotEntry[], now: Now) => void
+  /** A proposal of this process was decided; `ok` if what it asks for is so now. */
+  readonly onDecided: (id: number, ok: boolean, now: Now) => void
+}
+
+/** A kind that is wanted and not known is asked for this often, in ms. */
+const ASK_MS = 500
+/** Entries in the log before a snapshot takes their place. */
+const COMPACT_ENTRIES = 256
+
+export class Council {
+  readonly #options: CouncilOptions
+  readonly #hints = new MapHints()
+  readonly #proposals: Proposals
+  readonly #government: Government
+  #raft: Raft | undefined
+  /** As of what Raft has applied. */
+  #map = new PartitionMap()
+  readonly #outputs: RaftOutput[] = []
+  /** Remote proposals under way, by the id that Raft knows. */
+  readonly #served = new Map<number, { readonly from: ProcessId; readonly id: number }>()
+  /** Kinds that this process wants to know, and those of them that it wants born. */
+  readonly #wanted = new Map<string, { mustBeBorn: boolean; proposal: number | undefined; askAt: number }>()
+  /** What the newest publication says of the group's voters. */
+  #newest: PublishedCouncil | undefined
+  #publishedLeader: ProcessId | undefined
+  #isDismissed = false
+  #raftIds = 0
+  #publishedText: string | undefined
+  #isLeaving = false
+
+  constructor(options: CouncilOptions) {
+    this.#options = options
+    this.#proposals = new Proposals({
+      random: options.random,
+      target: () => this.#target(),
+      decideHere: (id, command, now) => this.#proposeHere(options.self, id, command, now),
+      send: (to, id, command) => {
+        const { group } = this
+        if (group !== undefined) options.send(to, { kind: 'propose', group, id, command })
+      },
+      holds: (command) => this.#holds(command),
+      onDecided: options.onDecided,
+    })
+    this.#government = new Government({
+      ...options,
+      map: () => this.#map,
+      voters: () => this.#raft?.voters ?? [],
+      change: (id, change, now) => this.#run(now, (raft) => raft.change(id, change, now)),
+      propose: (command, now) => void this.propose(command, now),
+    })
+  }
+
+  /** The group that this process follows; `undefined` while it knows of none. */
+  get group(): string | undefined {
+    return this.#raft?.group ?? this.#newest?.group
+  }
+
+  /** Whom this process takes for the leader. */
+  get leader(): ProcessId | undefined {
+    // A process that has no vote any more is told of no other leader.
+    if (this.isVoter && this.#raft!.leader !== undefined) return this.#raft!.leader
+    return this.#publishedLeader
+  }
+
+  /** Whether it has a vote: one that was dismissed while it heard nothing learns that from what others publish. */
+  get isVoter(): boolean {
+    return (this.#raft?.voters.includes(this.#options.self) ?? false) && !this.#isDismissed
+  }
+
+  /** Whether this process leads, and nobody else can at this moment. */
+  hasLease(now: Now): boolean {
+    return this.#raft?.hasLease(now) ?? false
+  }
+
+  /** The newest that this process has heard of a partition. */
+  entry(kind: string, slot: number): MapEntry | undefined {
+    return this.#hints.get(kind, slot)
+  }
+
+  /** Whether the kind is known: then each of its partitions is. */
+  knows(kind: string): boolean {
+    return this.#hints.has(kind)
+  }
+
+  /** Founds a council of one. To be called only where it is certain that there is none. */
+  found(now: Now): void {
+    this.#look()
+    if (this.group !== undefined) return
+    const group = formatGroup({ name: randomProcessId(this.#options.random), forks: 0 })
+    const { self, random, tuning } = this.#options
+    const options = { group, self, random, tuning, emit: (output: RaftOutput) => this.#outputs.push(output) }
+    this.#raft = Raft.found({ ...options, snapshot: encodeMap(this.#map) }, now)
+    this.tick(now)
+  }
+
+  /** The kind is to be known from now on; `mustBeBorn` where this process hosts it. */
+  want(kind: string, mustBeBorn: boolean, now: Now): void {
+    const known = this.#wanted.get(kind)
+    if (known) known.mustBeBorn ||= mustBeBorn
+    else this.#wanted.set(kind, { mustBeBorn, proposal: undefined, askAt: now.mono })
+    this.#settle(now)
+  }
+
+  /** What is known of the kind may be old: asks anew. */
+  refresh(kind: string, now: Now): void {
+    const { group } = this
+    if (group === undefined) return
+    if (this.isVoter && this.#raft!.role === 'leader') return
+    const to = this.#someVoter()
+    if (to !== undefined) this.#options.send(to, { kind: 'ask', group, grain: kind })
+    this.#settle(now)
+  }
+
+  /** Has a command decided; `onDecided` is called with the id that this returns, once, at once or later. */
+  propose(command: Command, now: Now): number {
+    const id = this.#proposals.add(command, now)
+    this.#settle(now)
+    return id
+  }
+
+  /** Members, or what they publish, have changed. */
+  notice(now: Now): void {
+    this.#government.notice()
+    this.#look()
+    this.#settle(now)
+  }
+
+  /** A process is lost: see `Raft.lost`. */
+  lost(process: ProcessId, loss: Loss, now: Now): void {
+    this.#run(now, (raft) => raft.lost(process, loss, now))
+    this.#government.notice()
+    this.#proposals.hurry(now)
+    this.#settle(now)
+  }
+
+  receive(from: ProcessId, message: CouncilMessage, now: Now): void {
+    if (message.kind === 'raft') this.#receiveRaft(from, message.message, now)
+    else if (message.group === this.group) this.#receive(from, message, now)
+    this.#settle(now)
+  }
+
+  /** This process is about to leave: leadership goes to another voter. */
+  leave(now: Now): void {
+    this.#isLeaving = true
+    this.#government.rest()
+    const raft = this.#raft
+    if (raft?.role === 'leader') {
+      const others = this.#options.seats().filter(({ process }) => process !== this.#options.self)
+      const heir = others.find(({ process }) => raft.voters.includes(process))
+      if (heir) this.#run(now, () => raft.transfer(heir.process, now))
+    }
+    this.#settle(now)
+  }
+
+  tick(now: Now): void {
+    if (now.mono >= this.#raftDeadline) this.#run(now, (raft) => raft.tick(now))
+    this.#proposals.tick(now)
+    this.#settle(now)
+  }
+
+  nextDeadline(): number {
+    let next = Math.min(this.#raftDeadline, this.#proposals.nextDeadline())
+    if (this.#raft?.role === 'leader') next = Math.min(next, this.#government.nextDeadline())
+    if (this.group !== undefined) {
+      for (const [kind, { askAt, mustBeBorn }] of this.#wanted)
+        if (mustBeBorn || !this.knows(kind)) next = Math.min(next, askAt)
+    }
+    return next
+  }
+
+  /** Whoever was dismissed asks for no votes any more. */
+  get #raftDeadline(): number {
+    return this.#raft && !this.#isDismissed ? this.#raft.nextDeadline() : Infinity
+  }
+
+  #receiveRaft(from: ProcessId, message: RaftMessage, now: Now): void {
+    const { self, random, tuning } = this.#options
+    const { group } = message
+    if (message.from !== from || message.to !== self) return
+    if (!this.#raft && (message.kind === 'append' || message.kind === 'install')) {
+      if (this.group !== undefined && this.group !== group) return
+      if (!parseGroup(group)) return
+      this.#raft = Raft.join({ group, self, random, tuning, emit: (output) => this.#outputs.push(output) })
+    }
+    this.#run(now, (raft) => raft.receive(message, now))
+  }
+
+  #receive(from: ProcessId, message: Exclude<CouncilMessage, { kind: 'raft' }>, now: Now): void {
+    const { group } = message
+    const leader = this.leader
+    switch (message.kind) {
+      case 'ask': {
+        const { grain } = message
+        const entries = this.isVoter && this.#raft!.applied > 0 ? this.#applied(grain) : undefined
+        return this.#options.send(from, { kind: 'told', group, grain, entries, leader })
+      }
+      case 'told':
+        if (message.entries) this.#onTold(message.grain, message.entries, now)
+        return undefined
+      case 'propose': {
+        const { id, command } = message
+        if (this.#proposeHere(from, id, command, now)) return undefined
+        const grain = command.kind
+        return this.#options.send(from, { kind: 'proposed', group, id, grain, entries: undefined, leader })
+      }
+      case 'proposed': {
+        const { id, grain, entries } = message
+        if (entries) this.#learn(grain, entries, now)
+        return entries
+          ? this.#proposals.decided(id, now)
+          : this.#proposals.refused(id, from, message.leader, now)
+      }
+      case 'news':
+        return this.#learn(message.grain, message.entries, now)
+    }
+  }
+
+  /** A voter has said what it knows of a kind: where it is none, it may be born now. */
+  #onTold(kind: string, entries: readonly SlotEntry[], now: Now): void {
+    this.#learn(kind, entries, now)
+    const wanted = this.#wanted.get(kind)
+    if (entries.length === 0 && wanted?.mustBeBorn) this.#bear(kind, wanted, now)
+  }
+
+  #bear(kind: string, wanted: { proposal: number | undefined }, now: Now): void {
+    if (wanted.proposal !== undefined || this.#isLeaving) return
+    const births = this.#government.births(kind)
+    if (births) wanted.proposal = this.#proposals.add({ type: 'birth', kind, births }, now)
+  }
+
+  /** Returns whether this process leads, and so will answer. */
+  #proposeHere(from: ProcessId, id: number, command: Command, now: Now): boolean {
+    const raft = this.#raft
+    if (raft?.role !== 'leader') return false
+    const raftId = ++this.#raftIds
+    this.#served.set(raftId, { from, id })
+    const refusal = this.#run(now, () => raft.propose(raftId, encodeCommand(command), now))
+    if (!refusal) return true
+    this.#served.delete(raftId)
+    return false
+  }
+
+  #run<T>(now: Now, act: (raft: Raft) => T): T | undefined {
+    if (!this.#raft) return undefined
+    const result = act(this.#raft)
+    for (let output = this.#outputs.shift(); output; output = this.#outputs.shift())
+      this.#execute(output, now)
+    return result
+  }
+
+  #execute(output: RaftOutput, now: Now): void {
+    switch (output.type) {
+      case 'send':
+        return this.#options.send(output.message.to, { kind: 'raft', message: output.message })
+      case 'applied':
+        return this.#onApplied(output, now)
+      case 'restored': {
+        const map = decodeMap(output.snapshot.bytes)
+        if (typeof map === 'string') return
+        this.#map = map
+        for (const [kind] of map.kinds()) this.#learn(kind, this.#applied(kind), now)
+        return
+      }
+      case 'dropped':
+        this.#served.delete(output.id)
+        return
+      case 'changed':
+      case 'change-failed':
+        return this.#government.changed(output.id, output.type === 'changed', now)
+      case 'role':
+      case 'voters':
+        this.#government.notice()
+        if (output.type === 'role') this.#proposals.hurry(now)
+        return
+      case 'confirmed':
+      case 'unconfirmed':
+      case 'transfer-failed':
+        return undefined
+    }
+  }
+
+  #onApplied({ command: bytes, id, index }: Extract<RaftOutput, { type: 'applied' }>, now: Now): void {
+    const raft = this.#raft!
+    const command = decodeCommand(bytes)
+    if (typeof command !== 'string') {
+      const slots = command.type === 'birth' ? [] : command.slots
+      const before = new Map(slots.map((slot) => [slot, this.#map.get(command.kind, slot)]))
+      const changed = this.#map.apply(command)
+      const entries = changed.map((slot): SlotEntry => [slot, this.#map.get(command.kind, slot)!])
+      this.#learn(command.kind, entries, now)
+      if (raft.role === 'leader') this.#tellConcerned(command.kind, entries, before, id)
+      const served = id === undefined ? undefined : this.#served.get(id)
+      if (served) this.#answer(served, command, now)
+    }
+    if (id !== undefined) this.#served.delete(id)
+    if (raft.log.lastIndex - raft.log.base > 2 * COMPACT_ENTRIES) raft.compact(index, encodeMap(this.#map))
+  }
+
+  #answer({ from, id }: { from: ProcessId; id: number }, command: Command, now: Now): void {
+    if (from === this.#options.self) return this.#proposals.decided(id, now)
+    const grain = command.kind
+    const slots = command.type === 'birth' ? this.#applied(grain) : command.slots.flatMap(this.#slotOf(grain))
+    const { group } = this.#raft!
+    this.#options.send(from, {
+      kind: 'proposed',
+      group,
+      id,
+      grain,
+      entries: slots,
+      leader: this.#options.self,
+    })
+  }
+
+  #slotOf(kind: string): (slot: number) => SlotEntry[] {
+    return (slot) => {
+      const entry = this.#map.get(kind, slot)
+      return entry ? [[slot, entry]] : []
+    }
+  }
+
+  /** Those who hold what has changed, or held it, need not wait until they ask. */
+  #tellConcerned(
+    grain: string,
+    entries: readonly SlotEntry[],
+    before: ReadonlyMap<number, MapEntry | undefined>,
+    id: number | undefined,
+  ): void {
+    const served = id === undefined ? undefined : this.#served.get(id)
+    const concerned = new Map<ProcessId, SlotEntry[]>()
+    const tell = (process: ProcessId, entry: SlotEntry): void => {
+      if (process === this.#options.self || process === served?.from) return
+      const list = concerned.get(process)
+      if (list && list.at(-1) !== entry) list.push(entry)
+      else if (!list) concerned.set(process, [entry])
+    }
+    for (const entry of entries) {
+      for (const process of entry[1].inSync) tell(process, entry)
+      for (const process of before.get(entry[0])?.inSync ?? []) tell(process, entry)
+    }
+    const { group } = this.#raft!
+    for (const [process, list] of concerned)
+      this.#options.send(process, { kind: 'news', group, grain, entries: list })
+  }
+
+  #applied(kind: string): SlotEntry[] {
+    for (const [name, entries] of this.#map.kinds())
+      if (name === kind) return entries.map((entry, slot): SlotEntry => [slot, entry])
+    return []
+  }
+
+  #learn(kind: string, entries: readonly SlotEntry[], now: Now): void {
+    const news = this.#hints.learn(kind, entries)
+    if (news.length > 0) this.#options.onEntries(kind, news, now)
+  }
+
+  /** Whether what a command asks for is so, as far as this process knows. */
+  #holds(command: Command): boolean {
+    if (command.type === 'birth') return this.#hints.has(command.kind)
+    return command.slots.every((slot) => {
+      const entry = this.#hints.get(command.kind, slot)
+      if (!entry) return false
+      if (command.type === 'lose') return entry.lost && entry.owner === command.birth.owner
+      const { add, remove, owner } = command
+      if (add !== undefined && !entry.inSync.includes(add)) return false
+      if (remove !== undefined && entry.inSync.includes(remove)) return false
+      return owner === undefined || entry.owner === owner
+    })
+  }
+
+  #settle(now: Now): void {
+    if (this.#raft?.role === 'leader' && !this.#isLeaving) this.#government.settle(now)
+    this.#seekWanted(now)
+    this.#proposals.tick(now)
+    this.#publish()
+  }
+
+  #seekWanted(now: Now): void {
+    const { group } = this
+    if (group === undefined) return
+    for (const [kind, wanted] of this.#wanted) {
+      if (this.knows(kind)) {
+        this.#wanted.delete(kind)
+        continue
+      }
+      if (now.mono < wanted.askAt) continue
+      wanted.askAt = now.mono + ASK_MS
+      if (wanted.proposal !== undefined) continue
+      if (this.#raft?.role === 'leader') {
+        if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
+        continue
+      }
+      const to = this.#someVoter()
+      if (to !== undefined) this.#options.send(to, { kind: 'ask', group, grain: kind })
+    }
+  }
+
+  /** Whom to hand a proposal to: the leader, or else some voter, who may know. */
+  #target(): ProcessId | undefined {
+    if (this.group === undefined) return undefined
+    return this.leader ?? this.#someVoter()
+  }
+
+  #someVoter(): ProcessId | undefined {
+    const { self, random, seats } = this.#options
+    const live = new Set(seats().map(({ process }) => process))
+    const voters = this.#raft && this.isVoter ? this.#raft.voters : (this.#newest?.voters ?? [])
+    const others = voters.filter((process) => process !== self && live.has(process))
+    return others[Math.floor(random() * others.length)]
+  }
+
+  /** Reads what others publish. */
+  #look(): void {
+    const { self, published } = this.#options
+    const group = this.#raft?.group
+    const known = published()
+    let newest: PublishedCouncil | undefined
+    for (const council of known.values()) {
+      if (group !== undefined && council.group !== group) continue
+      if (!newest || isBetter(council, newest)) newest = council
+    }
+    let term = 0
+    this.#publishedLeader = undefined
+    for (const [process, council] of known) {
+      if (council.group !== newest?.group || council.leads <= term) continue
+      this.#publishedLeader = process
+      term = council.leads
+    }
+    this.#newest = newest
+    const isNewer = newest !== undefined && newest.index > (this.#raft?.log.newest.index ?? Infinity)
+    this.#isDismissed = isNewer && !newest!.voters.includes(self)
+  }
+
+  #publish(): void {
+    const raft = this.#raft
+    let text: string | undefined
+    if (raft && this.isVoter && !this.#isLeaving) {
+      const { voters, index } = raft.log.newest
+      const leads = raft.role === 'leader' ? raft.term : 0
+      text = formatCouncil({ group: raft.group, index, leads, voters })
+    }
+    if (text === this.#publishedText) return
+    this.#publishedText = text
+    this.#options.publish(text)
+  }
+}
+
+/** Of two groups that which was continued by force less often, then the larger, then the lower name; of one the newer. */
+function isBetter(a: PublishedCouncil, b: PublishedCouncil): boolean {
+  if (a.group === b.group) return a.index > b.index
+  const forks = parseGroup(a.group)!.forks - parseGroup(b.group)!.forks
+  if (forks !== 0) return forks < 0
+  return a.voters.length !== b.voters.length ? a.voters.length > b.voters.length : a.group < b.group
+}

@@ -1,0 +1,118 @@
+/**
+ * Government: what the council's leader does of itself. It keeps the right voters, one change at a time, and gives
+ * partitions whose last holder is gone for good to another host, where they begin anew.
+ */
+import type { Candidate } from '../grain/placement.ts'
+import { place, SLOTS } from '../grain/placement.ts'
+import type { ProcessId } from '../identity/node-id.ts'
+import type { Now } from '../time.ts'
+import type { Birth, Command, PartitionMap } from './partition-map.ts'
+import type { Refusal, VoterChange } from './raft-messages.ts'
+import type { Seat } from './voters.ts'
+import { nextVoterChange } from './voters.ts'
+
+export interface GovernmentOptions {
+  readonly self: ProcessId
+  readonly seats: () => readonly Seat[]
+  readonly candidates: (kind: string) => readonly Candidate[]
+  readonly hasEnded: (process: ProcessId) => boolean
+  readonly map: () => PartitionMap
+  readonly voters: () => readonly ProcessId[]
+  readonly change: (id: number, change: VoterChange, now: Now) => Refusal | undefined
+  readonly propose: (command: Command, now: Now) => void
+}
+
+/** What was refused, or failed, is tried again after this long, in ms. */
+const RETRY_MS = 1_000
+
+export class Government {
+  readonly #options: GovernmentOptions
+  #changes = 0
+  #isChanging = false
+  #isResting = false
+  #lookAt = -Infinity
+  /** Slots that were given up, by kind, until the map says so. */
+  readonly #givenUp = new Map<string, Map<number, number>>()
+
+  constructor(options: GovernmentOptions) {
+    this.#options = options
+  }
+
+  /** Something may have to be done. */
+  notice(): void {
+    this.#lookAt = -Infinity
+  }
+
+  /** Nothing is changed any more. */
+  rest(): void {
+    this.#isResting = true
+  }
+
+  /** A change of voters has ended. */
+  changed(id: number, ok: boolean, now: Now): void {
+    if (id !== this.#changes) return
+    this.#isChanging = false
+    this.#lookAt = ok ? -Infinity : now.mono + RETRY_MS
+  }
+
+  /** Where the partitions of a kind should go at its birth. */
+  births(kind: string): readonly Birth[] | undefined {
+    const candidates = this.#options.candidates(kind)
+    const births: Birth[] = []
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const placed = place(kind, slot, candidates)
+      if (!placed) return undefined
+      births.push(placed)
+    }
+    return births
+  }
+
+  /** To be called at the end of every turn in which this process leads. */
+  settle(now: Now): void {
+    if (this.#isResting || now.mono < this.#lookAt) return
+    this.#lookAt = now.mono + RETRY_MS
+    this.#changeVoters(now)
+    this.#giveUpLost(now)
+  }
+
+  nextDeadline(): number {
+    return this.#isResting ? Infinity : this.#lookAt
+  }
+
+  #changeVoters(now: Now): void {
+    const { seats, voters, self, change } = this.#options
+    if (this.#isChanging) return
+    const next = nextVoterChange(voters(), seats(), self)
+    if (!next) return
+    const id = ++this.#changes
+    this.#isChanging = true
+    const step: VoterChange = next.type === 'add' ? { add: next.process } : { remove: next.process }
+    if (change(id, step, now)) this.#isChanging = false
+  }
+
+  #giveUpLost(now: Now): void {
+    const { map, hasEnded, candidates, propose } = this.#options
+    for (const [kind, entries] of map().kinds()) {
+      const heirs = new Map<ProcessId, number[]>()
+      for (const [slot, { epoch, inSync }] of entries.entries()) {
+        if (!inSync.every(hasEnded)) continue
+        const owner = place(kind, slot, candidates(kind))?.owner
+        if (owner === undefined || this.#isGivenUp(kind, slot, epoch)) continue
+        heirs.set(owner, [...(heirs.get(owner) ?? []), slot])
+      }
+      for (const [owner, slots] of heirs) {
+        const epochs = slots.map((slot) => entries[slot]!.epoch)
+        propose({ type: 'lose', kind, slots, epochs, birth: { owner, inSync: [owner] } }, now)
+      }
+    }
+  }
+
+  /** Whether that was proposed already; notes that it is now. */
+  #isGivenUp(kind: string, slot: number, epoch: number): boolean {
+    const slots = this.#givenUp.get(kind) ?? new Map<number, number>()
+    this.#givenUp.set(kind, slots)
+    if (slots.get(slot) === epoch) return true
+    slots.set(slot, epoch)
+    return false
+  }
+}

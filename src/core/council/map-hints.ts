@@ -1,0 +1,34 @@
+/**
+ * MapHints: the newest entries of the partition map that this process has heard of, from whomever. A hint may be old,
+ * and never is wrong about an epoch: entries of one partition are ordered by it, and the newest is kept.
+ */
+import { SLOTS } from '../grain/placement.ts'
+import type { SlotEntry } from './council-messages.ts'
+import type { MapEntry } from './partition-map.ts'
+
+export class MapHints {
+  readonly #kinds = new Map<string, Map<number, MapEntry>>()
+
+  get(kind: string, slot: number): MapEntry | undefined {
+    return this.#kinds.get(kind)?.get(slot)
+  }
+
+  /** Whether each partition of the kind is known: who holds one is told of that one only. */
+  has(kind: string): boolean {
+    return this.#kinds.get(kind)?.size === SLOTS
+  }
+
+  /** Returns those that were news. */
+  learn(kind: string, entries: Iterable<SlotEntry>): SlotEntry[] {
+    const news: SlotEntry[] = []
+    for (const [slot, entry] of entries) {
+      const known = this.get(kind, slot)
+      if (known && known.epoch >= entry.epoch) continue
+      const slots = this.#kinds.get(kind) ?? new Map<number, MapEntry>()
+      this.#kinds.set(kind, slots)
+      slots.set(slot, entry)
+      news.push([slot, entry])
+    }
+    return news
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Proposals of this process that are not decided. Each goes to the leader, and again, to whoever leads then, until an
+ * answer comes: a command names the epochs that it is about, so that it takes effect once however often it comes.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import type { Now, Random } from '../time.ts'
+import type { Command } from './partition-map.ts'
+
+export interface ProposalsOptions {
+  readonly random: Random
+  /** Whom to ask now; this process itself where it leads, `undefined` where nobody is known. */
+  readonly target: () => ProcessId | undefined
+  /** Has it decided by this process. Returns whether it leads. */
+  readonly decideHere: (id: number, command: Command, now: Now) => boolean
+  readonly send: (to: ProcessId, id: number, command: Command) => void
+  /** Whether what the command asks for is so. */
+  readonly holds: (command: Command) => boolean
+  readonly onDecided: (id: number, ok: boolean, now: Now) => void
+}
+
+interface Proposal {
+  readonly command: Command
+  askAt: number
+  /** Whom a process that does not lead has named. */
+  hint: ProcessId | undefined
+}
+
+/** Without an answer it is asked for again after this long, in ms: an election takes about as long. */
+const RETRY_MS = 1_000
+/** After "not me" the next is asked this soon, a random half of it more. */
+const SOON_MS = 100
+
+export class Proposals {
+  readonly #options: ProposalsOptions
+  readonly #all = new Map<number, Proposal>()
+  #ids = 0
+
+  constructor(options: ProposalsOptions) {
+    this.#options = options
+  }
+
+  /** Sent with the next `tick`. */
+  add(command: Command, now: Now): number {
+    const id = ++this.#ids
+    this.#all.set(id, { command, askAt: now.mono, hint: undefined })
+    return id
+  }
+
+  decided(id: number, now: Now): void {
+    const proposal = this.#all.get(id)
+    if (!proposal) return
+    this.#all.delete(id)
+    this.#options.onDecided(id, this.#options.holds(proposal.command), now)
+  }
+
+  /** Whoever was asked does not lead. */
+  refused(id: number, from: ProcessId, leader: ProcessId | undefined, now: Now): void {
+    const proposal = this.#all.get(id)
+    if (!proposal) return
+    proposal.hint = leader === from ? undefined : leader
+    proposal.askAt = Math.min(proposal.askAt, now.mono + this.#soon())
+  }
+
+  /** Somebody else may lead now. */
+  hurry(now: Now): void {
+    for (const proposal of this.#all.values())
+      proposal.askAt = Math.min(proposal.askAt, now.mono + this.#soon())
+  }
+
+  tick(now: Now): void {
+    for (const [id, proposal] of this.#all) {
+      if (now.mono < proposal.askAt) continue
+      proposal.askAt = now.mono + RETRY_MS
+      if (this.#options.decideHere(id, proposal.command, now)) continue
+      const to = proposal.hint ?? this.#options.target()
+      proposal.hint = undefined
+      if (to !== undefined) this.#options.send(to, id, proposal.command)
+    }
+  }
+
+  nextDeadline(): number {
+    let next = Infinity
+    for (const { askAt } of this.#all.values()) next = Math.min(next, askAt)
+    return next
+  }
+
+  #soon(): number {
+    return SOON_MS * (1 + this.#options.random() / 2)
+  }
+}

@@ -1,0 +1,236 @@
+/** A council among many: founded in one, found by all, with enough voters, and one truth about every partition. */
+import { describe, expect, it } from 'vitest'
+import type { Command } from '../../../src/core/council/partition-map.ts'
+import { votersFor } from '../../../src/core/council/voters.ts'
+import { SLOTS } from '../../../src/core/grain/placement.ts'
+import { below, pick } from '../../../src/testing/random.ts'
+import type { Process } from './support/council-room.ts'
+import { CouncilRoom } from './support/council-room.ts'
+
+function roomOf(count: number, seed = 1, kinds?: readonly string[]): CouncilRoom {
+  const room = new CouncilRoom(seed)
+  room.found(room.join(kinds))
+  while (room.processes.length < count) room.join(kinds)
+  room.runUntil('a council with all its voters', () => isGoverned(room))
+  return room
+}
+
+/** There is one leader, enough voters that live, and everybody follows it. */
+function isGoverned(room: CouncilRoom): boolean {
+  const { leader, alive } = room
+  if (!leader) return false
+  const group = leader.council.group
+  const voters = alive.filter(({ council }) => council.isVoter)
+  return (
+    voters.length === votersFor(alive.length) &&
+    alive.every(({ council }) => council.group === group && council.leader === leader.id)
+  )
+}
+
+const knowsAll = ({ council }: Process): boolean => council.knows('counter')
+
+const changeOf = (process: Process, slot: number, given: object): Command => ({
+  type: 'change',
+  kind: 'counter',
+  slots: [slot],
+  epochs: [process.council.entry('counter', slot)!.epoch],
+  ...given,
+})
+
+describe('a council', () => {
+  it('of one decides at once', () => {
+    const room = new CouncilRoom(1)
+    const only = room.join()
+    expect(only.council.group).toBeUndefined()
+    room.found(only)
+    room.run(1)
+    expect(only.council.knows('counter')).toBe(true)
+    expect(only.council.entry('counter', 7)).toEqual({
+      epoch: 1,
+      owner: only.id,
+      inSync: [only.id],
+      lost: false,
+    })
+    expect(only.council.hasLease({ mono: room.t, wall: 1e12 + room.t })).toBe(true)
+  })
+
+  it.each([2, 3, 6, 9])('of a room of %i has its voters, and all know the map', (count) => {
+    const room = roomOf(count)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    expect(room.alive.filter(({ council }) => council.isVoter)).toHaveLength(votersFor(count))
+  })
+
+  it('bears a kind that only one hosts, and tells those that ask', () => {
+    const room = roomOf(5, 1, [])
+    const host = room.join(['lock'])
+    room.runUntil('born', () => host.council.knows('lock'))
+    const asker = room.alive[4]!
+    expect(asker.council.knows('lock')).toBe(false)
+    asker.council.want('lock', false, { mono: room.t, wall: 0 })
+    room.run(1)
+    asker.council.tick({ mono: room.t, wall: 0 })
+    room.runUntil('told', () => asker.council.knows('lock'))
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const entry = asker.council.entry('lock', slot)!
+      expect(entry.owner).toBe(host.id)
+      expect(entry.inSync).toHaveLength(3)
+    }
+  })
+
+  it('decides what a process without a vote proposes, and tells those it concerns', () => {
+    const room = roomOf(9)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    const proposer = room.alive.find(({ council }) => !council.isVoter)!
+    const before = proposer.council.entry('counter', 3)!
+    const newcomer = room.alive.find(({ id }) => !before.inSync.includes(id) && id !== proposer.id)!
+    const id = room.propose(proposer, changeOf(proposer, 3, { add: newcomer.id }))
+    room.runUntil('decided', () => proposer.decided.has(id))
+    expect(proposer.decided.get(id)).toBe(true)
+    room.run(100)
+    for (const holder of [...before.inSync, newcomer.id])
+      expect(room.alive.find((process) => process.id === holder)!.council.entry('counter', 3)!.epoch).toBe(2)
+  })
+
+  it('lets one of two win', () => {
+    const room = roomOf(5)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    const [a, b] = [room.alive[3]!, room.alive[4]!]
+    const first = room.propose(a, changeOf(a, 9, { add: a.id }))
+    const second = room.propose(b, changeOf(b, 9, { add: b.id }))
+    room.runUntil('decided', () => a.decided.has(first) && b.decided.has(second))
+    expect(Number(a.decided.get(first)) + Number(b.decided.get(second))).toBe(1)
+  })
+
+  it('replaces a voter that is lost, and a leader', () => {
+    const room = roomOf(9)
+    for (const find of [
+      () => room.alive.find(({ council, id }) => council.isVoter && id !== room.leader!.id)!,
+      () => room.leader!,
+    ]) {
+      room.end(find(), false)
+      room.run(2_100)
+      room.runUntil('governed again', () => isGoverned(room), 10_000)
+    }
+  })
+
+  it('hands leadership on when its leader leaves', () => {
+    const room = roomOf(4)
+    const leaver = room.leader!
+    room.leave(leaver)
+    room.run(250)
+    room.runUntil('governed again', () => isGoverned(room), 3_000)
+    expect(room.leader!.id).not.toBe(leaver.id)
+  })
+
+  it('goes on in one of two that leads, when the other is lost', () => {
+    const room = roomOf(2)
+    const other = room.alive.find(({ id }) => id !== room.leader!.id)!
+    room.end(other, false)
+    room.runUntil('governed again', () => isGoverned(room), 5_000)
+  })
+
+  it('moves to other browsers when they come', () => {
+    const room = new CouncilRoom(1)
+    room.found(room.join(['counter'], 'one'))
+    for (let i = 0; i < 3; i++) room.join(['counter'], 'one')
+    room.runUntil('governed', () => isGoverned(room))
+    room.join(['counter'], 'two')
+    room.join(['counter'], 'three')
+    const browsers = (): number =>
+      new Set(room.alive.filter(({ council }) => council.isVoter).map(({ browser }) => browser)).size
+    room.runUntil('in three browsers', () => browsers() === 3 && isGoverned(room))
+  })
+
+  it('begins anew what all holders have left with, and says so', () => {
+    const room = roomOf(2, 1, [])
+    const host = room.join(['lock'])
+    room.runUntil('born', () => host.council.knows('lock'))
+    const entry = host.council.entry('lock', 5)!
+    const heir = room.join(['lock'])
+    for (let i = 0; i < 3; i++) room.join([])
+    room.runUntil('governed', () => isGoverned(room))
+    room.runUntil('known to the heir', () => heir.council.knows('lock'))
+    for (const id of entry.inSync) {
+      room.leave(room.alive.find((process) => process.id === id)!)
+      room.run(250)
+      room.runUntil('governed', () => isGoverned(room))
+    }
+    room.runUntil('with the heir', () => heir.council.entry('lock', 5)!.owner === heir.id, 20_000)
+    expect(heir.council.entry('lock', 5)).toMatchObject({ lost: true, inSync: [heir.id] })
+  })
+
+  it('costs heartbeats only while nothing changes', () => {
+    const room = roomOf(9)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    room.run(5_000)
+    room.sent.clear()
+    room.run(10_000)
+    expect([...room.sent.keys()]).toEqual(['raft'])
+    // 4 followers, twice a second, and their answers
+    expect(room.sent.get('raft')).toBeLessThanOrEqual(4 * 2 * 10 * 2 + 8)
+  })
+})
+
+describe('whatever happens', () => {
+  const seeds = Number(process.env['COUNCIL_SEEDS'] ?? 40)
+  it(`every proposal is decided once, and a partition is one thing in each epoch (${seeds} seeds)`, () => {
+    for (let seed = 1; seed <= seeds; seed++) {
+      try {
+        storm(seed)
+      } catch (error) {
+        throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, {
+          cause: error,
+        })
+      }
+    }
+  })
+})
+
+/** Never so many end at once that a quorum is lost: that is another story. */
+function storm(seed: number): void {
+  const room = roomOf(3 + (seed % 8), seed)
+  const { random } = room
+  room.runUntil('known to all', () => room.alive.every(knowsAll))
+  let quietUntil = 0
+  for (let step = 0; step < 40; step++) {
+    const { alive } = room
+    const act = random()
+    const voters = alive.filter(({ council }) => council.isVoter)
+    if (act < 0.5) {
+      const from = pick(random, alive.filter(knowsAll))
+      const slot = below(random, SLOTS)
+      const other = pick(random, alive).id
+      const { owner, inSync } = from.council.entry('counter', slot)!
+      const given =
+        random() < 0.5
+          ? { add: other }
+          : random() < 0.5
+            ? { owner: pick(random, inSync) }
+            : { remove: pick(random, inSync) }
+      if (!('remove' in given) || given.remove !== owner) room.propose(from, changeOf(from, slot, given))
+    } else if (act < 0.6) {
+      room.join()
+    } else if (act < 0.7 && alive.length > 3 && room.t > quietUntil && isGoverned(room)) {
+      // until everybody has heard of it
+      quietUntil = room.t + 3_000
+      const victim = pick(random, alive)
+      if (random() < 0.5) room.leave(victim)
+      else room.end(victim, false)
+    } else if (act < 0.8) {
+      room.loss = random() < 0.5 ? 0 : random() * 0.3
+    } else if (act < 0.9 && voters.length > 1) {
+      room.cut(pick(random, voters), pick(random, voters))
+    } else {
+      room.heal()
+    }
+    room.run(random() * 1_500)
+  }
+  room.heal()
+  // beyond a moment in which a victim has not ended
+  room.run(300)
+  room.runUntil('governed', () => isGoverned(room), 60_000)
+  room.runUntil('decided', () => room.alive.every(({ open }) => open.size === 0), 20_000)
+  room.runUntil('known to all', () => room.alive.every(knowsAll), 20_000)
+  for (const { council } of room.alive.filter(({ council: { isVoter } }) => isVoter))
+    expect(council.entry('counter', 0)!.epoch).toBeGreaterThan(0)
+}
