@@ -1,6 +1,6 @@
 /** What Raft has to get right, by name. Sections are those of Ongaro's thesis. */
 import { describe, expect, it } from 'vitest'
-import type { Entry, RaftBody, RaftMessage } from '../../../src/core/council/raft-messages.ts'
+import type { Entry, Loss, RaftBody, RaftMessage } from '../../../src/core/council/raft-messages.ts'
 import { DEFAULT_RAFT_TUNING as DEFAULTS } from '../../../src/core/council/raft-tuning.ts'
 import type { Host } from './support/council.ts'
 import { bytesOf, Council, nameOf, textOf } from './support/council.ts'
@@ -43,12 +43,12 @@ class Alone {
   stamp = 0
 
   /** Waits for its election timeout, and is elected by these. */
-  elect(...voters: string[]): void {
+  elect(voters: readonly string[], waitMs = 0): void {
     this.council.runUntil(() => this.raft.role === 'pre-candidate')
     for (const pre of [true, false]) {
       const asked = this.raft.term + (pre ? 1 : 0)
       for (const from of voters) {
-        this.says(from, this.raft.term, { kind: 'voted', pre, asked, granted: true, waitMs: 0 })
+        this.says(from, this.raft.term, { kind: 'voted', pre, asked, granted: true, waitMs })
       }
     }
     expect(this.raft.role).toBe('leader')
@@ -66,7 +66,7 @@ describe('the log', () => {
   it('figure 8: entries of earlier terms are not committed by counting', () => {
     const alone = new Alone()
     alone.append(B, 2, [0, 0], [votersEntry(1, five), command(2, 'x')], 1)
-    alone.elect(B, C)
+    alone.elect([B, C])
     for (const from of [B, C, D]) alone.says(from, alone.raft.term, { kind: 'appended', stamp: 1, match: 2 })
     expect(alone.raft.log.commit).toBe(1)
     for (const from of [B, C]) alone.says(from, alone.raft.term, { kind: 'appended', stamp: 1, match: 3 })
@@ -89,11 +89,19 @@ describe('the log', () => {
     expect(alone.host.history.map(([, text]) => text)).toEqual(['kept', 'new'])
   })
 
+  it('voters whose entry is taken back do not count any more', () => {
+    const alone = new Alone()
+    alone.append(B, 2, [0, 0], [votersEntry(1, [A, B]), votersEntry(2, [A, B, C])], 1)
+    expect(alone.raft.voters).toEqual([A, B, C])
+    alone.append(B, 3, [1, 1], [command(3, 'x')], 1)
+    expect(alone.raft.voters).toEqual([A, B])
+  })
+
   it('a leader skips a term that conflicts at once', () => {
     const alone = new Alone()
     const mine = Array.from({ length: 9 }, (_, i) => command(3, `mine${i}`))
     alone.append(B, 3, [0, 0], [votersEntry(1, five), command(1, 'both'), ...mine], 1)
-    alone.elect(B, C)
+    alone.elect([B, C])
     const conflict = {
       kind: 'conflict',
       stamp: 1,
@@ -249,6 +257,34 @@ describe('elections', () => {
     expect(council.t - since).toBeLessThan(4_000)
   })
 
+  it.each<[string, number, Loss | undefined, boolean]>([
+    ['a voter', 1_500, undefined, true],
+    ['its own account', 0, 'unreachable', true],
+    ['nobody, since that leader has ended', 0, 'ended', false],
+    ['nobody, after a whole election timeout', 0, undefined, false],
+  ])('an older lease is waited for on account of %s', (_, waitMs, loss, waits) => {
+    const alone = new Alone()
+    alone.append(B, 2, [0, 0], [votersEntry(1, [A, B, C])], 1)
+    if (loss) alone.council.lost(alone.host, B, loss)
+    alone.elect([C], waitMs)
+    const { stamp } = alone.last('append')
+    alone.says(C, 3, { kind: 'appended', stamp, match: 2 })
+    expect(alone.raft.log.commit).toBe(waits ? 1 : 2)
+    expect(alone.raft.hasLease(alone.council.clock(alone.host))).toBe(!waits)
+    alone.council.run(2_000)
+    expect(alone.raft.log.commit).toBe(2)
+  })
+
+  it('a lease that may run is not forgotten because a later leader has ended', () => {
+    const alone = new Alone()
+    alone.append(B, 2, [0, 0], [votersEntry(1, [A, B, C])], 1)
+    alone.append(C, 3, [1, 1], [], 1)
+    alone.council.lost(alone.host, C, 'ended')
+    alone.elect([B], 0)
+    alone.says(B, 4, { kind: 'appended', stamp: alone.last('append').stamp, match: 2 })
+    expect(alone.raft.log.commit).toBe(1)
+  })
+
   it('a late wake-up gives the leader a fresh election timeout', () => {
     const council = new Council()
     const hosts = council.grow(3)
@@ -314,6 +350,18 @@ describe('leases and confirmations', () => {
     }
   })
 
+  it('ages by the clock that says more, whatever the other says', () => {
+    const council = new Council()
+    const [first] = council.grow(3)
+    council.run(1_000)
+    const { mono, wall } = council.clock(first!)
+    const { raft } = first!
+    expect(raft.hasLease({ mono, wall })).toBe(true)
+    expect(raft.hasLease({ mono: mono + 2_000, wall: wall - 1_000_000 })).toBe(false)
+    expect(raft.hasLease({ mono, wall: wall + 2_000 })).toBe(false)
+    expect(raft.hasLease({ mono: mono + 10, wall: wall - 1_000_000 })).toBe(true)
+  })
+
   it('confirms once the lease holds, and unconfirms when leadership is lost', () => {
     const council = new Council()
     const hosts = council.grow(3)
@@ -331,7 +379,7 @@ describe('leases and confirmations', () => {
   it('confirms nothing before an entry of the own term is committed (6.4)', () => {
     const alone = new Alone()
     alone.append(B, 2, [0, 0], [votersEntry(1, [A, B, C]), command(2, 'x')], 1)
-    alone.elect(B)
+    alone.elect([B])
     alone.raft.confirm(7, alone.council.clock(alone.host))
     const { stamp } = alone.last('append')
     alone.says(C, 3, { kind: 'appended', stamp, match: 0 })
@@ -344,7 +392,7 @@ describe('voters', () => {
   it('no change before an entry of the own term is committed (correction of 2015)', () => {
     const alone = new Alone()
     alone.append(B, 2, [0, 0], [votersEntry(1, [A, B, C, D])], 1)
-    alone.elect(B, C)
+    alone.elect([B, C])
     const now = alone.council.clock(alone.host)
     expect(alone.raft.change(1, { remove: D }, now)).toEqual({ reason: 'term-not-committed', leader: A })
     for (const from of [B, C]) alone.says(from, 3, { kind: 'appended', stamp: 1, match: 2 })
@@ -414,6 +462,21 @@ describe('voters', () => {
     council.run(20_000)
     expect(first!.raft.term).toBeLessThanOrEqual(council.leader!.raft.term)
     expect(council.leader!.raft.voters).toEqual([B, C])
+  })
+
+  it('a voter whose dismissal is not committed may have to lead once more, to commit it (4.2.2)', () => {
+    const council = new Council()
+    const [first, second] = council.grow(2)
+    council.isolate([first!])
+    council.change(first!, { remove: first!.id })
+    council.run(10_000)
+    expect(council.leader).toBeUndefined()
+    council.cuts.clear()
+    council.runUntil(
+      () => council.leader === second && second!.raft.log.commit === second!.raft.log.lastIndex,
+    )
+    expect(second!.raft.voters).toEqual([B])
+    expect(first!.raft.nextDeadline()).toBe(Infinity)
   })
 
   it('a removed voter is told so', () => {
@@ -526,6 +589,15 @@ describe('snapshots', () => {
     expect(alone.council.of('restored').map(({ snapshot }) => textOf(snapshot.bytes))).toEqual(['[  ]'])
     expect(alone.raft.log).toMatchObject({ base: 5, commit: 5, lastTerm: 1 })
     expect(alone.raft.voters).toEqual([A, B, C])
+  })
+
+  it('a snapshot names the voters as of its index, not those that came later', () => {
+    const council = new Council(1, tuning)
+    const [first] = council.grow(2)
+    const { index } = first!.raft.log.newest
+    expect(council.compact(first!, index - 1)).toBe(true)
+    expect(first!.raft.log.snapshot!.voters).toEqual([A])
+    expect(first!.raft.voters).toEqual([A, B])
   })
 
   it('entries that are kept behind a snapshot spare the followers that lag a little', () => {

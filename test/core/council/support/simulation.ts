@@ -147,9 +147,12 @@ class Simulation {
       }
       case 'partition':
         return council.isolate(sample(random, council.alive, below(random, council.alive.length)))
-      case 'cut':
-        council.cuts.add(`${anybody.id} ${pick(random, council.alive).id}`)
+      case 'cut': {
+        const other = pick(random, council.alive)
+        council.cuts.add(`${anybody.id} ${other.id}`)
+        if (random() < 0.5) council.cuts.add(`${other.id} ${anybody.id}`)
         return
+      }
       case 'heal':
         return council.cuts.clear()
       case 'wallStep':
