@@ -26,7 +26,7 @@ const encodeRefusal = (value: unknown): string => refusal(() => valueCodec.encod
 
 /** Bytes of text behind a first byte. */
 const bytesOf = (tag: number, text: string): Uint8Array =>
-  Uint8Array.of(tag, ...new TextEncoder().encode(text))
+  Uint8Array.from([tag, ...new TextEncoder().encode(text)])
 const decodeRefusal = (bytes: Uint8Array): string => refusal(() => valueCodec.decode(bytes, 'args'))
 
 describe('values that are carried', () => {
@@ -116,7 +116,9 @@ describe('values that are carried', () => {
       ),
     }))
     fc.assert(
-      fc.property(value, (given) => expect(roundTrip(given)).toStrictEqual(given)),
+      fc.property(value, (given) => {
+        expect(roundTrip(given)).toStrictEqual(given)
+      }),
       { numRuns: 500 },
     )
   })
