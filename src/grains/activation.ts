@@ -3,73 +3,21 @@
  * no network. Who may call when, how many at a time and where states are stored is for its host to decide.
  */
 import { ClusterError } from '../errors.ts'
-import type { CancelTimer, Clock } from '../ports.ts'
-import type { ValueCodec } from './codec.ts'
+import type { CancelTimer } from '../ports.ts'
+import type { ActivationHost, ActivationStart, Outcome } from './activation-host.ts'
 import { encodeFault, faultOf, faultOfThrown } from './faults.ts'
+import type { Fault } from './faults.ts'
 import { checkArguments, checkResult } from './schema.ts'
 import { StateCell } from './state.ts'
 import type {
   GrainCallOptions,
   GrainContext,
   GrainKind,
-  GrainProxy,
   GrainRef,
   GrainSignal,
   State,
   StateOptions,
 } from './types.ts'
-
-/** What a run of user code came to. `newState` counts where `stateChanged`: `undefined` is a state to be deleted. */
-export type Outcome =
-  | {
-      readonly ok: true
-      readonly result: Uint8Array
-      readonly stateChanged: boolean
-      readonly newState: Uint8Array | undefined
-    }
-  /** Nothing changed. `error` is for `decodeFault`. */
-  | { readonly ok: false; readonly error: Uint8Array }
-
-export interface ActivationLimits {
-  readonly stateBytes: number
-  readonly resultBytes: number
-}
-
-export const DEFAULT_ACTIVATION_LIMITS: ActivationLimits = {
-  stateBytes: 1_048_576,
-  resultBytes: 1_048_576,
-}
-
-/** What an activation needs of its host. */
-export interface ActivationHost {
-  readonly codec: ValueCodec
-  readonly clock: Clock
-  readonly limits: ActivationLimits
-  /** Sends the stacks of errors along; for development. Default `false`. */
-  readonly stacks?: boolean
-  /**
-   * Makes the proxy behind `self.grain`. `parent` tells the token of the call that calls, when it calls; `undefined`
-   * where no one call can be named: see `Activation.invoke`.
-   */
-  grain<M>(
-    kind: GrainRef<string, M>,
-    key: string,
-    options: GrainCallOptions | undefined,
-    parent: () => unknown,
-  ): GrainProxy<M>
-  /** A timer of the grain is due: call `tick(timer)` when its turn comes. Until then it asks for no other. */
-  onDue(timer: number): void
-}
-
-export interface ActivationStart {
-  readonly key: string
-  /** The stored state; absent if there is none. */
-  readonly state?: Uint8Array | undefined
-  /** A state of the other side of a partition, for `merge`. */
-  readonly conflict?: Uint8Array | undefined
-  /** There was a state, and nobody has it. */
-  readonly lost?: boolean
-}
 
 interface Timer {
   readonly fn: () => unknown
@@ -205,8 +153,7 @@ export class Activation {
         this.#back?.()
         this.#isCleared = false
       }
-      const fault =
-        thrown instanceof HostError ? faultOf(thrown.error) : faultOfThrown(thrown, this.#host.stacks)
+      const fault = answerIn(thrown) ?? faultOfThrown(thrown, this.#host.stacks)
       return { ok: false, error: encodeFault(fault) }
     } finally {
       this.#runs.delete(run)
@@ -407,6 +354,14 @@ class HostError extends Error {
     super(error.message)
     this.error = error
   }
+}
+
+/** What went wrong by Grainmesh's own account, and not by the user's: also what a state of this grain refused. */
+function answerIn(thrown: unknown): Fault | undefined {
+  if (thrown instanceof HostError) return faultOf(thrown.error)
+  // an error of another grain's call names its kind
+  if (!(thrown instanceof ClusterError) || thrown.kind !== undefined) return undefined
+  return thrown.code === 'invalid-state' || thrown.code === 'state-limit' ? faultOf(thrown) : undefined
 }
 
 /** An error of Grainmesh from `check` is the answer; whatever else a schema throws is the user's. */

@@ -103,9 +103,12 @@ export class StateCell<T> implements State<T> {
     const [bytes, isKept] = [this.#bytes, this.#isKept]
     const [read, isRead, hasBytes] = [this.#read, this.#isRead, this.#hasBytes]
     return () => {
-      if (this.#bytes === bytes && this.#isKept === isKept) return
-      ;[this.#bytes, this.#isKept] = [bytes, isKept]
-      ;[this.#read, this.#isRead, this.#hasBytes] = [read, isRead, hasBytes]
+      if (this.#bytes !== bytes || this.#isKept !== isKept) {
+        ;[this.#bytes, this.#isKept] = [bytes, isKept]
+        ;[this.#read, this.#isRead, this.#hasBytes] = [read, isRead, hasBytes]
+      }
+      // whoever failed may have written into typed arrays that it read
+      if (this.#hasBytes) this.#isRead = this.#hasBytes = false
     }
   }
 

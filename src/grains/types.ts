@@ -5,7 +5,7 @@ import type { AbortSignalLike } from '../options.ts'
  * What a setup may return: methods, and nothing else. Interfaces fit. A method named `then` does not: awaiting the
  * grain would call it.
  */
-export type GrainMethods<M> = { [K in keyof M]: K extends 'then' ? never : (...args: never[]) => unknown }
+export type GrainMethods<M> = { [K in keyof M]-?: K extends 'then' ? never : (...args: never[]) => unknown }
 
 declare const METHODS: unique symbol
 

@@ -1,7 +1,7 @@
 /** What the codec carries, what it refuses and how it says so, and that no bytes harm it. */
 import { readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { root } from '../../scripts/support/paths.mjs'
 import { ClusterError } from '../../src/errors.ts'
