@@ -112,7 +112,7 @@ function encodeFlat(value: unknown): Uint8Array {
   }
   const text = stringify(value, { [ATTACHMENT]: attach })
   if (attachments.length === 0) return tagged(FLAT_TEXT, text)
-  const textBytes = new TextEncoder().encode(text)
+  const textBytes = encoder.encode(text)
   const parts = [Uint8Array.of(FLAT_WITH_BYTES), leb128(textBytes.length), textBytes]
   for (const item of attachments) {
     const bytes = bytesOf(item)
@@ -182,15 +182,19 @@ class Reader {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()
 
-/** A text behind its first byte, in one piece of memory where it is short. */
+/** Short texts are written here first: making a view of the right length at once would take measuring them before. */
+const scratch = new Uint8Array(3 * 1_024)
+
+/** A text behind its first byte. */
 function tagged(tag: number, text: string): Uint8Array {
-  if (text.length <= 1_024) {
-    const bytes = new Uint8Array(1 + 3 * text.length)
-    bytes[0] = tag
-    const { written } = encoder.encodeInto(text, bytes.subarray(1))
-    return bytes.slice(0, 1 + written)
-  }
-  return concat([Uint8Array.of(tag), encoder.encode(text)])
+  const isShort = 3 * text.length <= scratch.length
+  const written = isShort
+    ? scratch.subarray(0, encoder.encodeInto(text, scratch).written)
+    : encoder.encode(text)
+  const bytes = new Uint8Array(1 + written.length)
+  bytes[0] = tag
+  bytes.set(written, 1)
+  return bytes
 }
 
 function bytesOf(item: ArrayBuffer | ArrayBufferView): Uint8Array {

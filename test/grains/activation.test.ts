@@ -145,11 +145,12 @@ describe('calls', () => {
 })
 
 describe('setup', () => {
+  /* oxlint-disable no-thenable */
   it.each<[string, () => unknown]>([
     ['no object of methods', () => undefined],
     ['methods are all it may return', () => ({ count: 1 })],
-    ['awaiting a grain would call', () => ({ then: () => 1 })],
-    ['a member named `then`', () => ({ then: 1 })],
+    ['awaiting a grain would call', () => ({ ['then']: () => 1 })],
+    ['a member named `then`', () => ({ ['then']: 1 })],
     ['setup is not async', async () => ({})],
   ])('is refused: %s', async (message, setup) => {
     const { activation, call } = host(defineGrain('bad', setup as () => object))
