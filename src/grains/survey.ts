@@ -39,9 +39,14 @@ export function isPlain(value: unknown, what: string): boolean {
   return new Survey(what).visit(value)
 }
 
+/** The key at a place of a map, or the value at a place of a map or a set. */
+type Within =
+  { readonly key: number } | { readonly value: number } | { readonly get: unknown; readonly i: number }
+
 class Survey {
   readonly #what: string
-  readonly #path: string[] = []
+  /** Indices, keys, and what leads into maps and sets. Made into text only where something is refused. */
+  readonly #path: (number | string | Within)[] = []
   #seen: Set<object> | undefined
 
   constructor(what: string) {
@@ -99,7 +104,7 @@ class Survey {
         }
         continue
       }
-      plain = this.#step(value[i], `[${i}]`) && plain
+      plain = this.#step(value[i], i) && plain
     }
     // JSON would drop fields beside the elements without a word; a dense array has no other way to have more keys
     if (!holes && hasFields(value)) this.#refuse('is an array with fields of its own')
@@ -110,7 +115,7 @@ class Survey {
     let plain = true
     for (const key of Object.keys(value)) {
       if (key === '__proto__') this.#refuse('has the key __proto__')
-      plain = this.#step((value as Record<string, unknown>)[key], field(key)) && plain
+      plain = this.#step((value as Record<string, unknown>)[key], key) && plain
     }
     for (const symbol of Object.getOwnPropertySymbols(value)) {
       if (Object.prototype.propertyIsEnumerable.call(value, symbol)) {
@@ -130,21 +135,20 @@ class Survey {
     if (value instanceof Map && prototype === Map.prototype) {
       let i = 0
       for (const [key, item] of value) {
-        this.#step(key, `.key(${i})`)
-        this.#step(item, typeof key === 'object' ? `.value(${i})` : `.get(${quote(key)})`)
-        i++
+        this.#step(key, { key: i })
+        this.#step(item, { get: key, i: i++ })
       }
       return
     }
     if (value instanceof Set && prototype === Set.prototype) {
       let i = 0
-      for (const item of value) this.#step(item, `.value(${i++})`)
+      for (const item of value) this.#step(item, { value: i++ })
       return
     }
     this.#refuse(describeInstance(value))
   }
 
-  #step(value: unknown, step: string): boolean {
+  #step(value: unknown, step: number | string | Within): boolean {
     this.#path.push(step)
     const plain = this.visit(value)
     this.#path.pop()
@@ -152,8 +156,8 @@ class Survey {
   }
 
   #refuse(problem: string): never {
-    const path = this.#path.length > 12 ? [...this.#path.slice(0, 12), '…'] : this.#path
-    throw new Refusal(`${this.#what}${path.join('')} ${problem}`)
+    const path = this.#path.slice(0, 12).map(textOf).join('')
+    throw new Refusal(`${this.#what}${path}${this.#path.length > 12 ? '…' : ''} ${problem}`)
   }
 }
 
@@ -194,7 +198,14 @@ function nameOf(value: object): string {
   return typeof name === 'string' && name !== '' ? name : 'a class'
 }
 
-const field = (key: string): string => (/^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${quote(key)}]`)
+function textOf(step: number | string | Within): string {
+  if (typeof step === 'number') return `[${step}]`
+  if (typeof step === 'string') return /^[A-Za-z_$][\w$]*$/.test(step) ? `.${step}` : `[${quote(step)}]`
+  if ('value' in step) return `.value(${step.value})`
+  if ('key' in step) return `.key(${step.key})`
+  const { get: key, i } = step
+  return typeof key === 'object' || typeof key === 'function' ? `.value(${i})` : `.get(${quote(key)})`
+}
 
 function quote(key: unknown): string {
   if (typeof key !== 'string') return String(key)
