@@ -133,6 +133,19 @@ const ADVICE: Readonly<Record<ClusterErrorCode, string>> = {
   'relay-unavailable': 'No way to the others was found, not even through the signaling server.',
   'invalid-value': 'A value cannot be sent to the others.',
   'too-large': 'A value is larger than the cluster carries.',
+  'unknown-kind': 'No tab in this room hosts this kind of grain.',
+  'unknown-method': 'The tab that hosts this grain runs another version. Reload the older tab.',
+  'version-mismatch': 'The tabs in this room run another version of this grain. Reload the older tab.',
+  'invalid-arguments': 'The grain was asked for something that it does not take. Nothing was changed.',
+  'invalid-result': 'The grain gave an answer that cannot be used. Nothing was changed.',
+  'grain-threw': 'The grain could not do this. Nothing was changed.',
+  deadline: 'There was no answer in time.',
+  deadlock: 'Two grains would wait for each other for ever.',
+  'call-too-old': 'This call was given up before.',
+  'state-missing': 'All tabs that held this state are gone.',
+  'state-limit': 'This grain keeps too much.',
+  'invalid-state': 'A state was used in a way that does not work.',
+  'no-council': 'Too few tabs are reachable to decide who hosts this grain.',
 }
 
 function failure(error: ClusterError | undefined): Notice {

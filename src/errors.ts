@@ -36,11 +36,54 @@ export type ClusterErrorCode =
   | 'invalid-value'
   /** A value is over its limit; the message has the size and the limit, in bytes. */
   | 'too-large'
+  /** No member hosts this kind of grain. Give its definition to `grains` in some tab, or correct the name. */
+  | 'unknown-kind'
+  /** The kind has no such method where it is hosted: old and new code meet. Raise `version`, or reload the older tab. */
+  | 'unknown-method'
+  /** Members that host the kind share no version with this one: reload the older tab, or widen `accepts`. */
+  | 'version-mismatch'
+  /** The arguments do not fit the method's schemas; `issues` names each. The handler did not run. */
+  | 'invalid-arguments'
+  /** The result does not fit the method's schema, or cannot be carried. The handler's changes were undone. */
+  | 'invalid-result'
+  /** The handler threw. `cause` has its error's name, message and data. Its changes were undone. */
+  | 'grain-threw'
+  /** There was no answer within `deadlineMs`. If `mayHaveRun`, look before calling again. */
+  | 'deadline'
+  /** The call is part of a chain that waits for it: call another key, or make the kind `reentrant`. */
+  | 'deadlock'
+  /** This retry came after its call was given up. Nothing to do: nothing ran now. */
+  | 'call-too-old'
+  /** All holders of this key's state are gone. Wait for one to return, or give `onLost: 'initial'` to `self.state`. */
+  | 'state-missing'
+  /** The state is over its size limit. What was stored before is unharmed: keep less, or spread it over more keys. */
+  | 'state-limit'
+  /** A state was used in a way that it would not be replicated in; the message says how to change it. */
+  | 'invalid-state'
+  /** Nobody can decide now who hosts the grain: too few members are reachable. It is tried again until the deadline. */
+  | 'no-council'
 
 export interface ClusterErrorDetails {
   readonly cause?: unknown
   /** With `invalid-option`: one sentence for each option that is missing or wrong. */
   readonly problems?: readonly string[]
+  /** With an error of a call: the kind, the key and the method that were called. */
+  readonly kind?: string
+  readonly key?: string
+  readonly method?: string
+  /** With an error of a call: how often it was sent. Default 0. */
+  readonly attempts?: number
+  /** With an error of a call: whether its handler may have run, wholly or in part. Default `false`. */
+  readonly mayHaveRun?: boolean
+  /** With `invalid-arguments` and `invalid-result`: what the schemas found. */
+  readonly issues?: readonly Issue[]
+}
+
+/** One thing that a schema found wrong. */
+export interface Issue {
+  readonly message: string
+  /** Where: `args[0].owner` */
+  readonly path: string
 }
 
 /** The one error class of Grainmesh. `code` is stable; the message says what happened and what to do. */
@@ -48,10 +91,22 @@ export class ClusterError extends Error {
   override readonly name = 'ClusterError'
   readonly code: ClusterErrorCode
   readonly problems: readonly string[]
+  readonly kind: string | undefined
+  readonly key: string | undefined
+  readonly method: string | undefined
+  readonly attempts: number
+  readonly mayHaveRun: boolean
+  readonly issues: readonly Issue[]
 
   constructor(code: ClusterErrorCode, message: string, details: ClusterErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
     this.problems = details.problems ?? []
+    this.kind = details.kind
+    this.key = details.key
+    this.method = details.method
+    this.attempts = details.attempts ?? 0
+    this.mayHaveRun = details.mayHaveRun ?? false
+    this.issues = details.issues ?? []
   }
 }

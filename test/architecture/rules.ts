@@ -42,6 +42,13 @@ const RULES: readonly Rule[] = [
   { files: /^src\/ports\.ts$/, mayAsTypes: /^src\/core\// },
   { files: /^src\/api\.ts$/, mayAsTypes: /^src\/(?!testing\/)/ },
   { files: /^src\/driver\//, may: /^src\/(?:driver\/|core\/|(?:ports|errors|options)\.ts)/ },
+  // what users write, and one activation of it: knows ports and nothing of a network
+  {
+    files: /^src\/grains\//,
+    may: /^src\/(?:grains\/|(?:ports|errors|options)\.ts$)/,
+    mayAsTypes: /^src\/core\//,
+    packages: /^devalue$/,
+  },
   adapter('browser'),
   // keeps the keys that the other makes
   adapter('indexeddb', /^idb-keyval$/, String.raw`adapters/webcrypto/key-pair\.ts$|`),

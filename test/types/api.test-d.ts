@@ -158,6 +158,19 @@ export function errorCodes(code: ClusterErrorCode): string {
     case 'relay-unavailable':
     case 'invalid-value':
     case 'too-large':
+    case 'unknown-kind':
+    case 'unknown-method':
+    case 'version-mismatch':
+    case 'invalid-arguments':
+    case 'invalid-result':
+    case 'grain-threw':
+    case 'deadline':
+    case 'deadlock':
+    case 'call-too-old':
+    case 'state-missing':
+    case 'state-limit':
+    case 'invalid-state':
+    case 'no-council':
       return code
     default:
       // a new code is not overlooked here

@@ -1,0 +1,374 @@
+/**
+ * One activation: a grain's life in memory. It runs what the user wrote and says what that came to, in bytes; it knows
+ * no network. Who may call when, how many at a time and where states are stored is for its host to decide.
+ */
+import { ClusterError } from '../errors.ts'
+import type { CancelTimer } from '../ports.ts'
+import type { ActivationHost, ActivationStart, Outcome } from './activation-host.ts'
+import { encodeFault, faultOf, faultOfThrown } from './faults.ts'
+import type { Fault } from './faults.ts'
+import { checkArguments, checkResult } from './schema.ts'
+import { StateCell } from './state.ts'
+import type {
+  GrainCallOptions,
+  GrainContext,
+  GrainKind,
+  GrainRef,
+  GrainSignal,
+  State,
+  StateOptions,
+} from './types.ts'
+
+interface Timer {
+  readonly fn: () => unknown
+  cancel: CancelTimer
+  isDue: boolean
+}
+
+interface Run {
+  readonly token: unknown
+}
+
+/**
+ * Life: `activate`, then any number of `invoke` and `tick`, then `deactivate`; `abort` at any time. None of them rejects.
+ *
+ * Changes: a run that ends well takes along whatever the state is then. A run that fails while no other runs puts the
+ * state back to where the last run that ended left it: with one call at a time, to where it was at its start. A run that
+ * fails while others run puts nothing back, for nobody can tell whose change is whose; the next that ends well takes
+ * that along. While nothing runs, the state cannot be changed.
+ */
+export class Activation {
+  readonly #kind: GrainKind
+  readonly #start: ActivationStart
+  readonly #host: ActivationHost
+  readonly #controller = new AbortController()
+  readonly #methods = new Map<string, (...args: unknown[]) => unknown>()
+  readonly #activating: (() => unknown)[] = []
+  readonly #deactivating: (() => unknown)[] = []
+  readonly #timers = new Map<number, Timer>()
+  readonly #runs = new Set<Run>()
+  #target: object | undefined
+  #cell: StateCell<unknown> | undefined
+  #isSettingUp = false
+  #isOver = false
+  #nextTimer = 1
+  /** What was last told to the host, and the way back to it. */
+  #settled: Uint8Array | undefined
+  #back: (() => void) | undefined
+  /** A state that no cell reads, deleted by `clear()`. */
+  #isCleared = false
+
+  constructor(kind: GrainKind, start: ActivationStart, host: ActivationHost) {
+    this.#kind = kind
+    this.#start = start
+    this.#host = host
+    this.#settled = start.state
+  }
+
+  /** Runs the setup, merges a conflict, then what was given to `onActivate`. A failed one is over. */
+  async activate(): Promise<Outcome> {
+    const outcome = await this.#run(undefined, async () => {
+      this.#setUp()
+      for (const fn of this.#activating) await fn()
+      return undefined
+    })
+    if (!outcome.ok) this.#end('it could not be activated')
+    return outcome
+  }
+
+  /**
+   * Runs a method.
+   * @param args the list of arguments, encoded
+   * @param token names this call to the host, for what it calls in turn. Of several calls that run at once the newest
+   *   counts, and none where the kind's `concurrency` is above 1.
+   */
+  invoke(method: string, args: Uint8Array, token?: unknown): Promise<Outcome> {
+    return this.#run(token, async () => {
+      const handler = this.#methods.get(method)
+      if (!handler) {
+        const { name } = this.#kind
+        throw new HostError(
+          new ClusterError('unknown-method', `The kind "${name}" has no method "${method}".`),
+        )
+      }
+      const schemas = this.#kind.options.schemas.get(method)
+      let given = this.#decodeArguments(args)
+      if (schemas?.args) given = await own(checkArguments(schemas.args, given))
+      const result: unknown = await handler.apply(this.#target, given)
+      return schemas?.result ? own(checkResult(schemas.result, result)) : result
+    })
+  }
+
+  /** Runs a timer's function whose turn it is. */
+  tick(timer: number): Promise<Outcome> {
+    return this.#run(undefined, async () => {
+      const due = this.#timers.get(timer)
+      if (!due) return
+      try {
+        await due.fn()
+      } finally {
+        due.isDue = false
+      }
+    })
+  }
+
+  /** Ends timers, and runs what was given to `onDeactivate`. Call it when nothing runs; it is over afterwards. */
+  async deactivate(): Promise<Outcome> {
+    this.#stopTimers()
+    const outcome = await this.#run(undefined, async () => {
+      for (const fn of this.#deactivating.toReversed()) await fn()
+    })
+    this.#end('it was deactivated')
+    return outcome
+  }
+
+  /** Ends it at once: `signal` is aborted, whatever runs comes to `aborted`. */
+  abort(reason: string): void {
+    this.#end(reason)
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Calls that run now. */
+  get running(): number {
+    return this.#runs.size
+  }
+
+  async #run(token: unknown, body: () => Promise<unknown>): Promise<Outcome> {
+    if (this.#isOver) return this.#aborted()
+    const run: Run = { token }
+    if (this.#runs.size === 0) this.#settle()
+    this.#runs.add(run)
+    try {
+      const result = await body()
+      if (this.#isOver) return this.#aborted()
+      const bytes = this.#encodeResult(result)
+      this.#checkBytes()
+      return this.#finish(bytes)
+    } catch (thrown) {
+      if (this.#isOver) return this.#aborted()
+      if (this.#runs.size === 1) {
+        this.#back?.()
+        this.#isCleared = false
+      }
+      const fault = answerIn(thrown) ?? faultOfThrown(thrown, this.#host.stacks)
+      return { ok: false, error: encodeFault(fault) }
+    } finally {
+      this.#runs.delete(run)
+    }
+  }
+
+  #finish(result: Uint8Array): Outcome {
+    const before = this.#settled
+    this.#settle()
+    const newState = this.#settled
+    return { ok: true, result, stateChanged: newState !== before, newState }
+  }
+
+  /** From here on, going back leads here. */
+  #settle(): void {
+    this.#back = this.#cell?.mark()
+    if (this.#cell) this.#settled = this.#cell.kept
+    else if (this.#isCleared) this.#settled = undefined
+  }
+
+  #setUp(): void {
+    this.#isSettingUp = true
+    let target: unknown
+    try {
+      target = this.#kind.setup(this.#context())
+    } finally {
+      this.#isSettingUp = false
+    }
+    const problem = this.#takeMethods(target)
+    if (problem !== undefined) {
+      throw new TypeError(`The setup of the kind "${this.#kind.name}" returned ${problem}.`)
+    }
+  }
+
+  #takeMethods(target: unknown): string | undefined {
+    if (typeof target !== 'object' || target === null) return 'no object of methods'
+    if (typeof (target as { then?: unknown }).then === 'function') {
+      return 'a promise, or has a method `then`: setup is not async, and awaiting a grain would call `then`'
+    }
+    this.#target = target
+    for (let level: object | null = target; level && level !== Object.prototype;) {
+      for (const name of Object.getOwnPropertyNames(level)) {
+        if (name === 'then') return 'a member named `then`, which is not allowed'
+        if ((name === 'constructor' && level !== target) || this.#methods.has(name)) continue
+        const method: unknown = (target as Record<string, unknown>)[name]
+        if (typeof method !== 'function')
+          return `\`${name}\`, which is no function: methods are all it may return`
+        this.#methods.set(name, method as (...args: unknown[]) => unknown)
+      }
+      level = Object.getPrototypeOf(level) as object | null
+    }
+    return undefined
+  }
+
+  #context(): GrainContext {
+    const { key } = this.#start
+    return Object.freeze({
+      key,
+      signal: this.#controller.signal as GrainSignal,
+      state: <T>(initial: T | (() => T), options?: StateOptions<T>) => this.#makeState(initial, options),
+      grain: <M>(kind: GrainRef<string, M>, to: string, options?: GrainCallOptions) =>
+        this.#host.grain(kind, to, options, () => this.#parent()),
+      every: (ms: number, fn: () => unknown) => this.#every(ms, fn),
+      onActivate: (fn: () => unknown) => void this.#activating.push(fn),
+      onDeactivate: (fn: () => unknown) => void this.#deactivating.push(fn),
+      clear: () => this.#clear(),
+    })
+  }
+
+  #makeState<T>(initial: T | (() => T), options: StateOptions<T> = {}): State<T> {
+    if (this.#cell || !this.#isSettingUp) {
+      const message =
+        'A grain has one state, made in its setup: call `self.state` once, with an object of all it keeps.'
+      throw new ClusterError('invalid-state', message)
+    }
+    const { lost, conflict, state: stored } = this.#start
+    if (lost && stored === undefined && options.onLost !== 'initial') {
+      const message = 'All holders of the state of this grain are gone.'
+      throw new HostError(new ClusterError('state-missing', message))
+    }
+    const cell = new StateCell<T>(initial, {
+      codec: this.#host.codec,
+      maxBytes: this.#host.limits.stateBytes,
+      stored,
+      mayChange: () => this.#mayChange(),
+    })
+    this.#cell = cell as unknown as StateCell<unknown>
+    this.#settle()
+    const { merge } = options
+    if (merge && conflict) this.#activating.unshift(() => cell.merge(merge, conflict))
+    return cell
+  }
+
+  #clear(): void {
+    this.#mayChange()
+    if (this.#cell) this.#cell.clear()
+    else this.#isCleared = true
+  }
+
+  #mayChange(): void {
+    if (this.#isOver)
+      throw new ClusterError('aborted', 'This activation is over; its state is no longer its own.')
+    if (this.#isSettingUp) {
+      throw new ClusterError(
+        'invalid-state',
+        'Setup cannot change the state: give `initial`, or use `onActivate`.',
+      )
+    }
+    if (this.#runs.size > 0) return
+    const message = 'The state was changed while no handler runs: await what changes it, or use `self.every`.'
+    throw new ClusterError('invalid-state', message)
+  }
+
+  #every(ms: number, fn: () => unknown): () => void {
+    if (!(ms >= 1 && ms <= 2_147_483_647)) {
+      throw new ClusterError('invalid-value', `every takes 1 ms at least and 24 days at most, not ${ms}.`)
+    }
+    if (this.#isOver) return () => {}
+    const id = this.#nextTimer++
+    const timer: Timer = { fn, isDue: false, cancel: () => {} }
+    const arm = (): void => {
+      timer.cancel = this.#host.clock.timer(ms, () => {
+        arm()
+        if (timer.isDue) return
+        timer.isDue = true
+        this.#host.onDue(id)
+      })
+    }
+    this.#timers.set(id, timer)
+    arm()
+    return () => {
+      timer.cancel()
+      this.#timers.delete(id)
+    }
+  }
+
+  #parent(): unknown {
+    if (this.#runs.size > 1 && this.#kind.options.concurrency > 1) return undefined
+    return [...this.#runs].at(-1)?.token
+  }
+
+  #decodeArguments(bytes: Uint8Array): unknown[] {
+    let args: unknown
+    try {
+      args = this.#host.codec.decode(bytes, 'args')
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause)
+      throw new HostError(new ClusterError('invalid-arguments', message))
+    }
+    if (Array.isArray(args)) return args as unknown[]
+    throw new HostError(new ClusterError('invalid-arguments', 'args is no list.'))
+  }
+
+  #encodeResult(result: unknown): Uint8Array {
+    const { codec, limits } = this.#host
+    let bytes: Uint8Array
+    try {
+      bytes = codec.encode(result, 'result')
+    } catch (cause) {
+      const message = cause instanceof Error ? cause.message : String(cause)
+      throw new HostError(new ClusterError('invalid-result', message))
+    }
+    if (bytes.length <= limits.resultBytes) return bytes
+    const message = `The result has ${bytes.length} bytes, over its limit of ${limits.resultBytes}: return less.`
+    throw new HostError(new ClusterError('too-large', message))
+  }
+
+  #checkBytes(): void {
+    try {
+      this.#cell?.checkBytes()
+    } catch (error) {
+      throw error instanceof ClusterError ? new HostError(error) : error
+    }
+  }
+
+  #aborted(): Outcome {
+    const message = 'The activation of this grain ended before the call was done.'
+    return { ok: false, error: encodeFault({ code: 'aborted', message }) }
+  }
+
+  #end(reason: string): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#stopTimers()
+    this.#controller.abort(new ClusterError('aborted', `This activation is over: ${reason}.`))
+  }
+
+  #stopTimers(): void {
+    for (const { cancel } of this.#timers.values()) cancel()
+    this.#timers.clear()
+  }
+}
+
+/** Carries an error that is the host's answer, past what user code may throw. */
+class HostError extends Error {
+  readonly error: ClusterError
+  constructor(error: ClusterError) {
+    super(error.message)
+    this.error = error
+  }
+}
+
+/** What went wrong by Grainmesh's own account, and not by the user's: also what a state of this grain refused. */
+function answerIn(thrown: unknown): Fault | undefined {
+  if (thrown instanceof HostError) return faultOf(thrown.error)
+  // an error of another grain's call names its kind
+  if (!(thrown instanceof ClusterError) || thrown.kind !== undefined) return undefined
+  return thrown.code === 'invalid-state' || thrown.code === 'state-limit' ? faultOf(thrown) : undefined
+}
+
+/** An error of Grainmesh from `check` is the answer; whatever else a schema throws is the user's. */
+async function own<T>(check: Promise<T>): Promise<T> {
+  try {
+    return await check
+  } catch (error) {
+    throw error instanceof ClusterError ? new HostError(error) : error
+  }
+}

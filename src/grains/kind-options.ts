@@ -1,0 +1,159 @@
+/** What can be said of a kind besides its methods: options, their defaults, and what is wrong with given ones. */
+import type { KindSettings, MethodSchemas, StandardSchema } from './types.ts'
+
+/** How grains of a kind run. */
+export interface KindOptions<M = unknown> {
+  /**
+   * Version of the methods: raise it when a change of them breaks callers. Default 1.
+   */
+  readonly version?: number
+  /** Versions that this code can call and be called by. Default: its own alone. */
+  readonly accepts?: readonly number[]
+  /**
+   * Whether a call that comes from this grain, by way of others, runs while the first one waits. Default `false`: it is
+   * refused with `deadlock`. What the outer call changed before an inner one ended stays, if it throws later.
+   */
+  readonly reentrant?: boolean
+  /**
+   * Calls of one key that run at a time. Default 1: a handler sees no change of another between two of its lines, and if
+   * it throws, its changes are undone. With more, handlers that overlap share one state, a change is kept even if its
+   * handler throws later: make changes that belong together in one `update`.
+   */
+  readonly concurrency?: number
+  /** Calls of one key that may wait. Default 64. */
+  readonly queueDepth?: number
+  /** What happens to one too many: `reject-new` or `drop-oldest`, with `queue-full`. Default `reject-new`. */
+  readonly queue?: 'reject-new' | 'drop-oldest'
+  /** A grain without calls for this long leaves memory; its state stays. Default 120,000 ms; `Infinity`: never. */
+  readonly idleMs?: number
+  /** A call fails with `deadline` after this long. Default 10,000 ms. */
+  readonly deadlineMs?: number
+  /** Whether state is kept in IndexedDB too, and so outlives a reload of all tabs at once. Default `false`. */
+  readonly persist?: boolean
+  /**
+   * Checks what comes in and goes out, by method: for arguments one schema each, by Standard Schema. What a schema makes
+   * of a value is what the handler, or the caller, gets. Checked where the grain runs.
+   */
+  readonly schemas?: { readonly [K in keyof M]?: SchemasOf<M[K]> }
+}
+
+type SchemasOf<F> = F extends (...args: infer A) => infer R
+  ? {
+      readonly args?: { readonly [I in keyof A]: StandardSchema<A[I]> }
+      readonly result?: StandardSchema<Awaited<R>>
+    }
+  : never
+
+export const DEFAULT_KIND_SETTINGS: KindSettings = {
+  version: 1,
+  accepts: [1],
+  reentrant: false,
+  concurrency: 1,
+  queueDepth: 64,
+  queue: 'reject-new',
+  idleMs: 120_000,
+  deadlineMs: 10_000,
+  persist: false,
+  schemas: new Map(),
+}
+
+/** Given options with the defaults of the others. They must have no problems. */
+export function settingsOf<M>(options: KindOptions<M>): KindSettings {
+  const { schemas = {}, ...given } = options
+  const version = given.version ?? DEFAULT_KIND_SETTINGS.version
+  return Object.freeze({
+    ...DEFAULT_KIND_SETTINGS,
+    accepts: [version],
+    ...given,
+    schemas: new Map(Object.entries(schemas as Record<string, MethodSchemas>)),
+  })
+}
+
+/** One sentence for each option that is wrong. */
+export function optionProblems(options: unknown): string[] {
+  if (typeof options !== 'object' || options === null)
+    return [`options must be an object, not ${show(options)}`]
+  const given = options as Record<string, unknown>
+  return [
+    ...Object.keys(given).flatMap((key) =>
+      Object.hasOwn(DEFAULT_KIND_SETTINGS, key) ? [] : [`${key} is not an option of a kind`],
+    ),
+    ...within('version', given['version'], 1, 65_535),
+    ...acceptsProblems(given['accepts'], given['version']),
+    ...flag('reentrant', given['reentrant']),
+    ...within('concurrency', given['concurrency'], 1, 1_024),
+    ...within('queueDepth', given['queueDepth'], 0, 65_536),
+    ...([undefined, 'reject-new', 'drop-oldest'].includes(given['queue'] as string)
+      ? []
+      : [`queue must be 'reject-new' or 'drop-oldest', not ${show(given['queue'])}`]),
+    ...(given['idleMs'] === Infinity ? [] : within('idleMs', given['idleMs'], 1, 2_147_483_647)),
+    ...within('deadlineMs', given['deadlineMs'], 1, 600_000),
+    ...flag('persist', given['persist']),
+    ...schemaProblems(given['schemas']),
+  ]
+}
+
+/** A value, as messages show it. */
+export function show(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'string') return `"${value.slice(0, 40)}"`
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value
+}
+
+function acceptsProblems(accepts: unknown, version: unknown): string[] {
+  if (accepts === undefined) return []
+  if (!Array.isArray(accepts)) return [`accepts must be a list of versions, not ${show(accepts)}`]
+  const problems = accepts.flatMap((item: unknown, i) =>
+    item === undefined ? [`accepts[${i}] is undefined`] : within(`accepts[${i}]`, item, 1, 65_535),
+  )
+  if (accepts.length > 64) problems.push(`accepts has ${accepts.length} versions, at most 64 are allowed`)
+  const own = version ?? DEFAULT_KIND_SETTINGS.version
+  if (!accepts.includes(own))
+    problems.push(`accepts must have the kind's own version, ${show(own)}, among it`)
+  return problems
+}
+
+function schemaProblems(schemas: unknown): string[] {
+  if (schemas === undefined) return []
+  if (typeof schemas !== 'object' || schemas === null || Array.isArray(schemas)) {
+    return [`schemas must be an object by method, not ${show(schemas)}`]
+  }
+  return Object.entries(schemas).flatMap(([method, given]: [string, unknown]) => {
+    const what = `schemas.${method}`
+    if (typeof given !== 'object' || given === null) {
+      return [`${what} must be an object of args and result, not ${show(given)}`]
+    }
+    const { args, result, ...others } = given as Record<string, unknown>
+    const problems = Object.keys(others).map((key) => `${what}.${key} is neither args nor result`)
+    if (args !== undefined && !Array.isArray(args)) {
+      problems.push(`${what}.args must be a list of schemas, one for each argument`)
+    }
+    const lists: [string, unknown][] = Array.isArray(args)
+      ? args.map((item: unknown, i) => [`${what}.args[${i}]`, item])
+      : []
+    if (result !== undefined) lists.push([`${what}.result`, result])
+    for (const [where, schema] of lists) {
+      if (!isSchema(schema)) problems.push(`${where} is no schema by Standard Schema, version 1`)
+    }
+    return problems
+  })
+}
+
+function isSchema(schema: unknown): boolean {
+  if ((typeof schema !== 'object' && typeof schema !== 'function') || schema === null) return false
+  const standard = (schema as { '~standard'?: { version?: unknown; validate?: unknown } })['~standard']
+  return standard?.version === 1 && typeof standard.validate === 'function'
+}
+
+function within(what: string, value: unknown, min: number, max: number): string[] {
+  if (value === undefined) return []
+  if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) return []
+  return [`${what} must be a whole number from ${min} to ${max}, not ${show(value)}`]
+}
+
+function flag(what: string, value: unknown): string[] {
+  return value === undefined || typeof value === 'boolean'
+    ? []
+    : [`${what} must be true or false, not ${show(value)}`]
+}
