@@ -142,20 +142,22 @@ test.describe('links over WebRTC', () => {
         messagesDropped: 0,
       }
       const queue = new LinkQueue(a.link, traffic, () => undefined)
-      a.onDrain = () => queue.drained()
+      a.onDrain = () => queue.flush()
       const bytes = (length: number, first: number) => new Uint8Array(length).fill(first, 0, 1)
       const arrived = (from: number) => b.messages.slice(from).map((message) => message[0])
 
       for (let i = 0; i < 100; i++) queue.push('bulk', bytes(16_000, i))
+      queue.flush()
       // the buffer is full now, and nobody has told yet that it is not
-      await undefined
       const buffered = a.link.bufferedBytes
       queue.push('control', bytes(32, 200))
+      queue.flush()
       await b.untilMessages(101)
       const overtaken = 100 - arrived(0).indexOf(200)
       const bulk = arrived(0).filter((first) => first !== 200)
 
       for (let i = 0; i < 1_000; i++) queue.push('call', bytes(64, i % 256))
+      queue.flush()
       await b.untilMessages(105)
       const joined = b.messages.slice(101, 105).flatMap((message) => Array.from(message))
       const small = joined.filter((_, i) => i % 64 === 0)

@@ -53,6 +53,8 @@ export class Mailboxes {
   readonly #listeners = new Map<string, MessageListener>()
   readonly #backlogs = new Map<string, Backlog>()
   #outgoing: Outgoing[] = []
+  /** The last name that was looked at, and is one. */
+  #knownName: string | undefined
   /** What was handled since the last flush. */
   #handled: Input[] = []
   #isFlushPlanned = false
@@ -104,15 +106,23 @@ export class Mailboxes {
     this.#isFlushPlanned = false
     const inputs = this.#handled
     this.#handled = []
-    if (this.#outgoing.length > 0) inputs.push({ type: 'send', messages: this.#outgoing })
-    if (inputs.length > 0 && this.#options.feed(inputs)) this.#outgoing = []
+    const messages = this.#outgoing
+    // before they are fed: listeners may send more within that turn
+    this.#outgoing = []
+    if (messages.length > 0) inputs.push({ type: 'send', messages })
+    if (inputs.length > 0 && !this.#options.feed(inputs)) this.#outgoing = messages
+  }
+
+  /** What listeners said while they were called goes at once: the other side waits for it. */
+  answer(): void {
+    if (this.#outgoing.length > 0) this.flush()
   }
 
   deliver({ nodeId, lane, messages }: Extract<Output, { type: 'deliver' }>): void {
-    const name = `${nodeId} ${lane}`
-    const backlog = this.#backlogs.get(name)
-    if (backlog) backlog.messages.push(...messages)
-    else this.#handOut({ nodeId, lane, messages: messages as Incoming[], at: 0 }, name, 0)
+    // most listeners are done at once, and then nothing waits for anybody
+    const backlog = this.#backlogs.size > 0 ? this.#backlogs.get(nameOf(nodeId, lane)) : undefined
+    if (backlog) for (const message of messages) backlog.messages.push(message)
+    else this.#handOut({ nodeId, lane, messages: messages as Incoming[], at: 0 }, 0)
   }
 
   settled({ id, outcome, reason }: Extract<Output, { type: 'outcome' }>): void {
@@ -140,12 +150,13 @@ export class Mailboxes {
   }
 
   #problemOf(to: string, bytes: unknown, lane: Lane): ClusterError | undefined {
-    if (!isAuthority(to) && !isNodeId(to)) {
+    if (to !== this.#knownName && !isAuthority(to) && !isNodeId(to)) {
       return new ClusterError(
         'invalid-value',
         `"${String(to).slice(0, 60)}" is neither an authority nor a nodeId.`,
       )
     }
+    this.#knownName = to
     if (!LANES.includes(lane)) {
       return new ClusterError('invalid-value', `"${String(lane)}" is no lane: use ${LANES.join(', ')}.`)
     }
@@ -184,30 +195,31 @@ export class Mailboxes {
   }
 
   /** Hands out messages until a listener is not done at once; it goes on from there. */
-  #handOut(backlog: Backlog, name: string, handled: number): void {
+  #handOut(backlog: Backlog, handled: number): void {
     const { nodeId, lane, messages } = backlog
     const authority = authorityOf(nodeId)
-    const refused: number[] = []
+    let refused: number[] | undefined
     let count = handled
     while (backlog.at < messages.length) {
       const message = messages[backlog.at++]!
       const listener = this.#listeners.get(message.mailbox)
       const done = listener && this.#call(listener, nodeId, authority, lane, message)
       if (done) {
-        this.#backlogs.set(name, forgetHandled(backlog))
-        this.#await(done, backlog, name)
+        this.#backlogs.set(nameOf(nodeId, lane), forgetHandled(backlog))
+        this.#await(done, backlog)
         return this.#taken(nodeId, lane, count, refused)
       }
-      if (!listener) refused.push(count)
+      if (!listener) (refused ??= []).push(count)
       count++
     }
-    this.#backlogs.delete(name)
+    if (this.#backlogs.size > 0) this.#backlogs.delete(nameOf(nodeId, lane))
     this.#taken(nodeId, lane, count, refused)
   }
 
-  #await(done: PromiseLike<unknown>, backlog: Backlog, name: string): void {
+  #await(done: PromiseLike<unknown>, backlog: Backlog): void {
+    const name = nameOf(backlog.nodeId, backlog.lane)
     const goOn = (): void => {
-      if (this.#backlogs.get(name) === backlog) this.#handOut(backlog, name, 1)
+      if (this.#backlogs.get(name) === backlog) this.#handOut(backlog, 1)
     }
     done.then(goOn, (error: unknown) => {
       throwLater(error)
@@ -233,7 +245,7 @@ export class Mailboxes {
   }
 
   /** Told together with what listeners send in this go, so that an answer takes the receipt along. */
-  #taken(nodeId: NodeId, lane: Lane, count: number, refused: readonly number[]): void {
+  #taken(nodeId: NodeId, lane: Lane, count: number, refused: readonly number[] = NONE): void {
     if (count === 0) return
     this.#handled.push({ type: 'taken', nodeId, lane, count, refused })
     this.#planFlush()
@@ -254,6 +266,10 @@ function forgetHandled(backlog: Backlog): Backlog {
   backlog.at = 0
   return backlog
 }
+
+/** Of the stream that a backlog is of. */
+const nameOf = (nodeId: NodeId, lane: Lane): string => `${nodeId} ${lane}`
+const NONE: readonly number[] = []
 
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'

@@ -320,7 +320,8 @@ export class Membership {
       sign: (bytes) => this.#lives.sign(bytes),
       nextLife: (fresh) => this.#nextLife(fresh),
       onEvent: (event) => this.#onEvent(event),
-      onTurn: () => this.#onTurn(),
+      onTurn: () => this.mailboxes.answer(),
+      onRest: () => this.#onRest(),
       onMessages: (output) => this.#onMessages(output),
       onTraced: (traced) => this.#traced(traced.id, traced),
       onRefused: (reason) => this.#join.refused(reason),
@@ -409,7 +410,7 @@ export class Membership {
     this.events.add(event)
   }
 
-  #onTurn(): void {
+  #onRest(): void {
     this.#announce()
     if (this.#core) this.#snapshots?.notice(this.#core)
     if (this.#core?.status === 'left' && !this.#suspended) this.#end()

@@ -102,8 +102,12 @@ export class Life {
   #joinIsTold = false
   /** It was told who is there: an authority that it does not know, nobody knows. */
   #knowsOthers = false
-  /** When the next thing is due, as of the last turn. */
+  /** When the next thing is due, as of the last turn; the same without user messages. */
   #due = 0
+  #othersDue = 0
+  /** All that has happened since the last `settle` is about user messages: most turns of a busy member are such. */
+  #isMailOnly = false
+  #seenLinks = -1
 
   constructor(options: LifeOptions) {
     const { nodeId, process, browser, meta, visibility, limits, outbox, random, tuning } = options
@@ -242,6 +246,7 @@ export class Life {
   }
 
   handle(input: Input, now: number): void {
+    this.#isMailOnly &&= isAboutMail(input)
     if (this.#over !== undefined) return this.#handleOver(input)
     switch (input.type) {
       case 'start':
@@ -274,7 +279,8 @@ export class Life {
       case 'link-closed':
         return this.#mesh.closed(input.linkId, input.reason, now)
       case 'link-message':
-        return this.#neighbours.received(input.linkId, input.bytes, now)
+        this.#isMailOnly = this.#neighbours.received(input.linkId, input.bytes, now) && this.#isMailOnly
+        return
       case 'signed':
         return this.#neighbours.signed(input.linkId, input.signature)
       case 'verified':
@@ -306,6 +312,7 @@ export class Life {
 
   /** Runs what is due. */
   tick(now: number): void {
+    this.#isMailOnly = this.#knowsOthers && this.#status === 'up' && now < this.#due
     if (this.#over !== undefined || now < this.#due) return
     const lateMs = this.#due === 0 ? 0 : now - this.#due
     this.#mesh.tick(now)
@@ -332,9 +339,20 @@ export class Life {
   /** Draws the consequences of a turn. */
   settle(now: number): void {
     for (let changes = this.table.takeChanges(); changes.length > 0; changes = this.table.takeChanges()) {
+      this.#isMailOnly = false
       for (const change of changes) this.#onChange(change, now)
     }
     if (this.#over !== undefined || this.#status === 'left') return this.gossip.end()
+    if (this.#isMailOnly && this.#mesh.revision === this.#seenLinks) {
+      this.#mesh.settle(now)
+      this.associations.settle(now)
+      this.#due = Math.min(
+        this.#othersDue,
+        this.#mesh.nextDeadline() ?? Infinity,
+        this.associations.nextDeadline(),
+      )
+      return
+    }
     this.#removal.settle()
     if (this.#status !== 'leaving') this.#mesh.settle(now)
     else if (this.#mesh.establishedCount === 0) {
@@ -348,7 +366,13 @@ export class Life {
     this.#watchIsolation()
     this.gossip.settle(now)
     this.#tellJoin(now)
-    this.#due = this.#nextDue()
+    this.#seenLinks = this.#mesh.revision
+    this.#othersDue = this.#nextOfOthers()
+    this.#due = Math.min(
+      this.#othersDue,
+      this.#mesh.nextDeadline() ?? Infinity,
+      this.associations.nextDeadline(),
+    )
   }
 
   nextDeadline(): number | undefined {
@@ -356,16 +380,15 @@ export class Life {
     return this.#over === undefined ? Math.min(this.#due, this.associations.owedAt) : undefined
   }
 
-  #nextDue(): number {
+  /** Without the two that user messages may move: links that they are worth, and their own. */
+  #nextOfOthers(): number {
     return Math.min(
-      this.#mesh.nextDeadline() ?? Infinity,
       this.gossip.nextDeadline() ?? Infinity,
       this.#detector.nextDeadline(),
       this.#removal.nextDeadline() ?? Infinity,
       this.#healing.nextDeadline() ?? Infinity,
       this.#publication.nextDeadline() ?? Infinity,
       this.#carrier.nextDeadline(),
-      this.associations.nextDeadline(),
       this.#leaveBy ?? Infinity,
       this.#collectAt,
     )
@@ -638,3 +661,7 @@ export class Life {
     this.#outbox.event({ type: 'status', from, to, reason })
   }
 }
+
+/** A link may bring anything: see `Neighbours.received`. */
+const isAboutMail = ({ type }: Input): boolean =>
+  type === 'link-message' || type === 'send' || type === 'taken'

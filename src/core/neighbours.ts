@@ -73,17 +73,21 @@ export class Neighbours {
     if (step) this.#onStep(link, step, now)
   }
 
-  received(linkId: LinkId, bytes: Uint8Array, now: number): void {
+  /** Returns whether it is all about user messages between the two ends of this link, and nothing is wrong with it. */
+  received(linkId: LinkId, bytes: Uint8Array, now: number): boolean {
     const { mesh } = this.#options
     const link = mesh.get(linkId)
-    if (!link || link.phase === 'connecting') return
+    if (!link || link.phase === 'connecting') return false
     const decoded = this.#options.decode(bytes)
     if (!decoded.ok) return this.#onFault(link, decoded.reason, now)
+    let isMail = link.phase === 'established'
     for (const envelope of decoded.envelopes) {
-      if (mesh.get(linkId) !== link) return
+      if (mesh.get(linkId) !== link) return false
+      isMail &&= isMailOf(envelope)
       const fault = this.#onFrame(link, envelope, now)
       if (fault !== undefined) return this.#onFault(link, fault, now)
     }
+    return isMail
   }
 
   /** The link is over: forgets what belongs to it. */
@@ -212,16 +216,20 @@ export class Neighbours {
     mesh.close(linkId, 'said goodbye', now)
   }
 
-  #onFault({ linkId, nodeId, phase }: MeshLink, reason: string, now: number): void {
+  #onFault({ linkId, nodeId, phase }: MeshLink, reason: string, now: number): false {
     const { mesh, outbox } = this.#options
     const faults = (this.#faults.get(linkId) ?? 0) + 1
     this.#faults.set(linkId, faults)
     outbox.event({ type: 'frame-rejected', nodeId, reason })
     if (phase === 'established') this.#options.onFault(nodeId, reason, now)
-    if (mesh.get(linkId) === undefined) return
+    if (mesh.get(linkId) === undefined) return false
     if (faults >= MAX_FAULTS || phase !== 'established') mesh.close(linkId, `malformed: ${reason}`, now)
+    return false
   }
 }
+
+const isMailOf = ({ route, frame }: Envelope): boolean =>
+  !route && (frame.kind === 'segment' || frame.kind === 'receipt')
 
 const isHandshake = (frame: Frame): frame is HandshakeFrame =>
   frame.kind === 'hello' || frame.kind === 'proof' || frame.kind === 'accept' || frame.kind === 'refuse'

@@ -37,8 +37,10 @@ export interface DriverOptions {
   /** Commits the next life of this process and names it; with `fresh`, one of another authority. */
   readonly nextLife: (fresh: boolean) => Promise<NextLife>
   readonly onEvent: (event: ClusterEvent) => void
-  /** After each turn: whatever can be read of the core may have changed. */
+  /** After each turn: what was said in it may go to the core at once, and leave with what the turn itself gave. */
   readonly onTurn: () => void
+  /** Nothing more is to be done: whatever can be read of the core may have changed. */
+  readonly onRest: () => void
   /** Messages of users that have come, or news of those that were sent. */
   readonly onMessages: (output: Extract<Output, { type: 'deliver' | 'outcome' | 'progress' }>) => void
   /** The answer to the input `trace`. */
@@ -64,6 +66,8 @@ const NEXT_LIFE_RETRY_MS = 1_000
 export class Driver {
   readonly #options: DriverOptions
   readonly #links = new Map<LinkId, LinkQueue>()
+  /** Those that were given something since they were last flushed. */
+  #filled: LinkQueue[] = []
   readonly #inputs: (Input | readonly Input[])[] = []
   readonly #relayed: RelayLinks
   #session: SignalingSession | undefined
@@ -97,7 +101,8 @@ export class Driver {
 
   /**
    * Runs the input, or several in one turn, and everything that leads to, before it returns; from within a turn, after
-   * that turn.
+   * that turn. What all of that has to say on a link leaves together, before anybody looks at what has changed: the
+   * other end waits for it.
    */
   feed(inputs: Input | readonly Input[]): void {
     if (this.#stopped) return
@@ -105,8 +110,12 @@ export class Driver {
     if (this.#running) return
     this.#running = true
     try {
-      for (let next = this.#inputs.shift(); next && !this.#stopped; next = this.#inputs.shift())
-        this.#turn(next)
+      while (this.#inputs.length > 0 && !this.#stopped) {
+        for (let next = this.#inputs.shift(); next && !this.#stopped; next = this.#inputs.shift())
+          this.#turn(next)
+        this.#flushLinks()
+        this.#options.onRest()
+      }
     } finally {
       this.#running = false
     }
@@ -150,7 +159,7 @@ export class Driver {
       case 'link-signal':
         return this.#links.get(output.linkId)?.end.signal(output.data)
       case 'link-send':
-        return void this.#links.get(output.linkId)?.push(output.lane, output.bytes)
+        return this.#send(output)
       case 'link-close':
         return this.#closeLink(output.linkId)
       case 'sign':
@@ -178,6 +187,18 @@ export class Driver {
     }
   }
 
+  #send({ linkId, lane, bytes }: Extract<Output, { type: 'link-send' }>): void {
+    const queue = this.#links.get(linkId)
+    if (queue?.push(lane, bytes)) this.#filled.push(queue)
+  }
+
+  #flushLinks(): void {
+    if (this.#filled.length === 0) return
+    const filled = this.#filled
+    this.#filled = []
+    for (const queue of filled) queue.flush()
+  }
+
   #goodbye(): void {
     this.#session?.goodbye()
     this.#session = undefined
@@ -201,7 +222,7 @@ export class Driver {
         traffic.bytesReceived += bytes.length
         this.feed({ type: 'link-message', linkId, bytes })
       },
-      onDrain: () => this.#links.get(linkId)?.drained(),
+      onDrain: () => this.#links.get(linkId)?.flush(),
       onClose: closed,
     }
     if (!relay && !transport) return closed('this process has no WebRTC')
@@ -320,7 +341,7 @@ export class Driver {
     }
     if (this.#timer && this.#timer.due <= due) return
     const delay = due - this.#options.clock.now().mono
-    if (delay <= 0) return this.#tickSoon()
+    if (delay <= 0) return void this.#tickSoon()
     this.#timer?.cancel()
     const cancel = this.#options.clock.timer(delay, () => {
       this.#timer = undefined
@@ -333,21 +354,18 @@ export class Driver {
    * A tick in the next task, unless what is due has been done by then: who answers a message in the same task takes
    * along what is owed for it. A task costs more than a turn, so the microtasks of this one are let through first.
    */
-  #tickSoon(): void {
+  async #tickSoon(): Promise<void> {
     if (this.#isSoon) return
     this.#isSoon = true
-    let rounds = MICROTASK_ROUNDS
-    const look = (): void => {
-      if (rounds-- > 0) return queueMicrotask(look)
+    // by `await`: `queueMicrotask` leaves the engine for the browser each time, measured at 0.7 microseconds
+    for (let round = 0; round < MICROTASK_ROUNDS; round++) await undefined
+    this.#isSoon = false
+    if (!this.#isDue()) return this.#setTimer()
+    this.#isSoon = true
+    this.#cancelSoon = this.#options.clock.timer(0, () => {
       this.#isSoon = false
-      if (!this.#isDue()) return this.#setTimer()
-      this.#isSoon = true
-      this.#cancelSoon = this.#options.clock.timer(0, () => {
-        this.#isSoon = false
-        this.feed({ type: 'tick' })
-      })
-    }
-    look()
+      this.feed({ type: 'tick' })
+    })
   }
 
   #isDue(): boolean {

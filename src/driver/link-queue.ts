@@ -1,9 +1,9 @@
 /**
  * LinkQueue: what waits for one link, in three lanes, each in its order: control before call before bulk.
  *
- * Whatever the core hands over in one task leaves at the end of that task, in as few messages as possible: a message
- * on a link is a sequence of frames, so small ones are joined by putting them one behind the other. No timer waits for
- * more of them.
+ * Whatever the core hands over in one go of the driver leaves at its end (`flush`), in as few messages as possible: a
+ * message on a link is a sequence of frames, so small ones are joined by putting them one behind the other. No timer
+ * waits for more of them, and no microtask: the other end waits for the first.
  *
  * Control goes to the link at once. The other lanes go while little is in the link's own buffer, and go on when the
  * link says that it has drained, so that a probe never waits for more than what is in that buffer. A few fragments
@@ -48,7 +48,6 @@ export class LinkQueue {
     call: new Waiting(),
     bulk: new Waiting(),
   }
-  #isFlushDue = false
   #isOver = false
   readonly #aboveCall = new Sharing()
   readonly #aboveBulk = new Sharing()
@@ -75,15 +74,12 @@ export class LinkQueue {
       return false
     }
     waiting.push(bytes)
-    if (this.#isFlushDue) return true
-    this.#isFlushDue = true
-    queueMicrotask(this.#flush)
     return true
   }
 
-  /** The link has room again. */
-  drained(): void {
-    if (!this.#isFlushDue) this.#flush()
+  /** Hands over what the link has room for. To be called after what was pushed, and when the link has room again. */
+  flush(): void {
+    for (let lane = this.#next(false); lane; lane = this.#next(false)) if (!this.#send(lane, false)) return
   }
 
   /** Hands over everything that waits, whatever is in the link's buffer, then closes the link. */
@@ -98,11 +94,6 @@ export class LinkQueue {
   drop(): void {
     this.#isOver = true
     for (const lane of LANES) this.#lanes[lane].clear()
-  }
-
-  readonly #flush = (): void => {
-    this.#isFlushDue = false
-    for (let lane = this.#next(false); lane; lane = this.#next(false)) if (!this.#send(lane, false)) return
   }
 
   /** The lane whose turn it is, if the link may have more of it now, or is to have all. */

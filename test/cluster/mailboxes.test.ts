@@ -34,6 +34,18 @@ describe('a message', () => {
     ])
   })
 
+  it('that a listener answers with goes once, behind what was said before', async () => {
+    const { world, a, b, chat, toB } = await pair()
+    const answers = listen(a, 'answers')
+    b.mailbox('chat').receive(({ from, data }) => void b.mailbox('answers').send(from, `re: ${String(data)}`))
+    const sent = ['1', '2', '3'].map((text) => chat.send(toB, text))
+    // a turn of another kind, while these wait for the end of the task
+    a.setMeta({ busy: true })
+    await world.settled(Promise.all([...sent, chat.send(toB, '4')]))
+    await world.until('the answers are there', () => answers.length >= 4)
+    expect(textOf(answers)).toEqual(['re: 1', 're: 2', 're: 3', 're: 4'])
+  })
+
   it('comes in order, however many there are', async () => {
     const { world, chat, b, toB } = await pair()
     const received = listen(b)

@@ -71,6 +71,7 @@ function createRig({ relay = true, session: hasRelay = true } = {}) {
     nextLife: () => new Promise(() => undefined),
     onEvent: () => undefined,
     onTurn: () => undefined,
+    onRest: () => undefined,
     onTraced: () => undefined,
     onMessages: () => undefined,
     onRefused: () => undefined,

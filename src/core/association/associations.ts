@@ -142,7 +142,7 @@ export class Associations {
       const stream = association.out[frame.lane]
       if (!stream) return
       stream.onReceipt(frame, now)
-      this.#dirty.add(association)
+      if (!stream.isAtRest || association.queues[frame.lane].length > 0) this.#dirty.add(association)
       return
     }
     let stream = association.in[frame.lane]
@@ -348,16 +348,15 @@ export class Associations {
   }
 
   #work(association: Association, now: number): void {
-    const { table, wayTo, carry } = this.#options
+    const { table, carry } = this.#options
     const { authority, queues } = association
     if (table.newestLife(authority) === undefined) return this.#forget(association)
-    this.#refreshState(association, now)
     const nodeId = table.currentLife(authority)
+    const way = this.#refreshState(association, now)
     if (association.state !== 'connected' || nodeId === undefined) {
       for (const lane of LANES) association.out[lane]?.loseWay()
       return
     }
-    const way = wayTo(nodeId, now)
     if (!way) return
     this.#adopt(association, nodeId)
     for (const lane of LANES) {
@@ -386,19 +385,17 @@ export class Associations {
     })
   }
 
-  #refreshState(association: Association, now: number): void {
+  /** Returns the way to it, where it is connected. */
+  #refreshState(association: Association, now: number): Way | undefined {
     const { table, wayTo } = this.#options
-    if (association.state === 'quarantined') return
+    if (association.state === 'quarantined') return undefined
     const nodeId = table.currentLife(association.authority)
     const status = nodeId === undefined ? undefined : table.status(nodeId)
     const isThere = status === 'up' || status === 'joining' || status === 'leaving'
-    const isConnected = isThere && wayTo(nodeId!, now) !== undefined
-    const reason = isConnected
-      ? 'there is a way'
-      : isThere
-        ? 'there is no way to it'
-        : `it is ${status ?? 'gone'}`
-    this.#setState(association, isConnected ? 'connected' : 'disconnected', reason)
+    const way = isThere ? wayTo(nodeId!, now) : undefined
+    const reason = way ? 'there is a way' : isThere ? 'there is no way to it' : `it is ${status ?? 'gone'}`
+    this.#setState(association, way ? 'connected' : 'disconnected', reason)
+    return way
   }
 
   #setState(association: Association, to: AssociationState, reason: string): void {

@@ -51,7 +51,9 @@ export interface Way {
 
 const NOTHING = new Uint8Array(0)
 const LARGE_BODY = 4 * 1024
-const writer = new Writer(MAX_BODY + 64)
+/** Before a large body so much is left free for what goes before it in a message. */
+const HEADROOM = 64
+const writer = new Writer(HEADROOM + MAX_BODY + 64)
 
 export class OutStream {
   readonly lane: Lane
@@ -61,6 +63,8 @@ export class OutStream {
   /** Cut and not known to have arrived; the first `#onWay` of them were sent and are not written off. */
   #segments: Segment[] = []
   #onWay = 0
+  /** Letters of several segments among those that are begun. */
+  #large = 0
   #sequence = 0
   #settled = 0
   #bodyBytes = 0
@@ -85,6 +89,16 @@ export class OutStream {
   /** Nothing waits for an answer. */
   get isIdle(): boolean {
     return this.#segments.length === 0 && this.#letters.length === 0
+  }
+
+  /** All that was cut is on its way by a link to the receiver, whose end nobody overlooks: no `pump` would do anything. */
+  get isAtRest(): boolean {
+    return (
+      this.#way?.isDirect === true &&
+      this.#onWay === this.#segments.length &&
+      !this.#owesSettled &&
+      this.#begun() === undefined
+    )
   }
 
   get letters(): readonly Letter[] {
@@ -145,7 +159,7 @@ export class OutStream {
     }
     if (arrived > 0 || taken > this.#settled || limit > this.#limit) {
       this.#grow(bytes)
-      if (arrived > 0) this.#segments.splice(0, arrived)
+      dropFirst(this.#segments, arrived)
       this.#onWay = Math.max(0, this.#onWay - arrived)
       this.#patience = 0
       if (arrived > 0) this.#tellProgress(received)
@@ -161,6 +175,7 @@ export class OutStream {
     this.#segments = []
     this.#writeOff()
     this.#resendAt = Infinity
+    this.#large = 0
     for (const letter of this.#letters.splice(0)) this.#events.outcome(letter, outcome)
   }
 
@@ -214,8 +229,9 @@ export class OutStream {
     return isDirect ? window : Math.min(window, this.#congestion - this.#underWay)
   }
 
-  #pack(queue: Letter[], max: number): Uint8Array {
-    writer.reset()
+  #pack(queue: Letter[], most: number): Uint8Array {
+    const max = HEADROOM + most
+    writer.reset().skip(HEADROOM)
     let taken = 0
     for (;;) {
       const begun = taken === 0 ? this.#begun() : undefined
@@ -225,10 +241,11 @@ export class OutStream {
       const left = letter.bytes.length - letter.sent
       const room = max - writer.length - head
       // A message is begun in the next segment rather than cut for a few bytes.
-      if (writer.length > 0 && (room <= 0 || (room < left && room < MIN_ROOM))) break
+      if (writer.length > HEADROOM && (room <= 0 || (room < left && room < MIN_ROOM))) break
       if (!begun) {
         taken++
         this.#letters.push(letter)
+        if (letter.bytes.length > MAX_BODY) this.#large++
       }
       const size = Math.min(left, Math.max(room, 1))
       const isLast = size === left
@@ -241,13 +258,15 @@ export class OutStream {
       if (isLast) letter.lastSequence = this.#sequence + 1
       else break
     }
-    if (taken > 0) queue.splice(0, taken)
+    dropFirst(queue, taken)
     // What is large is kept where it was written: copying it would take longer than other memory does.
-    return writer.length < LARGE_BODY ? writer.take() : writer.give()
+    return writer.length < LARGE_BODY ? writer.take(HEADROOM) : writer.give(HEADROOM)
   }
 
-  #frame({ sequence, body }: Segment, more: boolean): SegmentFrame {
-    return { kind: 'segment', lane: this.lane, more, sequence, settled: this.#settled, body }
+  #frame({ sequence, body, times }: Segment, more: boolean): SegmentFrame {
+    const frame = { kind: 'segment', lane: this.lane, more, sequence, settled: this.#settled, body } as const
+    // Once: a link may still hold what was sent first.
+    return times === 0 && body.length >= LARGE_BODY ? { ...frame, headroom: HEADROOM } : frame
   }
 
   #changeWay(way: Way): void {
@@ -290,6 +309,7 @@ export class OutStream {
   }
 
   #tellProgress(received: number): void {
+    if (this.#large === 0) return
     // Only what is larger than a segment is followed; of those, one at a time is under way.
     const letter = this.#letters.find(
       ({ bytes, lastSequence }) => bytes.length > MAX_BODY && lastSequence > received,
@@ -310,14 +330,23 @@ export class OutStream {
       count++
       this.#settled++
       const isRefused = refused.length > 0 && refused.includes(this.#settled)
-      if (letter.bytes.length > MAX_BODY && letter.confirmed < letter.bytes.length && !letter.isAbandoned) {
-        letter.confirmed = letter.bytes.length
-        this.#events.progress(letter)
+      if (letter.bytes.length > MAX_BODY) {
+        this.#large--
+        if (letter.confirmed < letter.bytes.length && !letter.isAbandoned) {
+          letter.confirmed = letter.bytes.length
+          this.#events.progress(letter)
+        }
       }
       this.#events.outcome(letter, isRefused ? 'no-receiver' : 'taken')
     }
-    if (count > 0) this.#letters.splice(0, count)
+    dropFirst(this.#letters, count)
   }
+}
+
+/** Without the array that `splice` returns. */
+function dropFirst(items: unknown[], count: number): void {
+  if (count === 1) items.shift()
+  else if (count > 1) items.splice(0, count)
 }
 
 /** Not worth a segment of its own while more may be sent soon. */

@@ -51,8 +51,12 @@ export function parseNodeId(text: string): NodeIdParts | undefined {
   return parts
 }
 
-/** Who this life is of, for a nodeId that is known to be one. */
-export const authorityOf = (nodeId: NodeId): Authority => nodeId.slice(0, AUTHORITY_LENGTH)
+/**
+ * Who this life is of, for a nodeId that is known to be one. The text that is remembered, since tables that are keyed by
+ * it know its hash already; a piece cut out anew is hashed at every look.
+ */
+export const authorityOf = (nodeId: NodeId): Authority =>
+  parseNodeId(nodeId)?.authority ?? nodeId.slice(0, AUTHORITY_LENGTH)
 
 export const isNodeId = (text: string): boolean => parseNodeId(text) !== undefined
 export const isAuthority = (text: string): boolean => AUTHORITY.test(text)

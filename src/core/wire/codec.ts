@@ -29,6 +29,9 @@ export type Decoded =
   | { readonly ok: true; readonly envelopes: readonly Envelope[] }
   | { readonly ok: false; readonly reason: string }
 
+type SegmentFrame = Extract<Frame, { kind: 'segment' }>
+
+const NO_BODY = new Uint8Array(0)
 const scratch = new Writer(1024)
 /** The length of a frame takes no more. */
 const LENGTH_BYTES = 4
@@ -48,9 +51,26 @@ export function encodeFrame(frame: Frame, route?: RouteHeader): Uint8Array {
  * message as well.
  */
 export function encodeAlone(frame: Frame, route?: RouteHeader): Uint8Array {
+  if (frame.kind === 'segment' && frame.headroom !== undefined) {
+    const message = encodeAround(frame, frame.headroom, route)
+    if (message) return message
+  }
   const writer = writerFor(frame.kind === 'segment' ? frame.body.length : 0)
   writeFrame(writer.skip(LENGTH_BYTES), frame, route)
   return messageIn(writer)
+}
+
+/** The message of a large segment without a copy of its body: what goes before it is written into its headroom. */
+function encodeAround(frame: SegmentFrame, headroom: number, route?: RouteHeader): Uint8Array | undefined {
+  const { body } = frame
+  writeFrame(scratch.reset().skip(LENGTH_BYTES), { ...frame, body: NO_BODY }, route)
+  const head = scratch.shorten(1).varint(body.length)
+  const start = head.lengthInto(LENGTH_BYTES, body.length)
+  const size = head.length - start
+  if (size > headroom) return undefined
+  const message = new Uint8Array(body.buffer, body.byteOffset - size, size + body.length)
+  head.copyTo(message, start)
+  return message
 }
 
 /** The message of a routed frame on its next link: only its header is written anew. */

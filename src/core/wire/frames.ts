@@ -131,6 +131,8 @@ export type Frame =
       readonly settled: number
       /** A view on the message that brought it. */
       readonly body: Uint8Array
+      /** Not on the wire: so many bytes before the body are free, and its message may be written around it. */
+      readonly headroom?: number
     }
   /** About the stream in the other direction. */
   | {

@@ -41,9 +41,23 @@ export class Writer {
     return this
   }
 
-  /** Puts the number of bytes behind the first `head` right before them, as a varint. Returns where that begins. */
-  lengthInto(head: number): number {
-    const length = this.#length - head
+  /** Takes the last bytes back. */
+  shorten(count: number): this {
+    this.#length -= count
+    return this
+  }
+
+  /** Copies what was written, from the byte `start` on, to the beginning of `target`. */
+  copyTo(target: Uint8Array, start: number): void {
+    for (let at = start; at < this.#length; at++) target[at - start] = this.#bytes[at]!
+  }
+
+  /**
+   * Puts the number of bytes behind the first `head`, and of those that are to follow, right before them, as a varint.
+   * Returns where that begins.
+   */
+  lengthInto(head: number, following = 0): number {
+    const length = this.#length - head + following
     let start = head - 1
     for (let rest = length; rest >= 0x80; rest = Math.floor(rest / 0x80)) start--
     const end = this.#length

@@ -73,6 +73,30 @@ describe('every kind of frame', () => {
     )
   })
 
+  it('is the same where a large body has room before it for what goes there, and where that is too little', () => {
+    const headroom = 64
+    const anySize = fc.integer({ min: 0, max: 16_512 })
+    fc.assert(
+      fc.property(anySize, fc.nat(2 ** 32), fc.boolean(), fc.nat(headroom), (size, sequence, more, room) => {
+        const memory = new Uint8Array(headroom + size + 8).fill(7)
+        const body = memory.subarray(headroom, headroom + size)
+        const frame = {
+          kind: 'segment',
+          lane: 'bulk',
+          more,
+          sequence: sequence + 1,
+          settled: sequence,
+          body,
+        } as const
+        const message = encodeAlone({ ...frame, headroom: room })
+        expect(message).toEqual(encodeMessage([encodeFrame(frame)]))
+        expect(memory.subarray(0, headroom - room).every((byte) => byte === 7)).toBe(true)
+        expect(memory.subarray(headroom).every((byte) => byte === 7)).toBe(true)
+      }),
+      runs(100),
+    )
+  })
+
   it('comes back from a message with others, in order', () => {
     fc.assert(
       fc.property(fc.array(anyFrame, { minLength: 1, maxLength: 6 }), (frames) => {
