@@ -99,8 +99,11 @@ function writeEntries(entries: readonly SlotEntry[]): void {
   writer.varint(places.size)
   for (const process of places.keys()) writer.text(process)
   writer.varint(entries.length)
-  for (const [slot, { epoch, owner, inSync, lost }] of entries) {
-    writer.byte(slot).varint(epoch * 2 + (lost ? 1 : 0))
+  for (const [slot, { epoch, owner, inSync, born }] of entries) {
+    writer
+      .byte(slot)
+      .varint(epoch)
+      .varint(epoch - born)
     writer.varint(inSync.length).varint(inSync.indexOf(owner))
     for (const process of inSync) writer.varint(places.get(process)!)
   }
@@ -125,7 +128,8 @@ function readEntries(r: Reader): SlotEntry[] {
 }
 
 function readEntry(r: Reader, processes: readonly ProcessId[]): MapEntry {
-  const head = r.varint('epoch', MAX_EPOCH * 2 + 1)
+  const epoch = r.varint('epoch', MAX_EPOCH)
+  const age = r.varint('epochs since birth', MAX_EPOCH)
   const holders = r.varint('holders', MAX_HOLDERS)
   const first = r.varint('place of the owner', MAX_HOLDERS)
   const inSync: ProcessId[] = []
@@ -137,8 +141,8 @@ function readEntry(r: Reader, processes: readonly ProcessId[]): MapEntry {
   }
   const owner = inSync[first]
   if (owner === undefined) r.fail('a partition has no owner')
-  if (head < 2) r.fail('an epoch is none')
-  return { epoch: Math.floor(head / 2), owner: owner ?? '', inSync, lost: head % 2 === 1 }
+  if (age >= epoch) r.fail('a partition is older than its birth')
+  return { epoch, owner: owner ?? '', inSync, born: epoch - age }
 }
 
 function readGrain(r: Reader): string {

@@ -400,10 +400,10 @@ export class Council {
   /** Whether what a command asks for is so, as far as this process knows. */
   #holds(command: Command): boolean {
     if (command.type === 'birth') return this.#hints.has(command.kind)
-    return command.slots.every((slot) => {
+    return command.slots.every((slot, i) => {
       const entry = this.#hints.get(command.kind, slot)
       if (!entry) return false
-      if (command.type === 'lose') return entry.lost && entry.owner === command.birth.owner
+      if (command.type === 'lose') return entry.born > command.epochs[i]!
       const { add, remove, owner } = command
       if (add !== undefined && !entry.inSync.includes(add)) return false
       if (remove !== undefined && entry.inSync.includes(remove)) return false

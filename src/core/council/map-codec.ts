@@ -56,7 +56,7 @@ export function encodeMap(map: PartitionMap): Uint8Array {
   for (const [kind, entries] of kinds) {
     writer.text(kind)
     for (const entry of entries) {
-      writer.varint(entry.epoch * 2 + (entry.lost ? 1 : 0))
+      writer.varint(entry.epoch).varint(entry.epoch - entry.born)
       writeBirth(entry)
     }
   }
@@ -73,8 +73,10 @@ export function decodeMap(bytes: Uint8Array): PartitionMap | string {
     if (map.has(kind)) r.fail('a kind is there twice')
     const entries: MapEntry[] = []
     for (let slot = 0; slot < SLOTS && !r.problem; slot++) {
-      const head = r.varint('epoch', MAX_EPOCH)
-      entries.push({ epoch: Math.floor(head / 2), lost: head % 2 === 1, ...readBirth(r, processes) })
+      const epoch = r.varint('epoch', MAX_EPOCH)
+      const age = r.varint('epochs since birth', MAX_EPOCH)
+      if (age >= epoch) r.fail('a partition is older than its birth')
+      entries.push({ epoch, born: epoch - age, ...readBirth(r, processes) })
     }
     if (!r.problem) map.set(kind, entries)
   }

@@ -17,8 +17,11 @@ export interface MapEntry {
   readonly owner: ProcessId
   /** Who holds every acknowledged change; never empty, no two the same, at most `MAX_HOLDERS`. */
   readonly inSync: readonly ProcessId[]
-  /** Its last holder was lost: a key that is not held now may have had a state. */
-  readonly lost: boolean
+  /**
+   * Epoch at which it was last born with nothing in it. Above 1 its last holder was lost: a key that is not held now may
+   * have had a state, and copies of an earlier birth are of another history.
+   */
+  readonly born: number
 }
 
 /** Where a partition goes at its birth. */
@@ -84,7 +87,7 @@ export class PartitionMap {
     for (const [i, slot] of command.slots.entries()) {
       const before = entries[slot]
       if (!before || before.epoch !== command.epochs[i]) continue
-      const after = command.type === 'lose' ? lost(before, command.birth) : changeOf(before, command)
+      const after = command.type === 'lose' ? bornAnew(before, command.birth) : changeOf(before, command)
       if (!after) continue
       entries[slot] = after
       changed.push(slot)
@@ -97,7 +100,7 @@ export class PartitionMap {
     if (births.length !== SLOTS || !births.every(isSound)) return NONE
     this.#kinds.set(
       kind,
-      births.map(({ owner, inSync }) => ({ epoch: 1, owner, inSync, lost: false })),
+      births.map(({ owner, inSync }) => ({ epoch: 1, owner, inSync, born: 1 })),
     )
     return ALL
   }
@@ -114,14 +117,16 @@ function changeOf(
   const isSame =
     owner === before.owner && inSync.length === before.inSync.length && !isSwapped(before, inSync)
   if (isSame || !isSound({ owner, inSync })) return undefined
-  return { epoch: before.epoch + 1, owner, inSync, lost: before.lost }
+  return { epoch: before.epoch + 1, owner, inSync, born: before.born }
 }
 
 const isSwapped = (before: MapEntry, inSync: readonly ProcessId[]): boolean =>
   inSync.some((process) => !before.inSync.includes(process))
 
-const lost = ({ epoch }: MapEntry, birth: Birth): MapEntry | undefined =>
-  isSound(birth) ? { epoch: epoch + 1, owner: birth.owner, inSync: birth.inSync, lost: true } : undefined
+function bornAnew(before: MapEntry, birth: Birth): MapEntry | undefined {
+  const epoch = before.epoch + 1
+  return isSound(birth) ? { epoch, owner: birth.owner, inSync: birth.inSync, born: epoch } : undefined
+}
 
 const isSound = ({ owner, inSync }: Birth): boolean =>
   inSync.length <= MAX_HOLDERS && new Set(inSync).size === inSync.length && inSync.includes(owner)

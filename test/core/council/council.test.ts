@@ -49,7 +49,7 @@ describe('a council', () => {
       epoch: 1,
       owner: only.id,
       inSync: [only.id],
-      lost: false,
+      born: 1,
     })
     expect(only.council.hasLease({ mono: room.t, wall: 1e12 + room.t })).toBe(true)
   })
@@ -156,7 +156,9 @@ describe('a council', () => {
       room.runUntil('governed', () => isGoverned(room))
     }
     room.runUntil('with the heir', () => heir.council.entry('lock', 5)!.owner === heir.id, 20_000)
-    expect(heir.council.entry('lock', 5)).toMatchObject({ lost: true, inSync: [heir.id] })
+    const { born, inSync } = heir.council.entry('lock', 5)!
+    expect(born).toBeGreaterThan(1)
+    expect(inSync).toEqual([heir.id])
   })
 
   it('costs heartbeats only while nothing changes', () => {
@@ -172,18 +174,20 @@ describe('a council', () => {
 })
 
 describe('whatever happens', () => {
-  const seeds = Number(process.env['COUNCIL_SEEDS'] ?? 40)
-  it(`every proposal is decided once, and a partition is one thing in each epoch (${seeds} seeds)`, () => {
-    for (let seed = 1; seed <= seeds; seed++) {
-      try {
-        storm(seed)
-      } catch (error) {
-        throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, {
-          cause: error,
-        })
+  const seeds = Number(process.env['COUNCIL_SEEDS'] ?? 25)
+  it(
+    `every proposal is decided once, and a partition is one thing in each epoch (${seeds} seeds)`,
+    () => {
+      for (let seed = 1; seed <= seeds; seed++) {
+        try {
+          storm(seed)
+        } catch (cause) {
+          throw new Error(`seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+        }
       }
-    }
-  })
+    },
+    15 * 60_000,
+  )
 })
 
 /** Never so many end at once that a quorum is lost: that is another story. */

@@ -38,7 +38,7 @@ describe('a birth', () => {
   it('is of all partitions of a kind, once', () => {
     const map = new PartitionMap()
     expect(map.apply(born('counter'))).toHaveLength(SLOTS)
-    expect(map.get('counter', 255)).toEqual({ epoch: 1, owner: A, inSync: [A, B, C], lost: false })
+    expect(map.get('counter', 255)).toEqual({ epoch: 1, owner: A, inSync: [A, B, C], born: 1 })
     expect(map.apply(born('counter', { owner: D, inSync: [D] }))).toEqual([])
     expect(map.get('counter', 0)!.owner).toBe(A)
     expect(map.get('lock', 0)).toBeUndefined()
@@ -66,7 +66,7 @@ describe('a change', () => {
     const map = mapOf()
     const command = change({ slots: [7, 8, 9], epochs: [1, 2, 1], add: D })
     expect(map.apply(command)).toEqual([7, 9])
-    expect(map.get('counter', 7)).toEqual({ epoch: 2, owner: A, inSync: [A, B, C, D], lost: false })
+    expect(map.get('counter', 7)).toEqual({ epoch: 2, owner: A, inSync: [A, B, C, D], born: 1 })
     expect(map.get('counter', 8)!.epoch).toBe(1)
     expect(map.apply(command)).toEqual([])
   })
@@ -74,7 +74,7 @@ describe('a change', () => {
   it('gives a partition to one that holds it, and takes it from the one that did', () => {
     const map = mapOf()
     expect(map.apply(change({ owner: B, remove: A }))).toEqual([7])
-    expect(map.get('counter', 7)).toEqual({ epoch: 2, owner: B, inSync: [B, C], lost: false })
+    expect(map.get('counter', 7)).toEqual({ epoch: 2, owner: B, inSync: [B, C], born: 1 })
   })
 
   it.each<[string, Partial<Extract<Command, { type: 'change' }>>]>([
@@ -114,9 +114,9 @@ describe('a loss', () => {
       birth: { owner: D, inSync: [D] },
     }
     expect(map.apply(command)).toEqual([7])
-    expect(map.get('counter', 7)).toEqual({ epoch: 2, owner: D, inSync: [D], lost: true })
+    expect(map.get('counter', 7)).toEqual({ epoch: 2, owner: D, inSync: [D], born: 2 })
     map.apply(change({ epochs: [2], add: A }))
-    expect(map.get('counter', 7)!.lost).toBe(true)
+    expect(map.get('counter', 7)!.born).toBe(2)
     expect(map.apply(command)).toEqual([])
   })
 })

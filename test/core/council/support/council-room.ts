@@ -242,7 +242,7 @@ export class CouncilRoom {
       if (before && before.epoch >= entry.epoch) throw new Error(`${process.id}: an epoch has not grown`)
       known.set(slot, entry)
       const name = `${kind}#${slot}@${entry.epoch}`
-      const text = JSON.stringify([entry.owner, [...entry.inSync].sort(), entry.lost])
+      const text = JSON.stringify([entry.owner, [...entry.inSync].sort(), entry.born])
       if ((this.#seen.get(name) ?? text) !== text) throw new Error(`${name} is two things`)
       this.#seen.set(name, text)
     }
