@@ -182,7 +182,9 @@ describe('whatever happens', () => {
         try {
           storm(seed)
         } catch (cause) {
-          throw new Error(`seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+          throw new Error(`seed ${seed}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+            cause,
+          })
         }
       }
     },
