@@ -168,15 +168,14 @@ export class Holdings {
     this.#touched.add(part)
   }
 
-  /** It is not. Its right ends without a word. */
+  /** It is not. The right to run it ends. */
   rest(partition: PartitionId, now: Now): void {
     this.#enter(now)
     const part = this.#parts.get(partition)
     if (!part?.isAwake) return
     part.isAwake = false
-    part.hasRight = false
     this.#awake.delete(part)
-    this.#running.delete(part)
+    this.#endRight(part)
     this.#touched.add(part)
   }
 

@@ -98,7 +98,7 @@ export class Owning {
 
   onStored(from: ProcessId, part: Part, item: StoredItem, now: Now): void {
     const peer = this.#peer(from, part, item, now)
-    if (!peer) return
+    if (!peer) return this.#dismiss(from, part, item)
     const copy = part.copy!
     if (item.tenure !== copy.tenure) {
       // It has no copy of this history: one that was asked to keep it would be a fault of its own.
@@ -429,6 +429,12 @@ export class Owning {
     if (targets(part.id).includes(peer.process))
       part.tenure!.waits.set(peer.process, { until: now.mono + tuning.copyAgainMs, failures: 0 })
     else mail.put(peer.process, 'drop', at(part))
+  }
+
+  /** It keeps a copy that nobody counts on, and asks by telling of it. */
+  #dismiss(from: ProcessId, part: Part, { epoch }: At): void {
+    if (epoch !== part.entry!.epoch || neededBy(part, this.#shop.own).includes(from)) return
+    this.#shop.mail.put(from, 'drop', at(part))
   }
 
   #endCopy(peer: Peer): void {

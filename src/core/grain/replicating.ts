@@ -180,9 +180,13 @@ export class Replicating {
   /** A copy that no owner counts on is given back after a while. */
   #age(part: Part, now: Now, staleMs: number): number {
     if (!part.copy && !part.staging) return Infinity
-    // The owner may have asked to add this process, and the council may not have decided: at this epoch it must stay.
-    if (part.entry!.epoch <= part.promised) return Infinity
     if (now.mono < part.staleSince + staleMs) return part.staleSince + staleMs
+    // The owner may have asked to add this process, and the council may not have decided: only the owner knows.
+    if (part.copy && part.entry!.epoch <= part.promised && part.entry!.owner !== undefined) {
+      part.staleSince = now.mono
+      this.#answer(part)
+      return part.staleSince + staleMs
+    }
     this.#giveBack(part)
     return Infinity
   }
