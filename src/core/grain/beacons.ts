@@ -1,7 +1,8 @@
 /**
  * Leases (Gray & Cheriton, 1989) between pairs of processes: one beacon covers every partition that the one owns and the
- * other replicates. An owner's right ages from the *sending* of the newest beacon that was answered, by the larger of
- * its two clocks: a machine that slept has lost it. A replica's patience ages from its newest *answer*, by the monotonic
+ * other replicates. An owner's right ages from the *sending* of the newest beacon that was answered, between any two
+ * inputs by whichever of its clocks went further: a machine that slept has lost it, and a wall clock that is set back
+ * does not hide a later sleep. A replica's patience ages from its newest *answer*, by the monotonic
  * clock alone: a machine that slept is only more patient. So the right is over before the patience is.
  *
  * An answer must not extend what its sender is about to end: it names the partitions that it does not speak for. It
@@ -24,16 +25,22 @@ export interface BeaconsOptions {
   readonly grantsSole: (now: Now) => boolean
 }
 
+/** When a beacon was sent: on `mono`, and on the clock by which rights age. */
+interface Sent {
+  readonly mono: number
+  readonly age: number
+}
+
 /** The owner's side of a pair. */
 interface Pair {
   isWanted: boolean
   isSole: boolean
   sent: number
   /** When the newest beacons were sent, those answered excluded. */
-  readonly sentAt: Map<number, Now>
+  readonly sentAt: Map<number, Sent>
   heard: number
-  grantedAt: Now | undefined
-  soleGrantedAt: Now | undefined
+  grantedAt: Sent | undefined
+  soleGrantedAt: Sent | undefined
   refused: ReadonlyMap<PartitionId, number>
   nextAt: number
   quietSince: number | undefined
@@ -58,6 +65,9 @@ export class Beacons {
   readonly #patienceMs: number
   readonly #pairs = new Map<ProcessId, Pair>()
   readonly #promised = new Map<ProcessId, Promised>()
+  /** The clock by which rights age, as of the newest input. */
+  #age = 0
+  #last: Now | undefined
 
   constructor(options: BeaconsOptions) {
     this.#options = options
@@ -86,8 +96,10 @@ export class Beacons {
     return (this.#promised.get(owner)?.answeredAt ?? -Infinity) + this.#patienceMs
   }
 
-  /** Whether a lease ran out since the last time. */
+  /** At each input: whether a lease ran out since the one before. */
   lapse(now: Now): boolean {
+    this.#age = this.#ageAt(now)
+    this.#last = now
     let hasLapsed = false
     for (const pair of this.#pairs.values()) {
       if (pair.wasHeld && !this.#isFresh(pair.grantedAt, now)) {
@@ -192,15 +204,20 @@ export class Beacons {
 
   #send(to: ProcessId, pair: Pair, now: Now): void {
     const id = ++pair.sent
-    pair.sentAt.set(id, now)
+    pair.sentAt.set(id, { mono: now.mono, age: this.#ageAt(now) })
     pair.sentAt.delete(id - OPEN_BEACONS)
     pair.quietSince ??= now.mono
     pair.nextAt = now.mono + this.#options.tuning.beaconAgainMs
     this.#options.send(to, { type: 'beacon', id, heard: pair.heard, sole: pair.isSole })
   }
 
-  #isFresh(at: Now | undefined, now: Now): boolean {
-    return at !== undefined && Math.max(now.mono - at.mono, now.wall - at.wall) < this.#rightMs
+  #isFresh(at: Sent | undefined, now: Now): boolean {
+    return at !== undefined && this.#ageAt(now) - at.age < this.#rightMs
+  }
+
+  #ageAt(now: Now): number {
+    const last = this.#last ?? now
+    return this.#age + Math.max(0, now.mono - last.mono, now.wall - last.wall)
   }
 
   #promisedTo(owner: ProcessId): Promised {

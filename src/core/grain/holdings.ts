@@ -307,9 +307,9 @@ export class Holdings {
       this.#beacons.shift(lateMs)
       for (const part of this.#parts.values()) this.#owning.shift(part, lateMs)
     }
+    const hasLapsed = this.#beacons.lapse(now)
     if (this.#running.size === 0) return
     const hasSole = this.#hasSole(now)
-    const hasLapsed = this.#beacons.lapse(now)
     if (!hasLapsed && hasSole === this.#hadSole) return
     this.#hadSole = hasSole
     for (const part of this.#running) this.#judge(part, now)

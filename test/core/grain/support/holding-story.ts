@@ -147,7 +147,8 @@ export function tellStory(seed: number, trace?: (line: string) => void): Told {
     },
     () => {
       const process = pick(random, living())
-      process.stepWall(between(random, -10_000, 10_000))
+      // A machine that sleeps while somebody sets its clock back by as much cannot know that it slept.
+      process.stepWall(between(random, process.condition === 'asleep' ? 0 : -10_000, 10_000))
     },
     () => {
       const [process, other] = pick2()
