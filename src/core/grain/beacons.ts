@@ -81,6 +81,11 @@ export class Beacons {
     return pair !== undefined && this.#isFresh(pair.grantedAt, now) && !pair.refused.has(partition)
   }
 
+  /** Its newest answer did not speak for the partition. */
+  isRefused(process: ProcessId, partition: PartitionId): boolean {
+    return this.#pairs.get(process)?.refused.has(partition) ?? false
+  }
+
   /** The same of the council's leader, for owners that are alone in sync. */
   isHeldByLeader(leader: ProcessId, now: Now): boolean {
     return this.#isFresh(this.#pairs.get(leader)?.soleGrantedAt, now)

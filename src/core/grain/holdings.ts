@@ -36,7 +36,9 @@ export interface HoldingsOptions {
   readonly isOver: (process: ProcessId) => boolean
   /** Who leads the council, as far as is known. */
   readonly leader: () => ProcessId | undefined
-  /** This process leads, and nobody else can. */
+  /**
+   * This process leads, nobody else can, and `onMap` has told it everything that was decided under leaders before it.
+   */
   readonly leaderHasLease: (now: Now) => boolean
   /** Who should hold the partition, its owner among them. */
   readonly targets: (partition: PartitionId) => readonly ProcessId[]
@@ -72,6 +74,7 @@ export class Holdings {
   readonly #awake = new Set<Part>()
   readonly #running = new Set<Part>()
   readonly #proposed = new Set<Part>()
+  readonly #ended = new Map<PartitionId, { readonly owner: ProcessId; readonly epoch: number }>()
   #hadSole = false
   #isLeaving = false
   #unknown = 0
@@ -137,9 +140,17 @@ export class Holdings {
     return part !== undefined && this.#replicating.canTakeOver(part, now)
   }
 
-  /** For the council's leader: it granted that sole owner nothing that could still be good. */
-  mayEnd(owner: ProcessId, now: Now): boolean {
-    return this.#options.isOver(owner) || now.mono >= this.#beacons.patienceEndsAt(owner)
+  /**
+   * For the council's leader, before it proposes to end an owner that is alone in sync: whether that owner's right is
+   * over. If so, this process grants that owner the partition no more, until the map has moved on from that epoch. A
+   * leader that proposed without this would extend what it is about to end.
+   */
+  endSole(partition: PartitionId, owner: ProcessId, epoch: number, now: Now): boolean {
+    this.#enter(now)
+    if (!this.#options.isOver(owner) && now.mono < this.#beacons.patienceEndsAt(owner)) return false
+    const known = this.#parts.get(partition)?.entry?.epoch ?? 0
+    if (known <= epoch) this.#ended.set(partition, { owner, epoch })
+    return true
   }
 
   /** Every process in sync holds all changes up to this number; 0 where nothing is held. */
@@ -229,6 +240,11 @@ export class Holdings {
     if (part.proposal && entry.epoch > part.proposal.epoch) part.proposal = undefined
     if (entry.owner !== this.#options.own) this.#endRight(part)
     this.#replicating.onEntry(part, before, now)
+    const ended = this.#ended.get(partition)
+    if (ended && entry.epoch > ended.epoch) {
+      this.#ended.delete(partition)
+      if (entry.owner !== ended.owner) this.#beacons.depose(ended.owner, partition, entry.epoch)
+    }
     this.#owning.onEntry(part, before, now)
     this.#judge(part, now)
     this.#touched.add(part)
@@ -351,7 +367,11 @@ export class Holdings {
 
   #computeRight(part: Part, now: Now): boolean {
     if (!part.isAwake || !this.#owning.isReady(part)) return false
-    if (part.entry!.inSync.length === 1 && !this.#hasSole(now)) return false
+    const leader = this.#options.leader()
+    if (part.entry!.inSync.length === 1) {
+      if (!this.#hasSole(now) || (leader !== undefined && this.#beacons.isRefused(leader, part.id)))
+        return false
+    }
     return neededBy(part, this.#options.own).every((process) => this.#beacons.isHeld(process, part.id, now))
   }
 
@@ -392,6 +412,8 @@ export class Holdings {
       else if (proposal.wish.owner === this.#options.own && entry!.owner === owner)
         refused.push({ partition: id, epoch: entry!.epoch })
     }
+    for (const [partition, ended] of this.#ended)
+      if (ended.owner === owner) refused.push({ partition, epoch: ended.epoch })
     return refused
   }
 

@@ -381,6 +381,9 @@ export class World {
     this.map.set(partition, entry)
     this.trace?.(`map ${partition} ${JSON.stringify(entry)}`)
     this.counts.epochs++
+    // What the leader decides it knows, and so does who becomes one.
+    if (this.leader?.isUp)
+      this.leader.turn(() => this.leader!.holdings.onMap(partition, entry, this.leader!.now))
     for (const process of this.processes) {
       const slow = this.random() < 0.1 ? 4 : 1
       this.tell(process, partition, between(this.random, 5, (this.options.tellMs ?? 300) * slow))
@@ -407,6 +410,8 @@ export class World {
         ({ isUp, isCutOffCouncil, hasLeft }) => isUp && !isCutOffCouncil && !hasLeft,
       )
       this.#leaderSince = this.time
+      const { leader } = this
+      if (leader) this.tellAll(leader)
       for (const process of this.processes)
         process.turn(() => process.holdings.onLiveness(leader?.name ?? process.name, process.now))
       return
@@ -419,8 +424,8 @@ export class World {
         sole !== leader.name &&
         !leader.sees(sole) &&
         this.leaderIsSettled &&
-        leader.holdings.mayEnd(sole, leader.now) &&
-        this.random() < 0.2
+        this.random() < 0.2 &&
+        leader.holdings.endSole(partition, sole, entry.epoch, leader.now)
       if (!areDead && !isEnded) continue
       const heirs = this.processes.filter(({ isUp, hasLeft }) => isUp && !hasLeft)
       if (heirs.length === 0) continue
