@@ -50,6 +50,8 @@ export interface HoldingsOptions {
   readonly onStored: (partition: PartitionId, number: number) => void
   readonly onRightBegan: (partition: PartitionId) => void
   readonly onRightEnded: (partition: PartitionId) => void
+  /** Another owns it now, or it was born anew: of numbers that were not told stored nobody will ever tell. */
+  readonly onDeposed: (partition: PartitionId) => void
 }
 
 export type AppendRefusal = 'not-owner' | 'no-right' | 'state-limit'
@@ -238,7 +240,10 @@ export class Holdings {
     if (!before) this.#unknown--
     part.entry = entry
     if (part.proposal && entry.epoch > part.proposal.epoch) part.proposal = undefined
-    if (entry.owner !== this.#options.own) this.#endRight(part)
+    if (part.tenure && (entry.owner !== this.#options.own || entry.born !== before?.born)) {
+      this.#endRight(part)
+      this.#options.onDeposed(partition)
+    }
     this.#replicating.onEntry(part, before, now)
     const ended = this.#ended.get(partition)
     if (ended && entry.epoch > ended.epoch) {

@@ -54,7 +54,7 @@ export function tellStory(seed: number, trace?: (line: string) => void): Told {
     // Callers ask whom they believe to be the owner; here everybody who might is asked.
     for (const process of world.processes) if (process.isUp) world.work(process, op)
     if (world.ops.length < 150) world.after(between(random, 50, 600), work)
-    else if (open.length > 0) world.after(between(random, 50, 600), retry)
+    else retry()
   }
   const retry = (): void => {
     const open = world.ops.filter((op) => !op.isAcked && !world.lost.has(op.id))

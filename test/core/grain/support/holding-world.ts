@@ -93,6 +93,7 @@ export class Process {
         this.rights.add(partition)
         world.rightBegan(this, partition)
       },
+      onDeposed: (partition) => this.waiting.delete(partition),
       onRightEnded: (partition) => {
         if (!this.rights.delete(partition)) throw new Error(`${this.name}: right of ${partition} ended twice`)
       },
@@ -515,6 +516,7 @@ export class World {
   #ack(op: Op): void {
     if (op.isAcked || this.lost.has(op.id)) return
     op.isAcked = true
+    this.trace?.(`-- ack ${op.id} ${op.partition}`)
     this.counts.acked++
   }
 
