@@ -76,14 +76,15 @@ export class Beacons {
   }
 
   /** That replica answered a beacon of this owner lately enough, and did not refuse the partition. */
-  isHeld(replica: ProcessId, partition: PartitionId, now: Now): boolean {
+  isHeld(replica: ProcessId, { partition, epoch }: At, now: Now): boolean {
     const pair = this.#pairs.get(replica)
-    return pair !== undefined && this.#isFresh(pair.grantedAt, now) && !pair.refused.has(partition)
+    return pair !== undefined && this.#isFresh(pair.grantedAt, now) && !refuses(pair, partition, epoch)
   }
 
   /** Its newest answer did not speak for the partition. */
-  isRefused(process: ProcessId, partition: PartitionId): boolean {
-    return this.#pairs.get(process)?.refused.has(partition) ?? false
+  isRefused(process: ProcessId, { partition, epoch }: At): boolean {
+    const pair = this.#pairs.get(process)
+    return pair !== undefined && refuses(pair, partition, epoch)
   }
 
   /** The same of the council's leader, for owners that are alone in sync. */
@@ -180,11 +181,6 @@ export class Beacons {
     this.#promisedTo(owner).deposed.set(partition, { epoch, since: undefined })
   }
 
-  /** It owns again. */
-  restore(owner: ProcessId, partition: PartitionId): void {
-    this.#promised.get(owner)?.deposed.delete(partition)
-  }
-
   /** Of a process that is gone for good nothing is kept. */
   forget(process: ProcessId): void {
     this.#pairs.delete(process)
@@ -234,6 +230,10 @@ export class Beacons {
     return promised
   }
 }
+
+/** What was refused for an epoch before is settled: the owner knows a later one. */
+const refuses = ({ refused }: Pair, partition: PartitionId, epoch: number): boolean =>
+  (refused.get(partition) ?? -1) >= epoch
 
 const newPair = (): Pair => ({
   isWanted: false,

@@ -248,7 +248,7 @@ export class Holdings {
     const ended = this.#ended.get(partition)
     if (ended && entry.epoch > ended.epoch) {
       this.#ended.delete(partition)
-      if (entry.owner !== ended.owner) this.#beacons.depose(ended.owner, partition, entry.epoch)
+      this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
     this.#owning.onEntry(part, before, now)
     this.#judge(part, now)
@@ -373,11 +373,11 @@ export class Holdings {
   #computeRight(part: Part, now: Now): boolean {
     if (!part.isAwake || !this.#owning.isReady(part)) return false
     const leader = this.#options.leader()
+    const at = { partition: part.id, epoch: part.entry!.epoch }
     if (part.entry!.inSync.length === 1) {
-      if (!this.#hasSole(now) || (leader !== undefined && this.#beacons.isRefused(leader, part.id)))
-        return false
+      if (!this.#hasSole(now) || (leader !== undefined && this.#beacons.isRefused(leader, at))) return false
     }
-    return neededBy(part, this.#options.own).every((process) => this.#beacons.isHeld(process, part.id, now))
+    return neededBy(part, this.#options.own).every((process) => this.#beacons.isHeld(process, at, now))
   }
 
   /** The lease of an owner that is alone in sync. */

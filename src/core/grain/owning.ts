@@ -263,7 +263,7 @@ export class Owning {
     if (isInSync) return Math.min(due, this.#watch(part, peer, now))
     // A learner that can be counted on becomes a replica.
     const isUpToDate = peer.stored >= part.copy!.acked && peer.confirmed === part.entry!.epoch
-    const isGranting = !part.isAwake || tenure.isReleased || beacons.isHeld(process, part.id, now)
+    const isGranting = !part.isAwake || tenure.isReleased || beacons.isHeld(process, at(part), now)
     if (isUpToDate && isGranting && part.proposal?.wish.add !== process)
       return Math.min(due, this.#propose(part, { add: process }, now))
     if (peer.confirmed !== part.entry!.epoch && peer.quietSince === undefined)

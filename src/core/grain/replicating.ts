@@ -24,7 +24,6 @@ export class Replicating {
     const entry = part.entry!
     if (before?.owner !== undefined && before.owner !== own && before.owner !== entry.owner)
       beacons.depose(before.owner, part.id, entry.epoch)
-    if (entry.owner !== undefined) beacons.restore(entry.owner, part.id)
     const isInSync = entry.inSync.includes(own)
     // Another history: what is held belongs to none that goes on.
     if (isInSync && part.copy?.born !== entry.born) part.copy = new HeldPartition(entry.born)

@@ -192,6 +192,7 @@ export class World {
   readonly #heap: { at: number; order: number; run: () => void }[] = []
   #order = 0
   #proposals = 0
+  #checks = 0
   isChecking = true
 
   constructor(options: WorldOptions) {
@@ -259,7 +260,7 @@ export class World {
       const { at, run } = this.#pop()
       this.time = at
       run()
-      if (this.isChecking) this.check()
+      if (this.isChecking && ++this.#checks % 3 === 0) this.check()
     }
     this.time = end
   }
@@ -537,7 +538,7 @@ export class World {
           .join(', ')
         throw new Error(`G1: ${partition} runs at ${names} at ${this.time}`)
       }
-      if (this.#order % 16 === 0) for (const process of running) this.isEqual(process, partition)
+      if (this.#checks % 48 === 0) for (const process of running) this.isEqual(process, partition)
     }
   }
 
