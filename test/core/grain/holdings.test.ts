@@ -545,9 +545,15 @@ describe('sizes', () => {
     for (const from of ['a', 'b']) {
       bench.hear(from, {
         type: 'standing',
-        items: at.map((one) => ({ ...one, number: 0, acked: 0, keys: [] })),
+        items: at.map(({ partition, epoch }) => ({ partition, epoch, number: 0, acked: 0, keys: [] })),
       })
-      const items = at.map((one) => ({ ...one, tenure: 2, number: 0, wants: false }))
+      const items = at.map(({ partition, epoch }) => ({
+        partition,
+        epoch,
+        tenure: 2,
+        number: 0,
+        wants: false,
+      }))
       bench.hear(from, { type: 'stored', items })
       bench.answer(from)
     }
