@@ -347,9 +347,12 @@ export class Holdings {
     due = Math.min(due, this.#replicating.look(part, now))
     if (part.tenure) due = Math.min(due, this.#owning.look(part, now))
     if (part.proposal) this.#proposed.add(part)
+    this.#judge(part, now)
+    // Nobody tells when a leader's lease begins.
+    if (part.isAwake && part.tenure && !part.hasRight && entry.inSync.length === 1)
+      due = Math.min(due, now.mono + this.#tuning.beaconAgainMs)
     if (due === Infinity) this.#dueAt.delete(part)
     else this.#dueAt.set(part, due)
-    this.#judge(part, now)
   }
 
   /** Begins or ends the right to run. */
@@ -367,6 +370,7 @@ export class Holdings {
     if (!part.hasRight) return
     part.hasRight = false
     this.#running.delete(part)
+    this.#touched.add(part)
     this.#options.onRightEnded(part.id)
   }
 

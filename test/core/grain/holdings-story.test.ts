@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { tellStory } from './support/holding-story.ts'
 
 const ONE = process.env['HOLDING_SEED']
-const COUNT = Number(process.env['HOLDING_SEEDS'] ?? 200)
-const BLOCKS = 10
+const COUNT = Number(process.env['HOLDING_SEEDS'] ?? 60)
+const BLOCKS = 6
 
 describe('holdings keep G1, G2, G3 and G5, and come to order', () => {
   if (ONE !== undefined) {

@@ -166,6 +166,9 @@ describe('lease', () => {
     bench.leaderHasLease = false
     bench.pass(1)
     expect(bench.told.at(-1)).toBe('ended')
+    bench.leaderHasLease = true
+    bench.live(500)
+    expect(bench.mayRun).toBe(true)
   })
 
   it('is granted to a sole owner by a leader with a lease, and not once that has begun to end it', () => {

@@ -3,9 +3,9 @@ import { below, between, pick, seededRandom } from '../../../../src/testing/rand
 import { fingerprint, World } from './holding-world.ts'
 import type { Op, Process } from './holding-world.ts'
 
-const FAULTY_MS = 40_000
+const FAULTY_MS = 30_000
 /** Views, copies, surplus rounds and stale copies all take their time. */
-const PEACE_MS = 60_000
+const PEACE_MS = 50_000
 const STALE_MS = 8_000
 
 export interface Told {
@@ -230,7 +230,7 @@ export function tellStory(seed: number, trace?: (line: string) => void): Told {
 
   isPeace = true
   say('peace')
-  world.runFor(15_000)
+  world.runFor(5_000)
   world.loss = 0
   world.mendAll()
   for (const process of world.processes) {
