@@ -126,7 +126,9 @@ export class Replicating {
     this.#giveBack(part)
   }
 
+  /** It may come before the map tells that the sender owns. */
   onReleased(from: ProcessId, part: Part, item: At): void {
+    if (part.entry && item.epoch <= part.entry.epoch && part.entry.owner !== from) return
     part.released = { from, epoch: item.epoch }
     this.#shop.touch(part)
   }

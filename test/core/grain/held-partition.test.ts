@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { CopyOut } from '../../../src/core/grain/copy-out.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import {
   isGrainKey,
@@ -69,6 +70,29 @@ describe('a copy', () => {
     other.replace([one.contentOf('a'), one.contentOf('b')])
     expect(other.contentOf('a')).toEqual(one.contentOf('a'))
     expect([[...other.keys()], other.bytes]).toEqual([['a'], one.bytes])
+  })
+})
+
+describe('a copy on its way', () => {
+  it('comes in parts, and ends as its original is then', () => {
+    const original = new HeldPartition(1)
+    for (let i = 0; i < 10; i++) original.apply(1, `key${i}`, change('x'))
+    const out = new CopyOut(original, 1, 0)
+    const staged = new HeldPartition(1)
+    let parts = 0
+    while (!out.isWhole) {
+      const { part } = out.next(original, 150)
+      expect(part.index).toBe(parts++)
+      staged.replace(part.entries)
+      if (part.end) staged.standAt(part.end.number)
+      if (parts > 4) continue
+      original.apply(1, 'key9', change(`later ${parts}`))
+      original.apply(1, `new${parts}`, change('y'))
+      original.apply(1, 'key0', change(undefined))
+    }
+    expect(staged.number).toBe(original.number)
+    expect([...staged.keys()].sort()).toEqual([...original.keys()].sort())
+    for (const key of original.keys()) expect(staged.contentOf(key)).toEqual(original.contentOf(key))
   })
 })
 

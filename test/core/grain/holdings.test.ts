@@ -454,6 +454,103 @@ describe('replicas', () => {
   })
 })
 
+describe('what got lost', () => {
+  it('is missed by a replica, which applies nothing after a gap', () => {
+    const bench = follower()
+    bench.hear('boss', store(2, 'x'))
+    expect(bench.holdings.copyOf(P)!.number).toBe(0)
+    expect(bench.last('stored', 'boss')).toEqual([
+      { partition: P, epoch: 1, tenure: 1, number: 0, wants: true },
+    ])
+  })
+
+  it('is repaired only from where the replica is: a repair that comes twice changes nothing', () => {
+    const bench = follower()
+    bench.hear('boss', store(1, 'x'))
+    const repair = { partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, entries: [] }
+    bench.hear('boss', { type: 'repair', items: [repair] })
+    expect(bench.holdings.copyOf(P)!.number).toBe(1)
+  })
+
+  it('is asked for by the owner', () => {
+    const bench = owner('a')
+    bench.append('k', 'x')
+    expect(bench.count('where', 'a')).toBe(0)
+    bench.live(450)
+    expect(bench.last('where', 'a')).toEqual([{ partition: P, epoch: 1 }])
+  })
+
+  it('includes keys that were deleted', () => {
+    const bench = owner('a', 'b')
+    bench.append('k', 'x')
+    bench.stored('a', 1, 1, 1)
+    bench.stored('b', 1, 1, 1)
+    bench.append('k', undefined)
+    bench.stored('b', 1, 1, 2)
+    bench.stored('a', 1, 1, 1, true)
+    expect(bench.last('repair', 'a')[0]!.entries).toMatchObject([{ key: 'k', number: 2, state: undefined }])
+    bench.stored('a', 1, 1, 2)
+    expect(bench.holdings.bytes).toBe(0)
+  })
+
+  it('by a replica of the former owner includes what the new one alone has', () => {
+    const bench = owner('a')
+    bench.append('k', 'x')
+    bench.map(entryOf(3, 'me', 'a'))
+    bench.hear('a', {
+      type: 'standing',
+      items: [{ partition: P, epoch: 3, number: 0, acked: 0, keys: [] }],
+    })
+    expect(bench.last('repair', 'a')).toMatchObject([{ from: 0, number: 1, entries: [{ key: 'k' }] }])
+    bench.stored('a', 3, 3, 1)
+    expect(bench.told).toContain('stored 1')
+  })
+})
+
+describe('a learner', () => {
+  /** `b` has taken the whole copy, from before the change 1. */
+  const learning = (): Bench => {
+    const bench = owner('a')
+    bench.targets = ['me', 'a', 'b']
+    bench.holdings.onTargets(bench.now)
+    bench.pass(1)
+    const [copy] = bench.last('copy', 'b')
+    bench.append('k', 'x')
+    bench.stored('a', 1, 1, 1)
+    const copied = { partition: P, epoch: 1, attempt: copy!.attempt, index: 0, result: 'whole' } as const
+    bench.hear('b', { type: 'copied', items: [copied] })
+    bench.answer('b')
+    return bench
+  }
+
+  it('is brought up to date before it is added', () => {
+    const bench = learning()
+    expect(bench.told).toContain('stored 1')
+    expect(bench.last('repair', 'b')).toMatchObject([{ from: 0, number: 1 }])
+    expect(bench.proposed).toEqual([])
+    bench.stored('b', 1, 1, 1)
+    expect(bench.proposed).toMatchObject([{ add: 'b' }])
+  })
+
+  it('must say at the present epoch that it keeps its copy', () => {
+    const bench = learning()
+    bench.map(entryOf(2, 'me', 'a'))
+    expect(bench.last('where', 'b')).toEqual([{ partition: P, epoch: 2 }])
+    bench.stored('b', 1, 1, 1)
+    expect(bench.proposed).toEqual([])
+    bench.stored('b', 2, 1, 1)
+    expect(bench.proposed).toMatchObject([{ add: 'b', epochs: [2] }])
+  })
+
+  it('that has lost its copy gets another', () => {
+    const bench = learning()
+    const before = bench.count('copy', 'b')
+    bench.stored('b', 1, 0, 0, true)
+    expect(bench.proposed).toEqual([])
+    expect(bench.count('copy', 'b')).toBe(before + 1)
+  })
+})
+
 describe('leaving', () => {
   it('moves: handlers end, everything is stored, then the council is asked', () => {
     const bench = owner('a')
