@@ -509,7 +509,7 @@ describe('what got lost', () => {
 
 describe('a learner', () => {
   /** `b` has taken the whole copy, from before the change 1. */
-  const learning = (): Bench => {
+  const learning = (isGranting = true): Bench => {
     const bench = owner('a')
     bench.targets = ['me', 'a', 'b']
     bench.holdings.onTargets(bench.now)
@@ -519,7 +519,7 @@ describe('a learner', () => {
     bench.stored('a', 1, 1, 1)
     const copied = { partition: P, epoch: 1, attempt: copy!.attempt, index: 0, result: 'whole' } as const
     bench.hear('b', { type: 'copied', items: [copied] })
-    bench.answer('b')
+    if (isGranting) bench.answer('b')
     return bench
   }
 
@@ -533,10 +533,11 @@ describe('a learner', () => {
   })
 
   it('must say at the present epoch that it keeps its copy', () => {
-    const bench = learning()
-    bench.map(entryOf(2, 'me', 'a'))
-    expect(bench.last('where', 'b')).toEqual([{ partition: P, epoch: 2 }])
+    const bench = learning(false)
     bench.stored('b', 1, 1, 1)
+    bench.map(entryOf(2, 'me', 'a'))
+    bench.answer('b')
+    expect(bench.last('where', 'b')).toEqual([{ partition: P, epoch: 2 }])
     expect(bench.proposed).toEqual([])
     bench.stored('b', 2, 1, 1)
     expect(bench.proposed).toMatchObject([{ add: 'b', epochs: [2] }])
