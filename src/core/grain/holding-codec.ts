@@ -1,0 +1,278 @@
+/**
+ * Bytes of what processes that hold partitions say to each other. `decodeHoldingMessage` is total: it never throws and
+ * names what is wrong. What comes out has names, numbers and sizes that are safe to use; whether it is true is for
+ * `Holdings` to judge.
+ *
+ *     message = byte version, byte type, body
+ *     body    = varint count, { text partition, varint epoch, ... }*      of a list
+ */
+import { Reader } from '../wire/reader.ts'
+import { Writer } from '../wire/writer.ts'
+import type { CallerRecords, KeyContent } from './held-partition.ts'
+import type { At, CopiedItem, HoldingMessage, ItemsOf, ItemType, ListMessage } from './messages.ts'
+import type { CallRecord, KeyChange } from './partition.ts'
+import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, parsePartition } from './partition.ts'
+
+export const HOLDING_VERSION = 1
+
+/** What one message may hold, whatever the options of this process are. */
+export const HoldingLimits = {
+  items: 65_536,
+  entries: 65_536,
+  callers: 65_536,
+  records: 65_536,
+  callerBytes: 256,
+  stateBytes: 16 * 1024 * 1024,
+  outcomeBytes: 16 * 1024 * 1024,
+  /** Epochs, numbers and ids: far beyond any use, and adding to them stays exact. */
+  counter: 2 ** 48,
+} as const
+
+export type DecodedHolding =
+  { readonly ok: true; readonly message: HoldingMessage } | { readonly ok: false; readonly reason: string }
+
+const TYPES: readonly HoldingMessage['type'][] = [
+  'beacon',
+  'beaconed',
+  'store',
+  'stored',
+  'where',
+  'claim',
+  'standing',
+  'repair',
+  'copy',
+  'copied',
+  'stale',
+  'drop',
+  'released',
+]
+const RESULTS: readonly CopiedItem['result'][] = ['part', 'whole', 'again', 'full']
+const PARTITION_BYTES = MAX_KIND_BYTES + 4
+
+export function encodeHoldingMessage(message: HoldingMessage): Uint8Array {
+  const w = new Writer()
+  w.byte(HOLDING_VERSION).byte(TYPES.indexOf(message.type))
+  if (message.type === 'beacon') w.varint(message.id).varint(message.heard).byte(flags(message.sole))
+  else if (message.type === 'beaconed') {
+    w.varint(message.id).byte(flags(message.sole))
+    writeList(w, message.refused, writeAt)
+  } else writeItems(w, message)
+  return w.give()
+}
+
+export function decodeHoldingMessage(bytes: Uint8Array): DecodedHolding {
+  const r = new Reader(bytes)
+  const version = r.byte('version')
+  const type = TYPES[r.byte('type')]
+  if (!r.problem && version !== HOLDING_VERSION) r.fail(`version ${version} is not spoken here`)
+  if (!r.problem && !type) r.fail('type is unknown')
+  if (r.problem || !type) return { ok: false, reason: r.problem ?? 'type is unknown' }
+  const message = readMessage(r, type)
+  if (!r.problem && !r.done) r.fail(`${type} has ${r.remaining} bytes too many`)
+  return r.problem ? { ok: false, reason: r.problem } : { ok: true, message }
+}
+
+function readMessage(r: Reader, type: HoldingMessage['type']): HoldingMessage {
+  if (type === 'beacon')
+    return { type, id: count(r, 'id'), heard: count(r, 'heard'), sole: readFlags(r, 1) === 1 }
+  if (type === 'beaconed')
+    return {
+      type,
+      id: count(r, 'id'),
+      sole: readFlags(r, 1) === 1,
+      refused: readList(r, HoldingLimits.items, readAt),
+    }
+  const read = READ[type] as (r: Reader, at: At) => ItemsOf[ItemType]
+  return { type, items: readList(r, HoldingLimits.items, () => read(r, readAt(r))) } as unknown as ListMessage
+}
+
+function writeItems(w: Writer, message: ListMessage): void {
+  const write = WRITE[message.type] as (w: Writer, item: ItemsOf[ItemType]) => void
+  writeList<ItemsOf[ItemType]>(w, message.items, (w, item) => {
+    writeAt(w, item)
+    write(w, item)
+  })
+}
+
+const nothing = (): void => undefined
+const asAt = (_: Reader, at: At): At => at
+
+const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void } = {
+  store: (w, item) => {
+    w.varint(item.tenure).varint(item.number).varint(item.acked).text(item.key)
+    writeChange(w, item.change)
+  },
+  stored: (w, item) => w.varint(item.tenure).varint(item.number).byte(flags(item.wants)),
+  where: nothing,
+  claim: nothing,
+  standing: (w, item) => {
+    w.varint(item.number).varint(item.acked)
+    writeList(w, item.keys, (w, { key, epoch, number }) => w.text(key).varint(epoch).varint(number))
+  },
+  repair: (w, item) => {
+    w.varint(item.tenure).varint(item.from).varint(item.number).varint(item.acked)
+    writeList(w, item.entries, writeContent)
+  },
+  copy: (w, item) => {
+    w.varint(item.attempt).varint(item.index)
+    w.byte(flags(item.handed, item.end !== undefined))
+    if (item.end) w.varint(item.end.tenure).varint(item.end.number).varint(item.end.acked)
+    writeList(w, item.entries, writeContent)
+  },
+  copied: (w, item) => w.varint(item.attempt).varint(item.index).byte(RESULTS.indexOf(item.result)),
+  stale: nothing,
+  drop: nothing,
+  released: nothing,
+}
+
+const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
+  store: (r, at) => ({
+    ...at,
+    tenure: count(r, 'tenure'),
+    number: count(r, 'number'),
+    acked: count(r, 'acked'),
+    key: readKey(r),
+    change: readChange(r),
+  }),
+  stored: (r, at) => ({
+    ...at,
+    tenure: count(r, 'tenure'),
+    number: count(r, 'number'),
+    wants: readFlags(r, 1) === 1,
+  }),
+  where: asAt,
+  claim: asAt,
+  standing: (r, at) => ({
+    ...at,
+    number: count(r, 'number'),
+    acked: count(r, 'acked'),
+    keys: readList(r, HoldingLimits.entries, () => ({
+      key: readKey(r),
+      epoch: count(r, 'epoch'),
+      number: count(r, 'number'),
+    })),
+  }),
+  repair: (r, at) => ({
+    ...at,
+    tenure: count(r, 'tenure'),
+    from: count(r, 'from'),
+    number: count(r, 'number'),
+    acked: count(r, 'acked'),
+    entries: readList(r, HoldingLimits.entries, readContent),
+  }),
+  copy: (r, at) => {
+    const attempt = count(r, 'attempt')
+    const index = count(r, 'index')
+    const bits = readFlags(r, 3)
+    const end = { tenure: 0, number: 0, acked: 0 }
+    if (bits & 2) {
+      end.tenure = count(r, 'tenure')
+      end.number = count(r, 'number')
+      end.acked = count(r, 'acked')
+    }
+    const item = { ...at, attempt, index, handed: (bits & 1) === 1 }
+    const entries = readList(r, HoldingLimits.entries, readContent)
+    return bits & 2 ? { ...item, entries, end } : { ...item, entries }
+  },
+  copied: (r, at) => ({
+    ...at,
+    attempt: count(r, 'attempt'),
+    index: count(r, 'index'),
+    result: RESULTS[r.byte('result')] ?? (r.fail('result is unknown'), 'again'),
+  }),
+  stale: asAt,
+  drop: asAt,
+  released: asAt,
+}
+
+const writeAt = (w: Writer, { partition, epoch }: At): Writer => w.text(partition).varint(epoch)
+
+function readAt(r: Reader): At {
+  const partition = r.text('partition', PARTITION_BYTES)
+  if (!r.problem && !parsePartition(partition)) r.fail('partition is malformed')
+  return { partition, epoch: count(r, 'epoch') }
+}
+
+function writeChange(w: Writer, { state, record, drop }: KeyChange): void {
+  w.byte(flags(state !== undefined, record !== undefined, drop !== undefined))
+  if (state) w.blob(state)
+  if (record) w.text(record.caller).varint(record.sequence).varint(record.first).blob(record.outcome)
+  if (drop) writeList(w, drop, (w, caller) => w.text(caller))
+}
+
+function readChange(r: Reader): KeyChange {
+  const bits = readFlags(r, 7)
+  const state = bits & 1 ? r.blob('state', HoldingLimits.stateBytes) : undefined
+  const record = bits & 2 ? readRecord(r) : undefined
+  const drop = bits & 4 ? readList(r, HoldingLimits.callers, readCaller) : undefined
+  return { state, ...(record && { record }), ...(drop && { drop }) }
+}
+
+function readRecord(r: Reader): CallRecord {
+  const caller = readCaller(r)
+  const sequence = count(r, 'sequence')
+  const first = count(r, 'first')
+  return { caller, sequence, first, outcome: r.blob('outcome', HoldingLimits.outcomeBytes) }
+}
+
+function writeContent(w: Writer, { key, epoch, number, state, callers }: KeyContent): void {
+  w.text(key)
+    .varint(epoch)
+    .varint(number)
+    .byte(flags(state !== undefined))
+  if (state) w.blob(state)
+  writeList(w, callers, (w, { caller, first, outcomes }) => {
+    w.text(caller).varint(first)
+    writeList(w, outcomes, (w, [sequence, outcome]) => w.varint(sequence).blob(outcome))
+  })
+}
+
+function readContent(r: Reader): KeyContent {
+  const key = readKey(r)
+  const epoch = count(r, 'epoch')
+  const number = count(r, 'number')
+  const state = readFlags(r, 1) ? r.blob('state', HoldingLimits.stateBytes) : undefined
+  const callers = readList(r, HoldingLimits.callers, readRecords)
+  return { key, epoch, number, state, callers }
+}
+
+function readRecords(r: Reader): CallerRecords {
+  const caller = readCaller(r)
+  const first = count(r, 'first')
+  const outcomes = readList(
+    r,
+    HoldingLimits.records,
+    () => [count(r, 'sequence'), r.blob('outcome', HoldingLimits.outcomeBytes)] as const,
+  )
+  return { caller, first, outcomes }
+}
+
+const count = (r: Reader, what: string): number => r.varint(what, HoldingLimits.counter)
+const readCaller = (r: Reader): string => r.text('caller', HoldingLimits.callerBytes)
+
+function readKey(r: Reader): string {
+  const key = r.text('key', MAX_GRAIN_KEY_BYTES)
+  if (!r.problem && key === '') r.fail('key is empty')
+  return key
+}
+
+const flags = (...bits: readonly boolean[]): number =>
+  bits.reduce((sum, bit, i) => sum | (bit ? 1 << i : 0), 0)
+
+function readFlags(r: Reader, max: number): number {
+  const bits = r.byte('flags')
+  if (bits > max) r.fail(`flags ${bits} are unknown`)
+  return bits
+}
+
+function writeList<T>(w: Writer, items: readonly T[], write: (w: Writer, item: T) => unknown): void {
+  w.varint(items.length)
+  for (const item of items) write(w, item)
+}
+
+function readList<T>(r: Reader, max: number, read: (r: Reader) => T): T[] {
+  const length = r.varint('count', max)
+  const items: T[] = []
+  for (let i = 0; i < length && !r.problem; i++) items.push(read(r))
+  return items
+}

@@ -1,0 +1,485 @@
+/**
+ * Holdings: everything that one process owns or replicates. PacificA (Lin et al., 2008) for state, with leases between
+ * pairs of processes (Gray & Cheriton, 1989) for the right to run, under a partition map that the council decides.
+ *
+ * Each input first ends what has expired, so a right is over before anything else of that input happens. What an input
+ * leads to is decided in `settle`, which the caller runs once after the inputs of a turn: then many partitions share
+ * messages and proposals. `beacons.ts` holds the leases, `owning.ts` and `replicating.ts` the two sides of a partition.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import type { Now } from '../time.ts'
+import { Beacons } from './beacons.ts'
+import type { HeldPartition } from './held-partition.ts'
+import type { HoldingTuning } from './holding-tuning.ts'
+import { HOLDING_TUNING } from './holding-tuning.ts'
+import type { HoldingMessage, ListMessage } from './messages.ts'
+import { LANE_OF } from './messages.ts'
+import type { Send } from './mail.ts'
+import { Mail } from './mail.ts'
+import { Owning } from './owning.ts'
+import type { Part, Workshop } from './part.ts'
+import { neededBy, newPart } from './part.ts'
+import type { KeyChange, MapEntry, PartitionId } from './partition.ts'
+import { parsePartition } from './partition.ts'
+import type { Propose } from './proposals.ts'
+import { Proposals } from './proposals.ts'
+import { Replicating } from './replicating.ts'
+
+export interface HoldingsOptions {
+  readonly own: ProcessId
+  readonly tuning?: Partial<HoldingTuning>
+  readonly send: Send
+  readonly propose: Propose
+  /** The process has a life that is up. May be wrong: nothing that must be right rests on it. */
+  readonly isLive: (process: ProcessId) => boolean
+  /** It is proven that the process runs nothing any more. */
+  readonly isOver: (process: ProcessId) => boolean
+  /** Who leads the council, as far as is known. */
+  readonly leader: () => ProcessId | undefined
+  /**
+   * This process leads, nobody else can, and `onMap` has told it everything that was decided under leaders before it.
+   */
+  readonly leaderHasLease: (now: Now) => boolean
+  /** Who should hold the partition, its owner among them. */
+  readonly targets: (partition: PartitionId) => readonly ProcessId[]
+  /** This process can run the partition's kind. Default: any. */
+  readonly mayOwn?: (partition: PartitionId) => boolean
+  /** The newest entry of the partition is wanted. */
+  readonly askMap: (partition: PartitionId) => void
+  /** Every process in sync has stored all changes up to this number. */
+  readonly onStored: (partition: PartitionId, number: number) => void
+  readonly onRightBegan: (partition: PartitionId) => void
+  readonly onRightEnded: (partition: PartitionId) => void
+  /** Another owns it now, or it was born anew: of numbers that were not told stored nobody will ever tell. */
+  readonly onDeposed: (partition: PartitionId) => void
+}
+
+export type AppendRefusal = 'not-owner' | 'no-right' | 'state-limit'
+
+/** Partitions that are only known because somebody spoke of them. */
+const MAX_UNKNOWN = 16_384
+const ASK_MAP_MS = 500
+/** Looking at one partition may call for a look at another, but not for ever. */
+const MAX_LOOKS = 100_000
+
+export class Holdings {
+  readonly #options: HoldingsOptions
+  readonly #tuning: HoldingTuning
+  readonly #parts = new Map<PartitionId, Part>()
+  readonly #mail: Mail
+  readonly #proposals: Proposals
+  readonly #beacons: Beacons
+  readonly #owning: Owning
+  readonly #replicating: Replicating
+  readonly #touched = new Set<Part>()
+  readonly #dueAt = new Map<Part, number>()
+  readonly #awake = new Set<Part>()
+  readonly #running = new Set<Part>()
+  readonly #proposed = new Set<Part>()
+  readonly #ended = new Map<PartitionId, { readonly owner: ProcessId; readonly epoch: number }>()
+  #hadSole = false
+  #isLeaving = false
+  #unknown = 0
+  /** The wake-up that was asked for last. */
+  #asked = Infinity
+
+  constructor(options: HoldingsOptions) {
+    this.#options = options
+    this.#tuning = { ...HOLDING_TUNING, ...options.tuning }
+    this.#mail = new Mail(options.send)
+    this.#proposals = new Proposals((change) => options.propose(change))
+    this.#beacons = new Beacons({
+      tuning: this.#tuning,
+      send: (to, message) => options.send(to, message, LANE_OF[message.type]),
+      seeking: (owner) => this.#seeking(owner),
+      grantsSole: (now) => options.leader() === options.own && options.leaderHasLease(now),
+    })
+    const workshop: Workshop = {
+      own: options.own,
+      tuning: this.#tuning,
+      mail: this.#mail,
+      proposals: this.#proposals,
+      beacons: this.#beacons,
+      isLive: options.isLive,
+      isOver: options.isOver,
+      targets: options.targets,
+      mayOwn: options.mayOwn ?? (() => true),
+      onStored: options.onStored,
+      touch: (part) => this.#touched.add(part),
+      askMap: (part, now) => this.#askMap(part, now.mono),
+      bytes: () => this.bytes,
+      isLeaving: () => this.#isLeaving,
+    }
+    this.#owning = new Owning(workshop)
+    this.#replicating = new Replicating(workshop)
+  }
+
+  /** Bytes of all copies, about. */
+  get bytes(): number {
+    let bytes = 0
+    for (const { copy, staging } of this.#parts.values())
+      bytes += (copy?.bytes ?? 0) + (staging?.held.bytes ?? 0)
+    return bytes
+  }
+
+  entryOf(partition: PartitionId): MapEntry | undefined {
+    return this.#parts.get(partition)?.entry
+  }
+
+  /** What is held of the partition. Of an owner that may run: its present state, stored everywhere or not. */
+  copyOf(partition: PartitionId): HeldPartition | undefined {
+    return this.#parts.get(partition)?.copy
+  }
+
+  /** Handlers may run, at this very moment. */
+  mayRun(partition: PartitionId, now: Now): boolean {
+    const part = this.#parts.get(partition)
+    return part !== undefined && part.hasRight && this.#computeRight(part, now)
+  }
+
+  canTakeOver(partition: PartitionId, now: Now): boolean {
+    const part = this.#parts.get(partition)
+    return part !== undefined && this.#replicating.canTakeOver(part, now)
+  }
+
+  /**
+   * For the council's leader, before it proposes to end an owner that is alone in sync: whether that owner's right is
+   * over. If so, this process grants that owner the partition no more, until the map has moved on from that epoch. A
+   * leader that proposed without this would extend what it is about to end.
+   */
+  endSole(partition: PartitionId, owner: ProcessId, epoch: number, now: Now): boolean {
+    this.#enter(now)
+    if (!this.#options.isOver(owner) && now.mono < this.#beacons.patienceEndsAt(owner)) return false
+    const known = this.#parts.get(partition)?.entry?.epoch ?? 0
+    if (known <= epoch) this.#ended.set(partition, { owner, epoch })
+    return true
+  }
+
+  /** Every process in sync holds all changes up to this number; 0 where nothing is held. */
+  storedUpTo(partition: PartitionId): number {
+    return this.#parts.get(partition)?.copy?.acked ?? 0
+  }
+
+  /** The next change of a partition that this process may run. Gives its number, or why it was not taken. */
+  append(partition: PartitionId, key: string, change: KeyChange, now: Now): number | AppendRefusal {
+    this.#enter(now)
+    const part = this.#parts.get(partition)
+    if (!part?.tenure) return 'not-owner'
+    if (!part.hasRight) return 'no-right'
+    const growth = part.copy!.growthOf(key, change)
+    if (growth > 0 && this.bytes + growth > this.#tuning.stateBytes) return 'state-limit'
+    return this.#owning.append(part, key, change, now)
+  }
+
+  /** The partition is in use: if this process owns it, leases are kept up. */
+  wake(partition: PartitionId, now: Now): void {
+    this.#enter(now)
+    const part = this.#parts.get(partition) ?? this.#create(partition)
+    if (!part || part.isAwake) return
+    part.isAwake = true
+    this.#awake.add(part)
+    this.#touched.add(part)
+  }
+
+  /** It is not. The right to run it ends. */
+  rest(partition: PartitionId, now: Now): void {
+    this.#enter(now)
+    const part = this.#parts.get(partition)
+    if (!part?.isAwake) return
+    part.isAwake = false
+    this.#awake.delete(part)
+    this.#endRight(part)
+    this.#touched.add(part)
+  }
+
+  /** Somebody needs the partition, and its owner seems gone. */
+  seek(partition: PartitionId, now: Now): void {
+    this.#enter(now)
+    const part = this.#parts.get(partition)
+    if (!part) return
+    part.isSought = true
+    this.#touched.add(part)
+  }
+
+  /** Hands the partition over to a process in sync. Handlers end at once. `false`: that cannot be. */
+  moveTo(partition: PartitionId, to: ProcessId, now: Now): boolean {
+    this.#enter(now)
+    const part = this.#parts.get(partition)
+    if (!part?.tenure || part.tenure.isReleased || to === this.#options.own) return false
+    if (!part.entry!.inSync.includes(to)) return false
+    part.tenure.movingTo = to
+    this.#judge(part, now)
+    this.#touched.add(part)
+    return true
+  }
+
+  /** This process goes: whoever holds what it owns need not wait for leases, and what only it holds is handed on. */
+  release(now: Now): void {
+    this.#enter(now)
+    this.#isLeaving = true
+    for (const part of this.#parts.values()) {
+      if (!part.tenure || part.tenure.isReleased) continue
+      this.#owning.release(part, now)
+      this.#judge(part, now)
+    }
+  }
+
+  /** It stays after all. What was released is owned again once the council has given it a new epoch. */
+  resume(now: Now): void {
+    this.#enter(now)
+    this.#isLeaving = false
+    this.#touchAll()
+  }
+
+  /** The newest entry that is known of a partition. */
+  onMap(partition: PartitionId, entry: MapEntry, now: Now): void {
+    this.#enter(now)
+    const part = this.#parts.get(partition) ?? this.#create(partition)
+    const before = part?.entry
+    if (!part || (before && entry.epoch <= before.epoch)) return
+    if (!before) this.#unknown--
+    part.entry = entry
+    if (part.proposal && entry.epoch > part.proposal.epoch) part.proposal = undefined
+    if (part.tenure && (entry.owner !== this.#options.own || entry.born !== before?.born)) {
+      this.#endRight(part)
+      this.#options.onDeposed(partition)
+    }
+    this.#replicating.onEntry(part, before, now)
+    const ended = this.#ended.get(partition)
+    if (ended && entry.epoch > ended.epoch) {
+      this.#ended.delete(partition)
+      this.#beacons.depose(ended.owner, partition, entry.epoch)
+    }
+    this.#owning.onEntry(part, before, now)
+    this.#judge(part, now)
+    this.#touched.add(part)
+  }
+
+  /** `reason` is `unknown` where the proposal may have taken effect, or still may. */
+  onProposal(id: number, ok: boolean, reason: string | undefined, now: Now): void {
+    this.#enter(now)
+    for (const { part, isKnown } of this.#proposals.decided(id, ok, reason)) {
+      const { wish } = part.proposal!
+      part.proposeAt = now.mono + this.#tuning.proposeAgainMs
+      if (isKnown) part.proposal = undefined
+      else part.proposal!.isOpen = false
+      if (isKnown && part.tenure && wish.owner === part.tenure.movingTo) part.tenure.movingTo = undefined
+      this.#touched.add(part)
+    }
+  }
+
+  /** Who is live, who is over or who leads has changed. */
+  onLiveness(process: ProcessId, now: Now): void {
+    this.#enter(now)
+    if (this.#options.isOver(process)) this.#beacons.forget(process)
+    this.#touchAll()
+  }
+
+  /** Who should hold what has changed. */
+  onTargets(now: Now): void {
+    this.#enter(now)
+    this.#touchAll()
+  }
+
+  onMessage(from: ProcessId, message: HoldingMessage, now: Now): void {
+    this.#enter(now)
+    if (message.type === 'beacon') this.#beacons.onBeacon(from, message, now)
+    else if (message.type === 'beaconed') {
+      if (!this.#beacons.onBeaconed(from, message, now)) return
+      for (const { partition, epoch } of message.refused) this.#refused(partition, epoch, now)
+      for (const part of this.#running) this.#judge(part, now)
+      for (const part of this.#awake) this.#touched.add(part)
+    } else this.#onList(from, message, now)
+  }
+
+  /** What is due. */
+  tick(now: Now): void {
+    this.#enter(now)
+  }
+
+  /** Decides and says what the inputs of this turn lead to. */
+  settle(now: Now): void {
+    for (const [part, due] of this.#dueAt) if (due <= now.mono) this.#touched.add(part)
+    const isDue = this.#touched.size > 0 || this.#beacons.nextDeadline() <= now.mono
+    let looks = 0
+    for (const part of this.#touched) {
+      this.#touched.delete(part)
+      this.#look(part, now)
+      if (++looks > MAX_LOOKS) break
+    }
+    if (isDue) this.#beacons.keep(this.#wanted(), now)
+    this.#proposals.flush()
+    this.#mail.flush()
+    this.#asked = this.nextDeadline() ?? Infinity
+  }
+
+  /** On `mono`; `undefined` while there is nothing to wait for. */
+  nextDeadline(): number | undefined {
+    let next = this.#beacons.nextDeadline()
+    for (const due of this.#dueAt.values()) if (due < next) next = due
+    return next === Infinity ? undefined : next
+  }
+
+  /** Ends what has expired. */
+  #enter(now: Now): void {
+    const lateMs = now.mono - this.#asked
+    if (lateMs > this.#tuning.lateMs) {
+      this.#asked = Infinity
+      this.#beacons.shift(lateMs)
+      for (const part of this.#parts.values()) this.#owning.shift(part, lateMs)
+    }
+    const hasLapsed = this.#beacons.lapse(now)
+    if (this.#running.size === 0) return
+    const hasSole = this.#hasSole(now)
+    if (!hasLapsed && hasSole === this.#hadSole) return
+    this.#hadSole = hasSole
+    for (const part of this.#running) this.#judge(part, now)
+  }
+
+  #look(part: Part, now: Now): void {
+    const { entry, proposal } = part
+    if (!entry) return
+    let due = Infinity
+    if (proposal && !proposal.isOpen) {
+      if (now.mono >= part.proposeAt) this.#proposals.wish(part, proposal.wish)
+      else due = part.proposeAt
+    }
+    due = Math.min(due, this.#replicating.look(part, now))
+    if (part.tenure) due = Math.min(due, this.#owning.look(part, now))
+    if (part.proposal) this.#proposed.add(part)
+    this.#judge(part, now)
+    // Nobody tells when a leader's lease begins.
+    if (part.isAwake && part.tenure && !part.hasRight && entry.inSync.length === 1)
+      due = Math.min(due, now.mono + this.#tuning.beaconAgainMs)
+    if (due === Infinity) this.#dueAt.delete(part)
+    else this.#dueAt.set(part, due)
+  }
+
+  /** Begins or ends the right to run. */
+  #judge(part: Part, now: Now): void {
+    const right = part.tenure !== undefined && this.#computeRight(part, now)
+    if (right === part.hasRight) return
+    if (!right) return this.#endRight(part)
+    part.hasRight = true
+    this.#running.add(part)
+    this.#hadSole = this.#hasSole(now)
+    this.#options.onRightBegan(part.id)
+  }
+
+  #endRight(part: Part): void {
+    if (!part.hasRight) return
+    part.hasRight = false
+    this.#running.delete(part)
+    this.#touched.add(part)
+    this.#options.onRightEnded(part.id)
+  }
+
+  #computeRight(part: Part, now: Now): boolean {
+    if (!part.isAwake || !this.#owning.isReady(part)) return false
+    const leader = this.#options.leader()
+    const at = { partition: part.id, epoch: part.entry!.epoch }
+    if (part.entry!.inSync.length === 1) {
+      if (!this.#hasSole(now) || (leader !== undefined && this.#beacons.isRefused(leader, at))) return false
+    }
+    return neededBy(part, this.#options.own).every((process) => this.#beacons.isHeld(process, at, now))
+  }
+
+  /** The lease of an owner that is alone in sync. */
+  #hasSole(now: Now): boolean {
+    const { leader, leaderHasLease, own } = this.#options
+    const process = leader()
+    if (process === undefined) return false
+    return process === own ? leaderHasLease(now) : this.#beacons.isHeldByLeader(process, now)
+  }
+
+  #wanted(): ReadonlyMap<ProcessId, boolean> {
+    const wanted = new Map<ProcessId, boolean>()
+    const leader = this.#options.leader()
+    for (const part of this.#awake) {
+      if (!part.tenure || part.tenure.isReleased) continue
+      for (const process of this.#owning.beaconed(part)) if (!wanted.has(process)) wanted.set(process, false)
+      const { length } = part.entry!.inSync
+      const mayBeSole = length === 1 || (length === 2 && part.proposal?.wish.remove !== undefined)
+      if (mayBeSole && leader !== undefined && leader !== this.#options.own) wanted.set(leader, true)
+    }
+    return wanted
+  }
+
+  /** A replica does not speak for the partition; at a higher epoch it knows of another owner. */
+  #refused(partition: PartitionId, epoch: number, now: Now): void {
+    const part = this.#parts.get(partition)
+    if (!part?.tenure || epoch <= part.entry!.epoch) return
+    part.floor = Math.max(part.floor, epoch)
+    this.#askMap(part, now.mono)
+  }
+
+  #seeking(owner: ProcessId): { partition: PartitionId; epoch: number }[] {
+    const refused: { partition: PartitionId; epoch: number }[] = []
+    for (const part of this.#proposed) {
+      const { proposal, entry, id } = part
+      if (!proposal) this.#proposed.delete(part)
+      else if (proposal.wish.owner === this.#options.own && entry!.owner === owner)
+        refused.push({ partition: id, epoch: entry!.epoch })
+    }
+    for (const [partition, ended] of this.#ended)
+      if (ended.owner === owner) refused.push({ partition, epoch: ended.epoch })
+    return refused
+  }
+
+  #onList(from: ProcessId, message: ListMessage, now: Now): void {
+    for (const item of message.items) {
+      const part = this.#parts.get(item.partition) ?? this.#create(item.partition)
+      if (part) this.#dispatch(from, part, { type: message.type, item } as unknown as Addressed, now)
+    }
+  }
+
+  #dispatch(from: ProcessId, part: Part, { type, item }: Addressed, now: Now): void {
+    switch (type) {
+      case 'store':
+        return this.#replicating.onStore(from, part, item, now)
+      case 'where':
+        return this.#replicating.onWhere(from, part, item, now)
+      case 'claim':
+        return this.#replicating.onClaim(from, part, item, now)
+      case 'repair':
+        return this.#replicating.onRepair(from, part, item, now)
+      case 'copy':
+        return this.#replicating.onCopy(from, part, item, now)
+      case 'drop':
+        return this.#replicating.onDrop(from, part, item, now)
+      case 'released':
+        return this.#replicating.onReleased(from, part, item)
+      case 'stale':
+        if (item.epoch > (part.entry?.epoch ?? 0)) this.#askMap(part, now.mono)
+        return
+    }
+    if (!part.tenure) return
+    if (type === 'stored') this.#owning.onStored(from, part, item, now)
+    else if (type === 'standing') this.#owning.onStanding(from, part, item, now)
+    else this.#owning.onCopied(from, part, item, now)
+  }
+
+  #askMap(part: Part, mono: number): void {
+    if (mono < part.askedMapAt + ASK_MAP_MS) return
+    part.askedMapAt = mono
+    this.#options.askMap(part.id)
+  }
+
+  #touchAll(): void {
+    for (const part of this.#parts.values()) this.#touched.add(part)
+  }
+
+  #create(partition: PartitionId): Part | undefined {
+    const parsed = parsePartition(partition)
+    if (!parsed || this.#unknown >= MAX_UNKNOWN) return undefined
+    const part = newPart(partition, parsed.kind, parsed.slot)
+    this.#unknown++
+    this.#parts.set(partition, part)
+    return part
+  }
+}
+
+/** One item of a list. */
+type Addressed = {
+  [M in ListMessage as M['type']]: { readonly type: M['type']; readonly item: M['items'][number] }
+}[ListMessage['type']]

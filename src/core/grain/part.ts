@@ -1,0 +1,137 @@
+/** What a process keeps of one partition, as its owner, as a replica, or as one that only knows who that is. */
+import type { ProcessId } from '../identity/node-id.ts'
+import type { Now } from '../time.ts'
+import type { Beacons } from './beacons.ts'
+import type { CopyOut } from './copy-out.ts'
+import type { HeldPartition } from './held-partition.ts'
+import type { Mail } from './mail.ts'
+import type { MapEntry, PartitionId } from './partition.ts'
+import type { Proposals, Wish } from './proposals.ts'
+import type { HoldingTuning } from './holding-tuning.ts'
+
+/** One other process that this owner brings up to date, or keeps so. */
+export interface Peer {
+  readonly process: ProcessId
+  /** `claimed`: what it has is not known yet. `copying`: it gets everything. `synced`: it gets each change. */
+  state: 'claimed' | 'copying' | 'synced'
+  /** It holds everything up to there; -1 until it is synced. */
+  stored: number
+  /** Epoch at which it said so last: it keeps its copy as long as that epoch lasts. */
+  confirmed: number
+  /** Something is unanswered since then, or since the last answer. */
+  quietSince: number | undefined
+  askedAt: number
+  copy: CopyOut | undefined
+}
+
+/** A time of owning without interruption. */
+export interface Tenure {
+  /** Epoch of its beginning. */
+  readonly since: number
+  readonly peers: Map<ProcessId, Peer>
+  /** Whoever failed to become a replica waits. */
+  readonly waits: Map<ProcessId, { until: number; failures: number }>
+  isTakingOver: boolean
+  movingTo: ProcessId | undefined
+  isReleased: boolean
+}
+
+/** A copy that comes in parts. */
+export interface Staging {
+  readonly from: ProcessId
+  readonly attempt: number
+  next: number
+  readonly held: HeldPartition
+}
+
+export interface Part {
+  readonly id: PartitionId
+  readonly kind: string
+  readonly slot: number
+  entry: MapEntry | undefined
+  copy: HeldPartition | undefined
+  proposal: { readonly epoch: number; readonly wish: Wish; isOpen: boolean } | undefined
+  /** Nothing is proposed before. */
+  proposeAt: number
+  askedMapAt: number
+
+  tenure: Tenure | undefined
+  isAwake: boolean
+  hasRight: boolean
+  /** A replica knows of an owner at this epoch: the right of lower ones is over. */
+  floor: number
+
+  staging: Staging | undefined
+  /** This attempt had a gap, or no room: what is still under way of it is of no use. */
+  refusedAttempt: number
+  /** Came for an epoch that was not known yet. */
+  missed: { readonly type: 'claim' | 'copy' | 'other'; readonly attempt: number } | undefined
+  owesStored: boolean
+  wants: boolean
+  /** As long as the entry is at this epoch its owner may count on the copy. */
+  promised: number
+  staleSince: number
+  released: { readonly from: ProcessId; readonly epoch: number } | undefined
+  handed: { readonly from: ProcessId; readonly epoch: number } | undefined
+  /** The owner is gone as far as is known, since then. */
+  noticedAt: number | undefined
+  isSought: boolean
+}
+
+export function newPart(id: PartitionId, kind: string, slot: number): Part {
+  return {
+    id,
+    kind,
+    slot,
+    entry: undefined,
+    copy: undefined,
+    proposal: undefined,
+    proposeAt: -Infinity,
+    askedMapAt: -Infinity,
+    tenure: undefined,
+    isAwake: false,
+    hasRight: false,
+    floor: 0,
+    staging: undefined,
+    refusedAttempt: 0,
+    missed: undefined,
+    owesStored: false,
+    wants: false,
+    promised: 0,
+    staleSince: Infinity,
+    released: undefined,
+    handed: undefined,
+    noticedAt: undefined,
+    isSought: false,
+  }
+}
+
+/** What the two sides of `Holdings` share. */
+export interface Workshop {
+  readonly own: ProcessId
+  readonly tuning: HoldingTuning
+  readonly mail: Mail
+  readonly proposals: Proposals
+  readonly beacons: Beacons
+  readonly isLive: (process: ProcessId) => boolean
+  readonly isOver: (process: ProcessId) => boolean
+  readonly targets: (partition: PartitionId) => readonly ProcessId[]
+  readonly mayOwn: (partition: PartitionId) => boolean
+  readonly onStored: (partition: PartitionId, number: number) => void
+  /** The partition is looked at when the turn ends. */
+  readonly touch: (part: Part) => void
+  readonly askMap: (part: Part, now: Now) => void
+  /** Bytes in all copies of this process. */
+  readonly bytes: () => number
+  readonly isLeaving: () => boolean
+}
+
+/** Everybody who may be in sync as far as this owner can know: its own additions count until they are decided. */
+export function neededBy(part: Part, own: ProcessId): readonly ProcessId[] {
+  const { entry, proposal } = part
+  if (!entry) return []
+  const others = entry.inSync.filter((process) => process !== own)
+  const adding = proposal?.wish.add
+  if (adding !== undefined && adding !== own && !others.includes(adding)) others.push(adding)
+  return others
+}

@@ -1,0 +1,107 @@
+/**
+ * Partitions: the unit of ownership. The key of a grain hashes to one of 256 slots of its kind; who owns a slot and who
+ * holds a copy of it is one entry of the partition map, which the council decides (PacificA's configuration, Lin et
+ * al., 2008). Names and types that owners, replicas, callers and the council share.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import { Mixer } from '../membership/hash.ts'
+import { utf8Length } from '../utf8.ts'
+
+/** `<kind>#<slot>` */
+export type PartitionId = string
+
+export const SLOTS = 256
+export const MAX_KIND_BYTES = 64
+export const MAX_GRAIN_KEY_BYTES = 256
+
+/** What the council has decided for one partition. */
+export interface MapEntry {
+  /** Grows by one with every change of the entry: PacificA's configuration version, and the fencing number. */
+  readonly epoch: number
+  /** One of `inSync`; `undefined` where the last holder is gone. */
+  readonly owner: ProcessId | undefined
+  /** Whoever is here holds every acknowledged change. */
+  readonly inSync: readonly ProcessId[]
+  /**
+   * Epoch at which the partition was last born with nothing in it. Copies of an earlier birth are of another history,
+   * and whoever was told only the newest entry must see that.
+   */
+  readonly born: number
+  /** It was born anew because its last holder was gone: keys that were known before are missing, not empty. */
+  readonly lost?: boolean
+}
+
+/** What a process asks the council for: many slots of a kind at once, each only if it is still at that epoch. */
+export interface PartitionChange {
+  readonly kind: string
+  readonly slots: readonly number[]
+  /** The epoch of each slot that the proposer knows. Slots that have moved on are skipped. */
+  readonly epochs: readonly number[]
+  readonly add?: ProcessId
+  readonly remove?: ProcessId
+  readonly owner?: ProcessId
+}
+
+/** The moment of a change: who was first is told by the number, whether two are one change by both. */
+export interface Stamp {
+  readonly epoch: number
+  readonly number: number
+}
+
+/** The outcome of a call that changed state, kept with the state so that a retry is answered and not run again. */
+export interface CallRecord {
+  readonly caller: string
+  readonly sequence: number
+  readonly outcome: Uint8Array
+  /** Calls of this caller below are settled there: what is recorded of them goes. */
+  readonly first: number
+}
+
+/** What one call does to one key. */
+export interface KeyChange {
+  /** The whole new state; `undefined` deletes it. */
+  readonly state: Uint8Array | undefined
+  readonly record?: CallRecord
+  /** Callers that are gone for good: all their records go. */
+  readonly drop?: readonly string[]
+}
+
+const KIND = /^[a-z][a-z0-9._-]{0,63}$/
+const PARTITION = /^([a-z][a-z0-9._-]{0,63})#(0|[1-9][0-9]{0,2})$/
+/** Half a pair, which has no encoding. */
+const LONE = /\p{Surrogate}/u
+const mixer = new Mixer()
+
+export const isKind = (text: string): boolean => KIND.test(text)
+
+/** Well-formed text of 1 to 256 bytes. */
+export const isGrainKey = (text: string): boolean =>
+  text.length > 0 && text.length <= MAX_GRAIN_KEY_BYTES && !LONE.test(text) && fits(text)
+
+export const partitionId = (kind: string, slot: number): PartitionId => `${kind}#${slot}`
+
+/** The partition of a key: the same on every process, for ever. */
+export const partitionOf = (kind: string, key: string): PartitionId =>
+  partitionId(kind, mixer.reset().text(kind).text(key).lo % SLOTS)
+
+export function parsePartition(id: string): { readonly kind: string; readonly slot: number } | undefined {
+  const match = PARTITION.exec(id)
+  if (!match) return undefined
+  const slot = Number(match[2])
+  return slot < SLOTS ? { kind: match[1]!, slot } : undefined
+}
+
+/** Rendezvous: the same order of processes for a partition everywhere, another one for each partition. */
+export function rankAmong(partition: PartitionId, process: ProcessId, others: readonly ProcessId[]): number {
+  const own = weight(partition, process)
+  return others.filter((other) => other !== process && before(other, process, weight(partition, other), own))
+    .length
+}
+
+const weight = (partition: PartitionId, process: ProcessId): number =>
+  mixer.reset().text(partition).text(process).hi
+
+const before = (a: ProcessId, b: ProcessId, weightA: number, weightB: number): boolean =>
+  weightA === weightB ? a < b : weightA > weightB
+
+const fits = (text: string): boolean => utf8Length(text) <= MAX_GRAIN_KEY_BYTES

@@ -1,0 +1,284 @@
+/**
+ * The replica's side of a partition: PacificA's secondary. It takes changes without a gap from the owner that the map
+ * names, at the epoch that the map tells, and from nobody else. What comes for an epoch that is not known yet is not
+ * kept, only that it came: once the map has told, the owner is asked for it. And it asks to take over where the owner
+ * is gone.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import type { Now } from '../time.ts'
+import { HeldPartition } from './held-partition.ts'
+import type { At, CopyItem, RepairItem, StoreItem } from './messages.ts'
+import type { Part, Workshop } from './part.ts'
+import type { MapEntry } from './partition.ts'
+import { rankAmong } from './partition.ts'
+
+export class Replicating {
+  readonly #shop: Workshop
+
+  constructor(shop: Workshop) {
+    this.#shop = shop
+  }
+
+  onEntry(part: Part, before: MapEntry | undefined, now: Now): void {
+    const { own, beacons } = this.#shop
+    const entry = part.entry!
+    if (before?.owner !== undefined && before.owner !== own && before.owner !== entry.owner)
+      beacons.depose(before.owner, part.id, entry.epoch)
+    const isInSync = entry.inSync.includes(own)
+    // Another history: what is held belongs to none that goes on.
+    if (isInSync && part.copy?.born !== entry.born) part.copy = new HeldPartition(entry.born)
+    if (before?.owner !== entry.owner) {
+      part.noticedAt = undefined
+      part.isSought = false
+    }
+    if (part.staging && (part.staging.from !== entry.owner || isInSync)) part.staging = undefined
+    part.staleSince = now.mono
+    this.#makeUp(part)
+  }
+
+  onStore(from: ProcessId, part: Part, item: StoreItem, now: Now): void {
+    const copy = part.copy
+    if (!this.#isCurrent(from, part, item, 'other', now) || !copy) return
+    part.staleSince = now.mono
+    if (item.tenure !== copy.tenure || item.number > copy.number + 1) {
+      if (part.wants) return
+      part.wants = true
+    } else if (item.number === copy.number + 1) {
+      copy.apply(item.epoch, item.key, item.change)
+      part.wants = false
+      this.#learnAcked(copy, item.acked)
+    }
+    this.#owe(part)
+  }
+
+  /** Also of what it has no copy of: the owner must know. */
+  onWhere(from: ProcessId, part: Part, item: At, now: Now): void {
+    if (!this.#isCurrent(from, part, item, 'other', now)) return
+    part.wants = true
+    part.staleSince = now.mono
+    this.#owe(part)
+  }
+
+  onClaim(from: ProcessId, part: Part, item: At, now: Now): void {
+    if (!this.#isCurrent(from, part, item, 'claim', now)) return
+    this.#stand(part)
+  }
+
+  onRepair(from: ProcessId, part: Part, item: RepairItem, now: Now): void {
+    const copy = part.copy
+    if (!this.#isCurrent(from, part, item, 'other', now) || !copy) return
+    part.staleSince = now.mono
+    if (copy.number === item.from) {
+      copy.replace(item.entries)
+      copy.standAt(item.number)
+      copy.tenure = item.tenure
+      part.wants = false
+      this.#learnAcked(copy, item.acked)
+    }
+    this.#owe(part)
+  }
+
+  onCopy(from: ProcessId, part: Part, item: CopyItem, now: Now): void {
+    const { own, bytes, tuning, mail } = this.#shop
+    if (!this.#isCurrent(from, part, item, 'copy', now, item.attempt)) return
+    // Nobody replaces what may be the only copy of something acknowledged.
+    if (part.entry!.inSync.includes(own)) return
+    part.staleSince = now.mono
+    const { attempt, index, end } = item
+    const at = { partition: part.id, epoch: item.epoch, attempt, index }
+    if (index === 0) part.staging = { from, attempt, next: 0, held: new HeldPartition(part.entry!.born) }
+    const { staging } = part
+    if (!staging || staging.attempt !== attempt || staging.next !== index) {
+      if (part.refusedAttempt === attempt) return
+      part.refusedAttempt = attempt
+      part.staging = undefined
+      mail.put(from, 'copied', { ...at, result: 'again' })
+      return
+    }
+    staging.next++
+    staging.held.replace(item.entries)
+    const replaced = part.copy?.bytes ?? 0
+    if (bytes() - replaced > tuning.stateBytes) {
+      part.refusedAttempt = attempt
+      part.staging = undefined
+      mail.put(from, 'copied', { ...at, result: 'full' })
+      return
+    }
+    if (!end) {
+      mail.put(from, 'copied', { ...at, result: 'part' })
+      return
+    }
+    staging.held.standAt(end.number)
+    staging.held.tenure = end.tenure
+    this.#learnAcked(staging.held, end.acked)
+    part.copy = staging.held
+    part.staging = undefined
+    part.wants = false
+    if (item.handed) part.handed = { from, epoch: item.epoch }
+    part.promised = item.epoch
+    mail.put(from, 'copied', { ...at, result: 'whole' })
+    this.#shop.touch(part)
+  }
+
+  onDrop(from: ProcessId, part: Part, item: At, now: Now): void {
+    if (!this.#isCurrent(from, part, item, 'other', now) || part.entry!.inSync.includes(this.#shop.own))
+      return
+    this.#giveBack(part)
+  }
+
+  /** It may come before the map tells that the sender owns. */
+  onReleased(from: ProcessId, part: Part, item: At): void {
+    if (part.entry && item.epoch <= part.entry.epoch && part.entry.owner !== from) return
+    part.released = { from, epoch: item.epoch }
+    this.#shop.touch(part)
+  }
+
+  /** Whether the owner's right is over, by waiting or by proof. */
+  canTakeOver(part: Part, now: Now): boolean {
+    const owner = part.entry?.owner
+    if (owner === undefined || owner === this.#shop.own || !part.entry!.inSync.includes(this.#shop.own))
+      return false
+    return this.#isProven(part, owner) || now.mono >= this.#shop.beacons.patienceEndsAt(owner)
+  }
+
+  look(part: Part, now: Now): number {
+    const { own, proposals, tuning } = this.#shop
+    const entry = part.entry!
+    if (part.owesStored) this.#answer(part)
+    if (entry.owner === own) return Infinity
+    if (entry.inSync.includes(own)) return this.#seek(part, now)
+    const { handed } = part
+    if (handed && handed.from === entry.owner && handed.epoch === entry.epoch) {
+      if (part.proposal || !this.#shop.mayOwn(part.id)) return Infinity
+      if (now.mono < part.proposeAt) return part.proposeAt
+      proposals.wish(part, { add: own, owner: own, remove: handed.from })
+      return Infinity
+    }
+    return this.#age(part, now, tuning.staleMs)
+  }
+
+  /** Asks to take over from an owner that is gone. */
+  #seek(part: Part, now: Now): number {
+    const { own, isLive, isLeaving, mayOwn, beacons, proposals, tuning } = this.#shop
+    const entry = part.entry!
+    const { owner, inSync } = entry
+    if (owner === undefined || part.proposal) return Infinity
+    const isProven = this.#isProven(part, owner)
+    if (isLeaving() || !mayOwn(part.id) || (isLive(owner) && !isProven)) {
+      part.noticedAt = undefined
+      return Infinity
+    }
+    part.noticedAt ??= now.mono
+    const others = inSync.filter((process) => process !== owner && (process === own || isLive(process)))
+    const turn = part.isSought ? 0 : rankAmong(part.id, own, others) * tuning.takeoverSpreadMs
+    const patient = isProven ? -Infinity : beacons.patienceEndsAt(owner)
+    const seekAt = Math.max(patient, part.noticedAt + turn, part.proposeAt)
+    if (now.mono < seekAt) return seekAt
+    proposals.wish(part, { owner: own, remove: owner })
+    return Infinity
+  }
+
+  /** A copy that no owner counts on is given back after a while. */
+  #age(part: Part, now: Now, staleMs: number): number {
+    if (!part.copy && !part.staging) return Infinity
+    if (now.mono < part.staleSince + staleMs) return part.staleSince + staleMs
+    // The owner may have asked to add this process, and the council may not have decided: only the owner knows.
+    if (part.copy && part.entry!.epoch <= part.promised && part.entry!.owner !== undefined) {
+      part.staleSince = now.mono
+      this.#answer(part)
+      return part.staleSince + staleMs
+    }
+    this.#giveBack(part)
+    return Infinity
+  }
+
+  #giveBack(part: Part): void {
+    part.copy = undefined
+    part.staging = undefined
+    part.handed = undefined
+  }
+
+  #isProven(part: Part, owner: ProcessId): boolean {
+    const { released, entry } = part
+    return (released?.from === owner && released.epoch === entry!.epoch) || this.#shop.isOver(owner)
+  }
+
+  /** Only from the owner at the present epoch. Who is behind is told so; what is ahead is asked for later. */
+  #isCurrent(
+    from: ProcessId,
+    part: Part,
+    { epoch }: At,
+    type: 'claim' | 'copy' | 'other',
+    now: Now,
+    attempt = 0,
+  ): boolean {
+    const known = part.entry?.epoch ?? 0
+    if (epoch > known) {
+      part.missed = { type, attempt }
+      this.#shop.askMap(part, now)
+      return false
+    }
+    if (epoch < known) {
+      this.#shop.mail.put(from, 'stale', { partition: part.id, epoch: known })
+      return false
+    }
+    return part.entry!.owner === from
+  }
+
+  /** Something came before the map told of its epoch. */
+  #makeUp(part: Part): void {
+    const { missed } = part
+    const { owner, epoch, inSync } = part.entry!
+    part.missed = undefined
+    if (!missed || owner === undefined || owner === this.#shop.own) return
+    if (missed.type === 'claim' && inSync.includes(this.#shop.own)) this.#stand(part)
+    else if (missed.type === 'copy') {
+      const { attempt } = missed
+      part.refusedAttempt = attempt
+      part.staging = undefined
+      this.#shop.mail.put(owner, 'copied', { partition: part.id, epoch, attempt, index: 0, result: 'again' })
+    } else if (part.copy) {
+      part.wants = true
+      this.#owe(part)
+    }
+  }
+
+  #stand(part: Part): void {
+    const { owner, epoch, inSync, born } = part.entry!
+    if (!inSync.includes(this.#shop.own)) return
+    const copy = (part.copy ??= new HeldPartition(born))
+    const { number, acked } = copy
+    const keys = copy.changedAfter(acked)
+    this.#shop.mail.put(
+      owner!,
+      'standing',
+      { partition: part.id, epoch, number, acked, keys },
+      keys.reduce((sum, { key }) => sum + key.length + 8, 0),
+    )
+  }
+
+  #learnAcked(copy: HeldPartition, acked: number): void {
+    if (copy.ack(acked)) copy.collect(copy.acked)
+  }
+
+  #owe(part: Part): void {
+    part.owesStored = true
+    this.#shop.touch(part)
+  }
+
+  /** One answer for everything that came in this turn. */
+  #answer(part: Part): void {
+    const { copy, wants } = part
+    const { owner, epoch } = part.entry!
+    part.owesStored = false
+    if (owner === undefined || owner === this.#shop.own) return
+    if (copy) part.promised = epoch
+    this.#shop.mail.put(owner, 'stored', {
+      partition: part.id,
+      epoch,
+      tenure: copy?.tenure ?? 0,
+      number: copy?.number ?? 0,
+      wants,
+    })
+  }
+}

@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest'
+import { CopyOut } from '../../../src/core/grain/copy-out.ts'
+import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
+import {
+  isGrainKey,
+  isKind,
+  parsePartition,
+  partitionOf,
+  rankAmong,
+} from '../../../src/core/grain/partition.ts'
+import { bytes, change } from './support/holding-bench.ts'
+
+const record = (sequence: number, first: number) => ({
+  caller: 'c',
+  sequence,
+  first,
+  outcome: bytes(`r${sequence}`),
+})
+
+describe('a copy', () => {
+  it('numbers changes, and remembers of each key the last', () => {
+    const copy = new HeldPartition(1)
+    copy.apply(3, 'a', change('1'))
+    copy.apply(3, 'b', change('2'))
+    copy.apply(4, 'a', change('3'))
+    expect(copy.stampOf('a')).toEqual({ epoch: 4, number: 3 })
+    expect(copy.changedAfter(2)).toEqual([{ key: 'a', epoch: 4, number: 3 }])
+    expect(copy.stampOf('none')).toEqual({ epoch: 0, number: 0 })
+  })
+
+  it('keeps records from the first incomplete call on, and drops callers that are gone', () => {
+    const copy = new HeldPartition(1)
+    copy.apply(1, 'a', { state: bytes('1'), record: record(1, 1) })
+    copy.apply(1, 'a', { state: bytes('2'), record: record(2, 1) })
+    expect(copy.outcomeOf('a', 'c', 1)).toEqual(bytes('r1'))
+    copy.apply(1, 'a', { state: bytes('3'), record: record(3, 3) })
+    expect([copy.outcomeOf('a', 'c', 2), copy.firstOf('a', 'c'), copy.recordCount('a')]).toEqual([
+      undefined,
+      3,
+      1,
+    ])
+    copy.apply(1, 'a', { state: bytes('4'), record: record(4, 2) })
+    expect(copy.firstOf('a', 'c')).toBe(3)
+    copy.apply(1, 'a', { state: bytes('5'), drop: ['c'] })
+    expect(copy.firstOf('a', 'c')).toBeUndefined()
+  })
+
+  it('weighs what it holds, as it foretold, and nothing when all is deleted and collected', () => {
+    const copy = new HeldPartition(1)
+    for (const text of ['1', '22', undefined, '333']) {
+      const next = { state: text === undefined ? undefined : bytes(text), record: record(copy.number + 1, 1) }
+      const before = copy.bytes
+      const growth = copy.growthOf('a', next)
+      copy.apply(1, 'a', next)
+      expect(copy.bytes - before).toBe(growth)
+    }
+    copy.apply(1, 'a', { state: undefined, drop: ['c'] })
+    expect([...copy.keys()]).toEqual([])
+    copy.collect(4)
+    expect(copy.isEmpty).toBe(false)
+    copy.collect(5)
+    expect([copy.isEmpty, copy.bytes]).toEqual([true, 0])
+  })
+
+  it('takes keys of another, and their absence', () => {
+    const one = new HeldPartition(1)
+    const other = new HeldPartition(1)
+    one.apply(1, 'a', { state: bytes('1'), record: record(1, 1) })
+    other.apply(1, 'b', change('2'))
+    other.replace([one.contentOf('a'), one.contentOf('b')])
+    expect(other.contentOf('a')).toEqual(one.contentOf('a'))
+    expect([[...other.keys()], other.bytes]).toEqual([['a'], one.bytes])
+  })
+})
+
+describe('a copy on its way', () => {
+  it('comes in parts, and ends as its original is then', () => {
+    const original = new HeldPartition(1)
+    for (let i = 0; i < 10; i++) original.apply(1, `key${i}`, change('x'))
+    const out = new CopyOut(original, 1, 0)
+    const staged = new HeldPartition(1)
+    let parts = 0
+    while (!out.isWhole) {
+      const { part } = out.next(original, 150)
+      expect(part.index).toBe(parts++)
+      staged.replace(part.entries)
+      if (part.end) staged.standAt(part.end.number)
+      if (parts > 4) continue
+      original.apply(1, 'key9', change(`later ${parts}`))
+      original.apply(1, `new${parts}`, change('y'))
+      original.apply(1, 'key0', change(undefined))
+    }
+    expect(staged.number).toBe(original.number)
+    expect([...staged.keys()].sort()).toEqual([...original.keys()].sort())
+    for (const key of original.keys()) expect(staged.contentOf(key)).toEqual(original.contentOf(key))
+  })
+})
+
+describe('names', () => {
+  it('of kinds, keys and partitions are checked', () => {
+    expect(['a', 'counter', 'a.b-c_9'].every(isKind)).toBe(true)
+    expect(['', 'A', '9a', 'a#', 'a'.repeat(65)].some(isKind)).toBe(false)
+    expect(['k', 'ключ', 'é'.repeat(128), '\u{1f600}'].every(isGrainKey)).toBe(true)
+    expect(['', 'é'.repeat(129), '\ud800'].some(isGrainKey)).toBe(false)
+    expect(parsePartition('counter#255')).toEqual({ kind: 'counter', slot: 255 })
+    expect(['counter#256', 'counter#01', 'counter', '#1', 'A#1'].map(parsePartition)).toEqual(
+      Array.from({ length: 5 }),
+    )
+  })
+
+  it('spread keys over the slots, and rank processes the same everywhere', () => {
+    const slots = new Set(Array.from({ length: 4_000 }, (_, i) => partitionOf('counter', `key${i}`)))
+    expect(slots.size).toBe(256)
+    const processes = ['a', 'b', 'c', 'd']
+    const firsts = new Set<string>()
+    for (let slot = 0; slot < 64; slot++) {
+      const ranks = processes.map((process) => rankAmong(`k#${slot}`, process, processes))
+      expect([...ranks].sort()).toEqual([0, 1, 2, 3])
+      firsts.add(processes[ranks.indexOf(0)]!)
+    }
+    expect(firsts.size).toBe(4)
+  })
+})

@@ -1,0 +1,682 @@
+/** The rules of `Holdings`, one by one. `holdings-story.test.ts` has them all at once. */
+import { describe, expect, it } from 'vitest'
+import { partitionId } from '../../../src/core/grain/partition.ts'
+import { UNKNOWN } from '../../../src/core/grain/proposals.ts'
+import { Bench, bytes, change, entryOf, P } from './support/holding-bench.ts'
+
+/** Owns P with these replicas, which have answered everything. */
+function owner(...replicas: string[]): Bench {
+  const bench = new Bench()
+  bench.targets = ['me', ...replicas]
+  bench.map(entryOf(1, 'me', ...replicas))
+  bench.wake()
+  for (const replica of replicas) {
+    bench.stand(replica, 1)
+    bench.answer(replica)
+  }
+  return bench
+}
+
+/** Replicates P of `boss`, to whom it has just answered a beacon. */
+function replica(...others: string[]): Bench {
+  const bench = new Bench()
+  bench.map(entryOf(1, 'boss', 'me', ...others))
+  bench.hear('boss', { type: 'beacon', id: 1, heard: 0, sole: false })
+  return bench
+}
+
+const store = (number: number, text: string, { epoch = 1, acked = 0, key = 'k', tenure = 1 } = {}) =>
+  ({
+    type: 'store',
+    items: [{ partition: P, epoch, tenure, number, acked, key, change: change(text) }],
+  }) as const
+
+/** A replica that follows `boss`. */
+function follower(...others: string[]): Bench {
+  const bench = replica(...others)
+  bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+  bench.hear('boss', {
+    type: 'repair',
+    items: [{ partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, entries: [] }],
+  })
+  return bench
+}
+
+describe('lease', () => {
+  it('needs an answer of every replica in sync', () => {
+    const bench = new Bench()
+    bench.map(entryOf(1, 'me', 'a', 'b'))
+    bench.wake()
+    bench.stand('a', 1)
+    bench.stand('b', 1)
+    bench.answer('a')
+    expect(bench.mayRun).toBe(false)
+    bench.answer('b')
+    expect(bench.mayRun).toBe(true)
+  })
+
+  it('ages from the sending of the beacon, and ends at 0.8 L before anything else of an input', () => {
+    const bench = new Bench()
+    bench.map(entryOf(1, 'me', 'a'))
+    bench.wake()
+    bench.stand('a', 1)
+    bench.mono += 300
+    bench.wall += 300
+    bench.answer('a')
+    bench.mono += 2_899
+    bench.wall += 2_899
+    expect(bench.mayRun).toBe(true)
+    bench.mono += 1
+    expect(bench.mayRun).toBe(false)
+    expect(bench.holdings.append(P, 'k', change('x'), bench.now)).toBe('no-right')
+    expect(bench.told).toEqual(['began', 'ended'])
+  })
+
+  it('lapses under sleep, when only the wall clock goes on', () => {
+    const bench = owner('a')
+    bench.wall += 3_200
+    expect(bench.mayRun).toBe(false)
+  })
+
+  it('is not saved from a sleep by a wall clock that was set back before', () => {
+    const bench = owner('a')
+    bench.wall -= 60_000
+    bench.pass(10)
+    expect(bench.mayRun).toBe(true)
+    bench.wall += 30_000
+    expect(bench.mayRun).toBe(false)
+  })
+
+  it('begins again at the same epoch when beacons are answered again', () => {
+    const bench = owner('a')
+    bench.pass(4_000)
+    expect(bench.mayRun).toBe(false)
+    bench.answer('a')
+    expect(bench.mayRun).toBe(true)
+    expect(bench.told).toEqual(['began', 'ended', 'began'])
+  })
+
+  it('does not count an answer for what is refused in it, and ends at once at a higher epoch', () => {
+    const bench = owner('a')
+    bench.pass(1_000)
+    bench.answer('a', false, [{ partition: P, epoch: 1 }])
+    expect(bench.mayRun).toBe(false)
+    bench.pass(1_000)
+    bench.answer('a')
+    expect(bench.mayRun).toBe(true)
+    bench.pass(1_000)
+    bench.answer('a', false, [{ partition: P, epoch: 2 }])
+    expect(bench.told.slice(-2)).toEqual([`ask ${P}`, 'ended'])
+    bench.pass(1_000)
+    bench.answer('a')
+    expect(bench.mayRun).toBe(false)
+  })
+
+  it('needs whoever is being added from the proposal on, however late that is decided', () => {
+    const bench = owner('a')
+    bench.targets = ['me', 'a', 'b']
+    bench.holdings.onTargets(bench.now)
+    bench.pass(1)
+    const [copy] = bench.last('copy', 'b')
+    bench.hear('b', {
+      type: 'copied',
+      items: [{ partition: P, epoch: 1, attempt: copy!.attempt, index: 0, result: 'whole' }],
+    })
+    expect(bench.proposed).toEqual([])
+    bench.answer('b')
+    expect(bench.proposed.at(-1)).toMatchObject({ add: 'b', epochs: [1] })
+    expect(bench.mayRun).toBe(true)
+    expect(bench.append('k', 'x')).toBe(1)
+    bench.stored('a', 1, 1, 1)
+    expect(bench.told).not.toContain('stored 1')
+    bench.stored('b', 1, 1, 1)
+    expect(bench.told).toContain('stored 1')
+    for (let i = 0; i < 4; i++) {
+      bench.pass(1_000)
+      bench.answer('a')
+    }
+    expect(bench.mayRun).toBe(false)
+    bench.decide(false, UNKNOWN)
+    expect(bench.mayRun).toBe(false)
+    bench.pass(600)
+    expect(bench.proposed.at(-1)).toMatchObject({ add: 'b', epochs: [1] })
+    bench.decide(false, 'no')
+    bench.answer('a')
+    expect(bench.mayRun).toBe(true)
+  })
+
+  it('of a sole owner comes from the leader', () => {
+    const bench = new Bench()
+    bench.leader = 'chief'
+    bench.map(entryOf(1, 'me'))
+    bench.wake()
+    bench.answer('chief', false)
+    expect(bench.mayRun).toBe(false)
+    bench.pass(1_000)
+    bench.answer('chief', true)
+    expect(bench.mayRun).toBe(true)
+    bench.leader = 'other'
+    bench.pass(1)
+    expect(bench.mayRun).toBe(false)
+    bench.leader = 'me'
+    bench.leaderHasLease = true
+    bench.holdings.onLiveness('me', bench.now)
+    bench.pass(1)
+    expect(bench.mayRun).toBe(true)
+    bench.leaderHasLease = false
+    bench.pass(1)
+    expect(bench.told.at(-1)).toBe('ended')
+    bench.leaderHasLease = true
+    bench.live(500)
+    expect(bench.mayRun).toBe(true)
+  })
+
+  it('is granted to a sole owner by a leader with a lease, and not once that has begun to end it', () => {
+    const bench = new Bench()
+    const beacon = (id: number) => {
+      bench.hear('lone', { type: 'beacon', id, heard: id - 1, sole: true })
+      return bench.sent.at(-1)!.message
+    }
+    bench.map(entryOf(1, 'lone'))
+    expect(beacon(1)).toMatchObject({ sole: false })
+    bench.leader = 'me'
+    bench.leaderHasLease = true
+    expect(beacon(2)).toMatchObject({ sole: true, refused: [] })
+    expect(bench.holdings.endSole(P, 'lone', 1, bench.now)).toBe(false)
+    bench.pass(4_400)
+    expect(bench.holdings.endSole(P, 'lone', 1, bench.now)).toBe(true)
+    expect(beacon(3)).toMatchObject({ refused: [{ partition: P, epoch: 1 }] })
+    expect(beacon(4)).toMatchObject({ refused: [{ partition: P, epoch: 1 }] })
+    bench.map({ epoch: 2, owner: 'me', inSync: ['me'], born: 2, lost: true })
+    expect(beacon(5)).toMatchObject({ refused: [{ partition: P, epoch: 2 }] })
+    expect(beacon(6)).toMatchObject({ refused: [] })
+  })
+})
+
+describe('takeover', () => {
+  it('waits 1.1 L from the last answer, on the monotonic clock alone', () => {
+    const bench = replica()
+    bench.gone.add('boss')
+    bench.holdings.onLiveness('boss', bench.now)
+    bench.wall += 100_000
+    bench.live(4_399)
+    expect(bench.holdings.canTakeOver(P, bench.now)).toBe(false)
+    expect(bench.proposed).toEqual([])
+    bench.live(2)
+    expect(bench.proposed).toEqual([
+      { kind: 'counter', slots: [7], epochs: [1], owner: 'me', remove: 'boss' },
+    ])
+  })
+
+  it('of an owner that released, or is over, needs no wait', () => {
+    const released = replica()
+    released.hear('boss', { type: 'released', items: [{ partition: P, epoch: 1 }] })
+    expect(released.proposed).toHaveLength(1)
+    const other = replica()
+    other.hear('boss', { type: 'released', items: [{ partition: P, epoch: 2 }] })
+    expect(other.proposed).toHaveLength(0)
+    other.hear('nobody', { type: 'released', items: [{ partition: P, epoch: 1 }] })
+    expect(other.proposed).toHaveLength(0)
+    const over = replica()
+    over.over.add('boss')
+    over.gone.add('boss')
+    over.holdings.onLiveness('boss', over.now)
+    over.pass(0)
+    expect(over.proposed).toHaveLength(1)
+  })
+
+  it('refuses the owner what is sought until that is decided', () => {
+    const bench = replica()
+    bench.gone.add('boss')
+    bench.holdings.onLiveness('boss', bench.now)
+    bench.live(4_500)
+    const refused = (id: number) => {
+      bench.hear('boss', { type: 'beacon', id, heard: 0, sole: false })
+      const { message } = bench.sent.at(-1)!
+      return message.type === 'beaconed' ? message.refused : undefined
+    }
+    expect(refused(2)).toEqual([{ partition: P, epoch: 1 }])
+    bench.decide(false, UNKNOWN)
+    expect(refused(3)).toEqual([{ partition: P, epoch: 1 }])
+    bench.gone.delete('boss')
+    bench.live(1_000)
+    bench.decide(false, 'no')
+    expect(refused(4)).toEqual([])
+  })
+
+  it('refuses the former owner until it has heard, and answers no older beacon', () => {
+    const bench = replica()
+    bench.map(entryOf(2, 'me'))
+    const refused = (id: number, heard: number) => {
+      const before = bench.sent.length
+      bench.hear('boss', { type: 'beacon', id, heard, sole: false })
+      const message = bench.sent[before]?.message
+      return message?.type === 'beaconed' ? message.refused.length : 'no answer'
+    }
+    expect(refused(5, 1)).toBe(1)
+    expect(refused(4, 1)).toBe('no answer')
+    expect(refused(6, 1)).toBe(1)
+    expect(refused(7, 5)).toBe(0)
+  })
+
+  it('repairs a replica that is ahead of the new owner', () => {
+    const bench = new Bench()
+    bench.map(entryOf(1, 'me', 'a'))
+    bench.wake()
+    bench.hear('a', {
+      type: 'standing',
+      items: [{ partition: P, epoch: 1, number: 3, acked: 1, keys: [{ key: 'k', epoch: 1, number: 3 }] }],
+    })
+    expect(bench.last('repair', 'a')).toEqual([
+      {
+        partition: P,
+        epoch: 1,
+        tenure: 1,
+        from: 3,
+        number: 0,
+        acked: 0,
+        entries: [{ key: 'k', epoch: 0, number: 0, state: undefined, callers: [] }],
+      },
+    ])
+    bench.answer('a')
+    expect(bench.mayRun).toBe(false)
+    bench.stored('a', 1, 0, 3)
+    expect(bench.mayRun).toBe(false)
+    bench.stored('a', 1, 1, 0)
+    expect(bench.mayRun).toBe(true)
+  })
+
+  it('rolls back, as a replica, what the new owner does not have', () => {
+    const bench = follower('next')
+    bench.hear('boss', store(1, 'one'))
+    bench.hear('boss', store(2, 'two', { acked: 1, key: 'other' }))
+    bench.map(entryOf(2, 'next', 'me'))
+    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 2 }] })
+    expect(bench.last('standing', 'next')).toEqual([
+      { partition: P, epoch: 2, number: 2, acked: 1, keys: [{ key: 'other', epoch: 1, number: 2 }] },
+    ])
+    bench.hear('next', {
+      type: 'repair',
+      items: [
+        {
+          partition: P,
+          epoch: 2,
+          tenure: 2,
+          from: 2,
+          number: 1,
+          acked: 1,
+          entries: [{ key: 'other', epoch: 0, number: 0, state: undefined, callers: [] }],
+        },
+      ],
+    })
+    const copy = bench.holdings.copyOf(P)!
+    expect([copy.number, copy.acked, [...copy.keys()]]).toEqual([1, 1, ['k']])
+    expect(bench.last('stored', 'next')).toEqual([
+      { partition: P, epoch: 2, tenure: 2, number: 1, wants: false },
+    ])
+  })
+
+  it('brings a replica that is behind up to date with the keys that it lacks', () => {
+    const bench = owner('a')
+    bench.append('x', '1')
+    bench.append('y', '2')
+    bench.append('x', '3')
+    bench.stored('a', 1, 1, 1, true)
+    const [repair] = bench.last('repair', 'a')
+    expect(repair).toMatchObject({ from: 1, number: 3 })
+    expect(repair!.entries.map(({ key }) => key).sort()).toEqual(['x', 'y'])
+  })
+
+  it('is done again where an epoch was skipped, since another may have owned', () => {
+    const bench = owner('a')
+    bench.map(entryOf(2, 'me', 'a'))
+    expect(bench.mayRun).toBe(true)
+    bench.map(entryOf(4, 'me', 'a'))
+    expect(bench.mayRun).toBe(false)
+    expect(bench.last('claim', 'a')).toEqual([{ partition: P, epoch: 4 }])
+  })
+
+  it('takes nothing from whoever the map does not name', () => {
+    const bench = follower()
+    bench.hear('thief', store(1, 'x'))
+    expect(bench.holdings.copyOf(P)!.number).toBe(0)
+    bench.map(entryOf(2, 'me'))
+    bench.hear('boss', store(1, 'x'))
+    expect(bench.last('stale', 'boss')).toEqual([{ partition: P, epoch: 2 }])
+  })
+
+  it('asks for what came before the map told of its epoch', () => {
+    const bench = follower()
+    bench.hear('boss', store(1, 'x', { epoch: 2 }))
+    expect(bench.told).toEqual([`ask ${P}`])
+    bench.map(entryOf(2, 'boss', 'me'))
+    expect(bench.last('stored', 'boss')).toEqual([
+      { partition: P, epoch: 2, tenure: 1, number: 0, wants: true },
+    ])
+  })
+})
+
+describe('replicas', () => {
+  it('are let go when they leave a change unanswered for a second, and then count no more', () => {
+    const bench = owner('a', 'b')
+    bench.append('k', 'x')
+    bench.stored('a', 1, 1, 1)
+    bench.live(990)
+    expect(bench.proposed).toEqual([])
+    bench.live(20)
+    expect(bench.proposed).toEqual([{ kind: 'counter', slots: [7], epochs: [1], remove: 'b' }])
+    expect(bench.told).not.toContain('stored 1')
+    bench.map(entryOf(2, 'me', 'a'))
+    expect(bench.told).toContain('stored 1')
+  })
+
+  it('are not accused by an owner that woke late itself', () => {
+    const bench = owner('a')
+    bench.append('k', 'x')
+    bench.pass(30_000)
+    expect(bench.proposed).toEqual([])
+    bench.stored('a', 1, 1, 1)
+    bench.live(1_000)
+    expect(bench.proposed).toEqual([])
+  })
+
+  it('that were removed and come back are copied anew', () => {
+    const bench = owner('a')
+    bench.append('k', 'x')
+    bench.gone.add('a')
+    bench.holdings.onLiveness('a', bench.now)
+    bench.pass(0)
+    bench.map(entryOf(2, 'me'))
+    bench.append('k', 'y')
+    bench.gone.delete('a')
+    bench.holdings.onLiveness('a', bench.now)
+    bench.pass(0)
+    expect(bench.last('copy', 'a')).toMatchObject([{ index: 0, entries: [{ key: 'k' }] }])
+    bench.stored('a', 2, 1, 1)
+    expect(bench.proposed).toHaveLength(1)
+  })
+
+  it('take no copy while they are in sync', () => {
+    const bench = follower()
+    bench.hear('boss', store(1, 'x'))
+    bench.hear('boss', {
+      type: 'copy',
+      items: [
+        {
+          partition: P,
+          epoch: 1,
+          attempt: 1,
+          index: 0,
+          entries: [],
+          end: { tenure: 1, number: 0, acked: 0 },
+          handed: false,
+        },
+      ],
+    })
+    expect(bench.holdings.copyOf(P)!.number).toBe(1)
+  })
+
+  it('that are no targets go once all targets are in sync', () => {
+    const bench = owner('a', 'b')
+    bench.targets = ['me', 'a']
+    bench.holdings.onTargets(bench.now)
+    bench.pass(0)
+    expect(bench.proposed).toMatchObject([{ remove: 'b' }])
+  })
+
+  it('keep a copy that an owner may count on, and give back one that nobody does', () => {
+    const bench = follower()
+    bench.hear('boss', store(1, 'x'))
+    bench.map(entryOf(2, 'boss'))
+    bench.live(59_000)
+    expect(bench.holdings.copyOf(P)).toBeDefined()
+    bench.live(2_000)
+    expect(bench.holdings.copyOf(P)).toBeUndefined()
+    expect(bench.holdings.bytes).toBe(0)
+
+    const learner = new Bench()
+    learner.map(entryOf(1, 'boss'))
+    const end = { tenure: 1, number: 0, acked: 0 }
+    const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [], end, handed: false }
+    learner.hear('boss', { type: 'copy', items: [copy] })
+    learner.live(200_000)
+    expect(learner.holdings.copyOf(P)).toBeDefined()
+    expect(learner.count('stored', 'boss')).toBe(3)
+    learner.hear('boss', { type: 'drop', items: [{ partition: P, epoch: 1 }] })
+    expect(learner.holdings.copyOf(P)).toBeUndefined()
+  })
+
+  it('start empty where the partition was born anew', () => {
+    const bench = follower()
+    bench.hear('boss', store(1, 'x'))
+    bench.map({ epoch: 5, owner: 'boss', inSync: ['boss', 'me'], born: 4, lost: true })
+    expect(bench.holdings.copyOf(P)!.isEmpty).toBe(true)
+  })
+})
+
+describe('what got lost', () => {
+  it('is missed by a replica, which applies nothing after a gap', () => {
+    const bench = follower()
+    bench.hear('boss', store(2, 'x'))
+    expect(bench.holdings.copyOf(P)!.number).toBe(0)
+    expect(bench.last('stored', 'boss')).toEqual([
+      { partition: P, epoch: 1, tenure: 1, number: 0, wants: true },
+    ])
+  })
+
+  it('is repaired only from where the replica is: a repair that comes twice changes nothing', () => {
+    const bench = follower()
+    bench.hear('boss', store(1, 'x'))
+    const repair = { partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, entries: [] }
+    bench.hear('boss', { type: 'repair', items: [repair] })
+    expect(bench.holdings.copyOf(P)!.number).toBe(1)
+  })
+
+  it('is asked for by the owner', () => {
+    const bench = owner('a')
+    bench.append('k', 'x')
+    expect(bench.count('where', 'a')).toBe(0)
+    bench.live(450)
+    expect(bench.last('where', 'a')).toEqual([{ partition: P, epoch: 1 }])
+  })
+
+  it('includes keys that were deleted', () => {
+    const bench = owner('a', 'b')
+    bench.append('k', 'x')
+    bench.stored('a', 1, 1, 1)
+    bench.stored('b', 1, 1, 1)
+    bench.append('k', undefined)
+    bench.stored('b', 1, 1, 2)
+    bench.stored('a', 1, 1, 1, true)
+    expect(bench.last('repair', 'a')[0]!.entries).toMatchObject([{ key: 'k', number: 2, state: undefined }])
+    bench.stored('a', 1, 1, 2)
+    expect(bench.holdings.bytes).toBe(0)
+  })
+
+  it('by a replica of the former owner includes what the new one alone has', () => {
+    const bench = owner('a')
+    bench.append('k', 'x')
+    bench.map(entryOf(3, 'me', 'a'))
+    bench.hear('a', {
+      type: 'standing',
+      items: [{ partition: P, epoch: 3, number: 0, acked: 0, keys: [] }],
+    })
+    expect(bench.last('repair', 'a')).toMatchObject([{ from: 0, number: 1, entries: [{ key: 'k' }] }])
+    bench.stored('a', 3, 3, 1)
+    expect(bench.told).toContain('stored 1')
+  })
+})
+
+describe('a learner', () => {
+  /** `b` has taken the whole copy, from before the change 1. */
+  const learning = (isGranting = true): Bench => {
+    const bench = owner('a')
+    bench.targets = ['me', 'a', 'b']
+    bench.holdings.onTargets(bench.now)
+    bench.pass(1)
+    const [copy] = bench.last('copy', 'b')
+    bench.append('k', 'x')
+    bench.stored('a', 1, 1, 1)
+    const copied = { partition: P, epoch: 1, attempt: copy!.attempt, index: 0, result: 'whole' } as const
+    bench.hear('b', { type: 'copied', items: [copied] })
+    if (isGranting) bench.answer('b')
+    return bench
+  }
+
+  it('is brought up to date before it is added', () => {
+    const bench = learning()
+    expect(bench.told).toContain('stored 1')
+    expect(bench.last('repair', 'b')).toMatchObject([{ from: 0, number: 1 }])
+    expect(bench.proposed).toEqual([])
+    bench.stored('b', 1, 1, 1)
+    expect(bench.proposed).toMatchObject([{ add: 'b' }])
+  })
+
+  it('must say at the present epoch that it keeps its copy', () => {
+    const bench = learning(false)
+    bench.stored('b', 1, 1, 1)
+    bench.map(entryOf(2, 'me', 'a'))
+    bench.answer('b')
+    expect(bench.last('where', 'b')).toEqual([{ partition: P, epoch: 2 }])
+    expect(bench.proposed).toEqual([])
+    bench.stored('b', 2, 1, 1)
+    expect(bench.proposed).toMatchObject([{ add: 'b', epochs: [2] }])
+  })
+
+  it('that has lost its copy gets another', () => {
+    const bench = learning()
+    const before = bench.count('copy', 'b')
+    bench.stored('b', 1, 0, 0, true)
+    expect(bench.proposed).toEqual([])
+    expect(bench.count('copy', 'b')).toBe(before + 1)
+  })
+})
+
+describe('leaving', () => {
+  it('moves: handlers end, everything is stored, then the council is asked', () => {
+    const bench = owner('a')
+    bench.append('k', 'x')
+    expect(bench.holdings.moveTo(P, 'stranger', bench.now)).toBe(false)
+    expect(bench.holdings.moveTo(P, 'a', bench.now)).toBe(true)
+    expect(bench.told.at(-1)).toBe('ended')
+    bench.holdings.settle(bench.now)
+    expect(bench.proposed).toEqual([])
+    bench.stored('a', 1, 1, 1)
+    expect(bench.proposed).toEqual([{ kind: 'counter', slots: [7], epochs: [1], owner: 'a' }])
+    bench.decide(false, 'no')
+    expect(bench.mayRun).toBe(true)
+    bench.holdings.moveTo(P, 'a', bench.now)
+    bench.live(600)
+    bench.map({ epoch: 2, owner: 'a', inSync: ['me', 'a'], born: 1 })
+    expect(bench.told.slice(-2)).toEqual(['ended', 'deposed'])
+  })
+
+  it('releases to replicas and hands on what it alone holds', () => {
+    const bench = owner('a')
+    bench.holdings.release(bench.now)
+    bench.holdings.settle(bench.now)
+    expect(bench.told.at(-1)).toBe('ended')
+    expect(bench.last('released', 'a')).toEqual([{ partition: P, epoch: 1 }])
+    bench.map(entryOf(2, 'me', 'a'))
+    expect(bench.last('released', 'a')).toEqual([{ partition: P, epoch: 2 }])
+    bench.answer('a')
+    expect(bench.mayRun).toBe(false)
+
+    const heir = new Bench('heir')
+    heir.map(entryOf(1, 'boss'))
+    const end = { tenure: 1, number: 0, acked: 0 }
+    const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [], end, handed: true }
+    heir.hear('boss', { type: 'copy', items: [copy] })
+    expect(heir.proposed).toMatchObject([{ add: 'heir', owner: 'heir', remove: 'boss', epochs: [1] }])
+  })
+
+  it('and staying after all needs a new epoch', () => {
+    const bench = owner('a')
+    bench.holdings.release(bench.now)
+    bench.holdings.settle(bench.now)
+    bench.holdings.resume(bench.now)
+    bench.holdings.settle(bench.now)
+    expect(bench.proposed).toMatchObject([{ owner: 'me', epochs: [1] }])
+    expect(bench.mayRun).toBe(false)
+    bench.map(entryOf(2, 'me', 'a'))
+    bench.stand('a', 2)
+    bench.pass(1)
+    bench.answer('a')
+    expect(bench.mayRun).toBe(true)
+  })
+})
+
+describe('sizes', () => {
+  it('refuse a change that is too much, and harm nothing', () => {
+    const bench = new Bench('me', { stateBytes: 1_000 })
+    bench.leader = 'me'
+    bench.leaderHasLease = true
+    bench.map(entryOf(1, 'me'))
+    bench.wake()
+    expect(bench.append('k', 'x'.repeat(700))).toBe(1)
+    expect(bench.append('k2', 'x'.repeat(700))).toBe('state-limit')
+    expect(bench.append('k', 'y'.repeat(700))).toBe(2)
+    expect(bench.append('k', undefined)).toBe(3)
+    expect(bench.append('k2', 'x'.repeat(700))).toBe(4)
+    expect(bench.holdings.copyOf(P)!.stateOf('k2')).toEqual(bytes('x'.repeat(700)))
+  })
+
+  it('refuse a copy that is too much', () => {
+    const bench = new Bench('me', { stateBytes: 1_000 })
+    bench.map(entryOf(1, 'boss'))
+    const content = { key: 'k', epoch: 1, number: 1, state: new Uint8Array(2_000), callers: [] }
+    const end = { tenure: 1, number: 1, acked: 1 }
+    const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [content], end, handed: false }
+    bench.hear('boss', { type: 'copy', items: [copy] })
+    expect(bench.last('copied', 'boss')).toMatchObject([{ result: 'full' }])
+    expect(bench.holdings.bytes).toBe(0)
+  })
+
+  it('of 256 empty partitions that change hands are a few messages and proposals', () => {
+    const bench = new Bench()
+    const at = Array.from({ length: 256 }, (_, slot) => ({
+      partition: partitionId('counter', slot),
+      epoch: 2,
+    }))
+    for (const { partition } of at) {
+      bench.holdings.onMap(partition, entryOf(2, 'me', 'a', 'b'), bench.now)
+      bench.holdings.wake(partition, bench.now)
+    }
+    bench.holdings.settle(bench.now)
+    for (const from of ['a', 'b']) {
+      bench.hear(from, {
+        type: 'standing',
+        items: at.map(({ partition, epoch }) => ({ partition, epoch, number: 0, acked: 0, keys: [] })),
+      })
+      const items = at.map(({ partition, epoch }) => ({
+        partition,
+        epoch,
+        tenure: 2,
+        number: 0,
+        wants: false,
+      }))
+      bench.hear(from, { type: 'stored', items })
+      bench.answer(from)
+    }
+    expect(bench.told.filter((told) => told === 'began')).toHaveLength(256)
+    expect(bench.sent).toHaveLength(6)
+    bench.gone.add('a')
+    bench.holdings.onLiveness('a', bench.now)
+    bench.targets = ['me', 'b', 'c']
+    bench.holdings.settle(bench.now)
+    expect(bench.proposed).toHaveLength(1)
+    expect(bench.proposed[0]).toMatchObject({ remove: 'a' })
+    expect(bench.proposed[0]!.slots).toHaveLength(256)
+    expect(bench.count('copy', 'c')).toBe(1)
+  })
+
+  it('and what is idle sends nothing and waits for nothing', () => {
+    const bench = owner('a')
+    bench.holdings.rest(P, bench.now)
+    bench.holdings.settle(bench.now)
+    const { length } = bench.sent
+    expect(bench.holdings.nextDeadline()).toBeUndefined()
+    bench.pass(100_000)
+    expect(bench.sent).toHaveLength(length)
+  })
+})
