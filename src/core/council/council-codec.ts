@@ -1,12 +1,13 @@
 /** The council's messages as bytes. The reader is total: a text says what is wrong. */
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'
-import { SLOTS } from '../grain/placement.ts'
+import type { MapEntry } from '../grain/partition.ts'
+import { isKind, SLOTS } from '../grain/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
-import { decodeCommand, encodeCommand, isKindName } from './map-codec.ts'
-import type { MapEntry } from './partition-map.ts'
+import { decodeCommand, encodeCommand } from './map-codec.ts'
+
 import { MAX_HOLDERS } from './partition-map.ts'
 import { decodeRaft, encodeRaft, RaftLimits } from './raft-codec.ts'
 
@@ -147,7 +148,7 @@ function readEntry(r: Reader, processes: readonly ProcessId[]): MapEntry {
 
 function readGrain(r: Reader): string {
   const grain = r.text('kind of grain', 64)
-  if (!isKindName(grain)) r.fail('the name of a kind is malformed')
+  if (!isKind(grain)) r.fail('the name of a kind is malformed')
   return grain
 }
 

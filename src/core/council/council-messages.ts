@@ -3,7 +3,8 @@
  * and has its changes decided by the leader. Any of it may be lost: askers ask again.
  */
 import type { ProcessId } from '../identity/node-id.ts'
-import type { Command, MapEntry } from './partition-map.ts'
+import type { MapEntry } from '../grain/partition.ts'
+import type { Command } from './partition-map.ts'
 import type { RaftMessage } from './raft-messages.ts'
 
 /** The newest entry of one partition, of a kind that stands beside it. */

@@ -3,7 +3,8 @@
  * partitions whose last holder is gone for good to another host, where they begin anew.
  */
 import type { Candidate } from '../grain/placement.ts'
-import { place, SLOTS } from '../grain/placement.ts'
+import { SLOTS } from '../grain/partition.ts'
+import { place } from '../grain/placement.ts'
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
 import type { Birth, Command, PartitionMap } from './partition-map.ts'

@@ -4,14 +4,12 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'
-import { SLOTS } from '../grain/placement.ts'
+import type { MapEntry } from '../grain/partition.ts'
+import { isKind, SLOTS } from '../grain/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
-import type { Birth, Command, MapEntry } from './partition-map.ts'
+import type { Birth, Command } from './partition-map.ts'
 import { MAX_HOLDERS, MAX_KINDS, PartitionMap } from './partition-map.ts'
-
-/** A name of a kind of grain. */
-export const isKindName = (text: string): boolean => /^[a-z][a-z0-9._-]{0,63}$/.test(text)
 
 const TYPES: readonly Command['type'][] = ['birth', 'change', 'lose']
 /** Processes that one command or snapshot may name. */
@@ -112,7 +110,7 @@ function readOptional(r: Reader): ProcessId | undefined {
 
 function readKind(r: Reader): string {
   const kind = r.text('kind of grain', KIND_BYTES)
-  if (!isKindName(kind)) r.fail('the name of a kind is malformed')
+  if (!isKind(kind)) r.fail('the name of a kind is malformed')
   return kind
 }
 

@@ -7,22 +7,8 @@
  * reconfiguration by a configuration manager (Lin et al., 2008). So a command that comes late, or twice, does nothing.
  */
 import type { ProcessId } from '../identity/node-id.ts'
-import { SLOTS } from '../grain/placement.ts'
-
-/** One partition. */
-export interface MapEntry {
-  /** Grows by one with every change of this entry; 1 at birth. Fences off whoever knows less. */
-  readonly epoch: number
-  /** Who runs its grains; among `inSync`. */
-  readonly owner: ProcessId
-  /** Who holds every acknowledged change; never empty, no two the same, at most `MAX_HOLDERS`. */
-  readonly inSync: readonly ProcessId[]
-  /**
-   * Epoch at which it was last born with nothing in it. Above 1 its last holder was lost: a key that is not held now may
-   * have had a state, and copies of an earlier birth are of another history.
-   */
-  readonly born: number
-}
+import type { MapEntry } from '../grain/partition.ts'
+import { SLOTS } from '../grain/partition.ts'
 
 /** Where a partition goes at its birth. */
 export type Birth = Pick<MapEntry, 'owner' | 'inSync'>
@@ -41,6 +27,7 @@ export type Command =
       readonly add?: ProcessId | undefined
       /** It does not any more. Not the owner, unless another is named. */
       readonly remove?: ProcessId | undefined
+      /** It owns them from here on. Where it did so before, its epoch grows all the same: it begins anew. */
       readonly owner?: ProcessId | undefined
     }
   /** Slots whose last holder is lost: they begin anew. */
@@ -107,16 +94,13 @@ export class PartitionMap {
 }
 
 /** What an entry is after a change, or `undefined` where the change is none, or would leave it unsound. */
-function changeOf(
-  before: MapEntry,
-  { add, remove, owner = before.owner }: Extract<Command, { type: 'change' }>,
-): MapEntry | undefined {
+function changeOf(before: MapEntry, command: Extract<Command, { type: 'change' }>): MapEntry | undefined {
+  const { add, remove, owner = before.owner } = command
   let { inSync } = before
   if (remove !== undefined) inSync = inSync.filter((process) => process !== remove)
   if (add !== undefined && !inSync.includes(add)) inSync = [...inSync, add]
-  const isSame =
-    owner === before.owner && inSync.length === before.inSync.length && !isSwapped(before, inSync)
-  if (isSame || !isSound({ owner, inSync })) return undefined
+  const isSame = inSync.length === before.inSync.length && !isSwapped(before, inSync)
+  if ((isSame && command.owner === undefined) || !isSound({ owner, inSync })) return undefined
   return { epoch: before.epoch + 1, owner, inSync, born: before.born }
 }
 

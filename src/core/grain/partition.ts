@@ -4,12 +4,14 @@
  * al., 2008). Names and types that owners, replicas, callers and the council share.
  */
 import type { ProcessId } from '../identity/node-id.ts'
-import { Mixer } from '../membership/hash.ts'
 import { utf8Length } from '../utf8.ts'
+import { Writer } from '../wire/writer.ts'
+import { murmur3 } from './murmur3.ts'
 
 /** `<kind>#<slot>` */
 export type PartitionId = string
 
+/** Partitions of a kind. */
 export const SLOTS = 256
 export const MAX_KIND_BYTES = 64
 export const MAX_GRAIN_KEY_BYTES = 256
@@ -18,17 +20,16 @@ export const MAX_GRAIN_KEY_BYTES = 256
 export interface MapEntry {
   /** Grows by one with every change of the entry: PacificA's configuration version, and the fencing number. */
   readonly epoch: number
-  /** One of `inSync`; `undefined` where the last holder is gone. */
-  readonly owner: ProcessId | undefined
-  /** Whoever is here holds every acknowledged change. */
+  /** Who runs its grains; one of `inSync`. */
+  readonly owner: ProcessId
+  /** Whoever is here holds every acknowledged change; never empty. */
   readonly inSync: readonly ProcessId[]
   /**
-   * Epoch at which the partition was last born with nothing in it. Copies of an earlier birth are of another history,
-   * and whoever was told only the newest entry must see that.
+   * Epoch at which the partition was last born with nothing in it. Above 1 its last holder was lost: a key that is not
+   * held now may have had a state. Copies of an earlier birth are of another history, and whoever was told only the
+   * newest entry must see that.
    */
   readonly born: number
-  /** It was born anew because its last holder was gone: keys that were known before are missing, not empty. */
-  readonly lost?: boolean
 }
 
 /** What a process asks the council for: many slots of a kind at once, each only if it is still at that epoch. */
@@ -70,7 +71,7 @@ const KIND = /^[a-z][a-z0-9._-]{0,63}$/
 const PARTITION = /^([a-z][a-z0-9._-]{0,63})#(0|[1-9][0-9]{0,2})$/
 /** Half a pair, which has no encoding. */
 const LONE = /\p{Surrogate}/u
-const mixer = new Mixer()
+const writer = new Writer()
 
 export const isKind = (text: string): boolean => KIND.test(text)
 
@@ -80,9 +81,13 @@ export const isGrainKey = (text: string): boolean =>
 
 export const partitionId = (kind: string, slot: number): PartitionId => `${kind}#${slot}`
 
-/** The partition of a key: the same on every process, for ever. */
-export const partitionOf = (kind: string, key: string): PartitionId =>
-  partitionId(kind, mixer.reset().text(kind).text(key).lo % SLOTS)
+/** The slot of a key: the same on every process, for ever. PROTOCOL.md has the bytes and test vectors. */
+export function slotOf(kind: string, key: string): number {
+  writer.reset().text(kind).text(key)
+  return murmur3(writer.take()) % SLOTS
+}
+
+export const partitionOf = (kind: string, key: string): PartitionId => partitionId(kind, slotOf(kind, key))
 
 export function parsePartition(id: string): { readonly kind: string; readonly slot: number } | undefined {
   const match = PARTITION.exec(id)
@@ -90,18 +95,5 @@ export function parsePartition(id: string): { readonly kind: string; readonly sl
   const slot = Number(match[2])
   return slot < SLOTS ? { kind: match[1]!, slot } : undefined
 }
-
-/** Rendezvous: the same order of processes for a partition everywhere, another one for each partition. */
-export function rankAmong(partition: PartitionId, process: ProcessId, others: readonly ProcessId[]): number {
-  const own = weight(partition, process)
-  return others.filter((other) => other !== process && before(other, process, weight(partition, other), own))
-    .length
-}
-
-const weight = (partition: PartitionId, process: ProcessId): number =>
-  mixer.reset().text(partition).text(process).hi
-
-const before = (a: ProcessId, b: ProcessId, weightA: number, weightB: number): boolean =>
-  weightA === weightB ? a < b : weightA > weightB
 
 const fits = (text: string): boolean => utf8Length(text) <= MAX_GRAIN_KEY_BYTES

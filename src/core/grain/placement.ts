@@ -1,5 +1,5 @@
 /**
- * Placement: which partition a key belongs to, and who should own and hold a partition.
+ * Placement: who should own and hold a partition.
  *
  * Rendezvous hashing (Thaler and Ravishankar, 1998): every candidate has a score for every partition, the highest win.
  * Whoever joins takes only what it now scores highest for, and what a candidate leaves goes to many others. It says who
@@ -11,9 +11,9 @@
 import type { ProcessId } from '../identity/node-id.ts'
 import { Writer } from '../wire/writer.ts'
 import { murmur3 } from './murmur3.ts'
+import type { PartitionId } from './partition.ts'
+import { parsePartition } from './partition.ts'
 
-/** Partitions of a kind. */
-export const SLOTS = 256
 /** Copies of a partition, the owner's included, where there are so many processes. */
 export const REPLICAS = 3
 
@@ -32,12 +32,6 @@ export interface Candidate {
 export interface Placed {
   readonly owner: ProcessId
   readonly inSync: readonly ProcessId[]
-}
-
-/** The partition of a key. */
-export function slotOf(kind: string, key: string): number {
-  writer.reset().text(kind).text(key)
-  return hashed(KEY_SEED) % SLOTS
 }
 
 /** How much a process is wanted for a partition: 53 bits, the higher the more. */
@@ -86,10 +80,20 @@ export function place(
   return { owner: first.process, inSync: chosen.map(({ process }) => process) }
 }
 
-/** Three hashes that know nothing of one another. */
-const KEY_SEED = 0
+/** How many of these are wanted more for the partition than `process` is. */
+export function rankAmong(partition: PartitionId, process: ProcessId, others: readonly ProcessId[]): number {
+  const { kind, slot } = parsePartition(partition)!
+  const own = scoreOf(kind, slot, process)
+  let rank = 0
+  for (const other of others) {
+    const score = scoreOf(kind, slot, other)
+    if (score > own || (score === own && other < process)) rank++
+  }
+  return rank
+}
+
+/** Two hashes that know nothing of one another, nor of that of a key. */
 const HIGH_SEED = 1
 const LOW_SEED = 2
 
 const writer = new Writer()
-const hashed = (seed: number): number => murmur3(writer.take(), seed)

@@ -10,7 +10,7 @@ import { HeldPartition } from './held-partition.ts'
 import type { At, CopyItem, RepairItem, StoreItem } from './messages.ts'
 import type { Part, Workshop } from './part.ts'
 import type { MapEntry } from './partition.ts'
-import { rankAmong } from './partition.ts'
+import { rankAmong } from './placement.ts'
 
 export class Replicating {
   readonly #shop: Workshop
@@ -183,7 +183,7 @@ export class Replicating {
     if (!part.copy && !part.staging) return Infinity
     if (now.mono < part.staleSince + staleMs) return part.staleSince + staleMs
     // The owner may have asked to add this process, and the council may not have decided: only the owner knows.
-    if (part.copy && part.entry!.epoch <= part.promised && part.entry!.owner !== undefined) {
+    if (part.copy && part.entry!.epoch <= part.promised) {
       part.staleSince = now.mono
       this.#answer(part)
       return part.staleSince + staleMs

@@ -1,13 +1,8 @@
+import { rankAmong } from '../../../src/core/grain/placement.ts'
 import { describe, expect, it } from 'vitest'
 import { CopyOut } from '../../../src/core/grain/copy-out.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
-import {
-  isGrainKey,
-  isKind,
-  parsePartition,
-  partitionOf,
-  rankAmong,
-} from '../../../src/core/grain/partition.ts'
+import { isGrainKey, isKind, parsePartition, partitionOf } from '../../../src/core/grain/partition.ts'
 import { bytes, change } from './support/holding-bench.ts'
 
 const record = (sequence: number, first: number) => ({

@@ -187,7 +187,7 @@ describe('lease', () => {
     expect(bench.holdings.endSole(P, 'lone', 1, bench.now)).toBe(true)
     expect(beacon(3)).toMatchObject({ refused: [{ partition: P, epoch: 1 }] })
     expect(beacon(4)).toMatchObject({ refused: [{ partition: P, epoch: 1 }] })
-    bench.map({ epoch: 2, owner: 'me', inSync: ['me'], born: 2, lost: true })
+    bench.map({ epoch: 2, owner: 'me', inSync: ['me'], born: 2 })
     expect(beacon(5)).toMatchObject({ refused: [{ partition: P, epoch: 2 }] })
     expect(beacon(6)).toMatchObject({ refused: [] })
   })
@@ -449,7 +449,7 @@ describe('replicas', () => {
   it('start empty where the partition was born anew', () => {
     const bench = follower()
     bench.hear('boss', store(1, 'x'))
-    bench.map({ epoch: 5, owner: 'boss', inSync: ['boss', 'me'], born: 4, lost: true })
+    bench.map({ epoch: 5, owner: 'boss', inSync: ['boss', 'me'], born: 4 })
     expect(bench.holdings.copyOf(P)!.isEmpty).toBe(true)
   })
 })

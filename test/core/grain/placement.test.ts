@@ -3,7 +3,8 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { murmur3 } from '../../../src/core/grain/murmur3.ts'
 import type { Candidate } from '../../../src/core/grain/placement.ts'
-import { place, rank, REPLICAS, scoreOf, SLOTS, slotOf } from '../../../src/core/grain/placement.ts'
+import { SLOTS, slotOf } from '../../../src/core/grain/partition.ts'
+import { place, rank, rankAmong, REPLICAS, scoreOf } from '../../../src/core/grain/placement.ts'
 import { runs } from '../support/arbitraries.ts'
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
@@ -130,6 +131,17 @@ describe('a place', () => {
     for (const slot of slots) expect(place('counter', slot, all)!.owner).toBe(all[1]!.process)
     expect(place('counter', 0, all)!.inSync.length).toBe(3)
     expect(place('counter', 0, [all[0]!])).toBeUndefined()
+  })
+
+  it('ranks each where all ranked together have it', () => {
+    const all = candidates(7)
+    const names = all.map(({ process }) => process)
+    for (const slot of slots) {
+      const order = rank('counter', slot, all).map(({ process }) => process)
+      expect(order.map((process) => rankAmong(`counter#${slot}`, process, names))).toEqual([
+        0, 1, 2, 3, 4, 5, 6,
+      ])
+    }
   })
 
   it('is with those at hand before those on standby', () => {

@@ -7,7 +7,8 @@ import type { HoldingTuning } from '../../../../src/core/grain/holding-tuning.ts
 import { Holdings } from '../../../../src/core/grain/holdings.ts'
 import type { HoldingLane, HoldingMessage } from '../../../../src/core/grain/messages.ts'
 import type { MapEntry, PartitionChange, PartitionId } from '../../../../src/core/grain/partition.ts'
-import { partitionId, rankAmong } from '../../../../src/core/grain/partition.ts'
+import { partitionId } from '../../../../src/core/grain/partition.ts'
+import { rankAmong } from '../../../../src/core/grain/placement.ts'
 import { UNKNOWN } from '../../../../src/core/grain/proposals.ts'
 import type { Now, Random } from '../../../../src/core/time.ts'
 import { between, seededRandom } from '../../../../src/testing/random.ts'
@@ -205,7 +206,7 @@ export class World {
       const names = this.processes.map(({ name }) => name)
       names.sort((a, b) => rankAmong(partition, a, names) - rankAmong(partition, b, names))
       const inSync = names.slice(0, options.replicas ?? 3)
-      this.map.set(partition, { epoch: 1, owner: inSync[0], inSync, born: 1 })
+      this.map.set(partition, { epoch: 1, owner: inSync[0]!, inSync, born: 1 })
     }
     for (const process of this.processes) this.tellAll(process)
   }
@@ -435,7 +436,7 @@ export class World {
       for (const op of this.ops) if (op.partition === partition) this.lost.add(op.id)
       this.counts.lost++
       const epoch = entry.epoch + 1
-      this.decide(partition, { epoch, owner: heir.name, inSync: [heir.name], born: epoch, lost: true })
+      this.decide(partition, { epoch, owner: heir.name, inSync: [heir.name], born: epoch })
     }
   }
 
