@@ -145,7 +145,7 @@ export class Calls {
     this.tick(now)
   }
 
-  onReply(reply: ReplyMessage, now: Now): void {
+  onReply(from: ProcessId, reply: ReplyMessage, now: Now): void {
     this.tick(now)
     const call = this.#byName.get(nameOf(reply.caller, reply.sequence))
     if (!call) return
@@ -162,17 +162,15 @@ export class Calls {
       case 'refused':
         if (outcome.ran) call.mayHaveRun = true
         for (const attempt of attempts) call.open.delete(attempt)
-        this.#fail(call, outcome.code, now)
+        this.#fail(call, outcome.code, now, outcome.bytes)
         return
       case 'elsewhere':
         if (outcome.ran) call.mayHaveRun = true
-        // What was sent since is another question, and has its answer to come.
-        if (!attempts.includes(call.attempts)) {
-          for (const attempt of attempts) call.open.delete(attempt)
-          return
-        }
         for (const attempt of attempts) call.open.delete(attempt)
+        // What was sent since is another question, and has its answer to come.
+        if (!attempts.includes(call.attempts)) return
         this.counts.redirects++
+        if (call.hint?.owner === from) call.hint = undefined
         this.#redirect(call, outcome.hint, now)
     }
   }
@@ -311,8 +309,8 @@ export class Calls {
   }
 
   #redirect(call: Call, hint: OwnerHint | undefined, now: Now): void {
-    if (hint) call.hint = hint
-    else this.#options.askMap(call.stream.partition)
+    if (hint && hint.epoch > (call.hint?.epoch ?? -1)) call.hint = hint
+    if (!hint) this.#options.askMap(call.stream.partition)
     // Sent on at once where that leads somewhere else; two that name each other are not asked in a circle.
     const owner = this.#ownerOf(call)
     if (owner && owner.epoch > call.epoch) this.#go(call, now)
@@ -321,10 +319,12 @@ export class Calls {
 
   #giveUp(call: Call, code: 'aborted' | 'deadline', now: Now): void {
     const { stream, open, target, sequence } = call
+    const previous = call.before?.sequence ?? 0
     this.#fail(call, code, now)
     if (open.size === 0 || target === undefined) return
     const { kind, key, caller } = stream
-    this.#options.send(target, { type: 'cancel', kind, key, caller, sequence, first: this.#firstOf(stream) })
+    const first = this.#firstOf(stream)
+    this.#options.send(target, { type: 'cancel', kind, key, caller, sequence, first, previous })
   }
 
   /** Behind a stream's last call all is settled, but for a handler that may be run again. */

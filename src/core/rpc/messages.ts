@@ -85,13 +85,21 @@ export const REFUSALS = [
 ] as const
 export type RefusalReason = (typeof REFUSALS)[number]
 
+export interface Refused {
+  readonly type: 'refused'
+  readonly code: RefusalReason
+  /** Whether its handler may have been run. */
+  readonly ran: boolean
+  /** Of `activation-failed`: what setup threw. */
+  readonly bytes?: Uint8Array
+}
+
 /** How a call ended at its owner. This is what a call record keeps. */
 export type CallOutcome =
   | { readonly type: 'result'; readonly bytes: Uint8Array }
   /** The handler threw; the bytes say what. */
   | { readonly type: 'failed'; readonly bytes: Uint8Array }
-  /** `ran`: whether its handler may have been run. */
-  | { readonly type: 'refused'; readonly code: RefusalReason; readonly ran: boolean }
+  | Refused
 
 export interface ReplyMessage {
   readonly type: 'reply'
@@ -113,6 +121,8 @@ export interface CancelMessage {
   readonly caller: CallerId
   readonly sequence: number
   readonly first: number
+  /** As in `call`: what came after it now comes after this one. */
+  readonly previous: number
 }
 
 /** The caller has nothing open with this key: what was kept for it may go. */
