@@ -4,6 +4,7 @@
  * its outcome kept in memory only; but a later change of the same caller takes it along, so that wherever the later
  * call has taken effect, an earlier one can no longer do so for the first time.
  */
+import { isChildCaller } from '../rpc/call-id.ts'
 import type { CallerId, CallOutcome, RefusalReason } from '../rpc/messages.ts'
 import type { CallRecord, KeyContents, RecordDrop } from './grain-store.ts'
 
@@ -118,6 +119,8 @@ export class CallRecords {
 
   /** All calls of this caller below `first` are settled. */
   advance(name: CallerId, first: number): void {
+    // Of a handler's calls that never came, or had their time, nothing has to be kept.
+    if (isChildCaller(name) && !this.#callers.has(name)) return
     const caller = this.#callerOf(name)
     if (first <= caller.first) return
     caller.first = first
@@ -190,7 +193,7 @@ export class CallRecords {
   drops(now: number, isForgotten: (caller: CallerId) => boolean): RecordDrop[] {
     const drops: RecordDrop[] = []
     for (const [name, caller] of this.#callers) {
-      const isNested = caller.keepMs > 0
+      const isNested = isChildCaller(name)
       if (caller.expiresAt <= now || (!isNested && isForgotten(name))) {
         if (caller.isInStore) drops.push({ caller: name, first: Infinity })
         this.#delete(name, caller)
