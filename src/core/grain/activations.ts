@@ -513,7 +513,7 @@ export class Activations {
     grain.phase = 'loaded'
     grain.since = this.#now.mono
     this.#tidy(grain, state)
-    if (grain.queue.length > 0) this.#run(grain)
+    if (grain.queue.length > 0 || grain.records!.expiresAt > this.#now.mono) this.#run(grain)
     else this.#remove(grain)
   }
 
@@ -595,10 +595,12 @@ export class Activations {
   }
 
   /** When its present phase is over, whatever else happens. */
-  #overAt({ phase, kind, since, isIdle }: Grain): number {
+  #overAt({ phase, kind, since, isIdle, records }: Grain): number {
     if (phase === 'activating' || phase === 'passivating') return since + this.#options.tuning.turnMs
     if (phase === 'cold' || !isIdle) return Infinity
-    return since + (this.#options.kindOf(kind)?.idleMs ?? 0)
+    const idleAt = since + (this.#options.kindOf(kind)?.idleMs ?? 0)
+    // A key that nobody calls would keep for ever what it alone can drop.
+    return phase === 'loaded' ? Math.max(idleAt, records?.expiresAt ?? 0) : idleAt
   }
 
   #passes({ partition, epoch }: Fence): boolean {

@@ -91,6 +91,15 @@ export class CallRecords {
     return this.#callers.size
   }
 
+  /** When the last record in the store that goes by itself may go; 0 if there is none. */
+  get expiresAt(): number {
+    let last = 0
+    for (const { isInStore, expiresAt } of this.#callers.values()) {
+      if (isInStore && expiresAt !== Infinity) last = Math.max(last, expiresAt)
+    }
+    return last
+  }
+
   get isFull(): boolean {
     return this.#recorded >= this.#limits.records
   }

@@ -34,6 +34,8 @@ class Partition {
   /** Until when the owner may run handlers, and whether it was told that it may. */
   leaseUntil = -1
   isRunning = false
+  /** How often a right began: each has its own beacons. */
+  reigns = 0
   number = 0
   stored = 0
   committed = new Map<string, Kept>()
@@ -64,6 +66,7 @@ function apply(kept: Kept | undefined, { number, change }: Entry): Kept {
   return { contents, number }
 }
 
+const NOTHING = new Uint8Array(0)
 const EMPTY: KeyContents = { state: undefined, callers: new Map() }
 
 export interface CounterState {
@@ -133,7 +136,7 @@ export class Process {
       entryOf: (p) => this.map.get(p),
       mayRun: (p) => world.mayRun(this, p),
       wake: (p) => world.after(between(world.random, 0, 150), () => world.begin(this, p)),
-      rest: () => undefined,
+      rest: (p) => world.rest(this, p),
       get: (p, key) => world.partition(p).get(key),
       append: (p, key, change) => world.append(this, p, key, change),
       storedUpTo: (p) => world.partition(p).stored,
@@ -244,7 +247,8 @@ export class Process {
       if (user.isDead && world.random() < 0.5) return
       const seen: Seen = { kind: user.kind, key: user.key, version: user.state.version, value }
       const bytes = bytesOf(isError ? value : seen)
-      const state = bytesOf(user.state)
+      const state = changed ? bytesOf(user.state) : NOTHING
+      if (changed) world.versions.set(state, user.state.version)
       this.input((now) =>
         this.activations.onInvoked(
           invocation,
@@ -335,8 +339,11 @@ export class World {
   readonly asked = new Map<number, Asked>()
   readonly began = new Set<string>()
   readonly failures: string[] = []
+  /** Of states, so that they need not be read again for it. */
+  readonly versions = new WeakMap<Uint8Array, number>()
   readonly #heap = new EventHeap<Event>()
   readonly #partitions = new Map<string, Partition>()
+  readonly #running = new Map<string, Partition>()
   readonly #lanes = new Map<string, { until: number; readonly flights: { bytes: Uint8Array; isLost: boolean }[] }>()
   now = 0
   ids = 0
@@ -400,9 +407,11 @@ export class World {
     process.input((now) => {
       if (p.owner !== process || p.isRunning || process.map.get(name)?.epoch !== p.epoch) return
       p.isRunning = true
+      this.#running.set(name, p)
       p.leaseUntil = this.now + 3_200
+      const reign = ++p.reigns
       const renew = (): void => {
-        if (p.owner !== process || !p.isRunning || process.isDead || this.now < process.frozenUntil) return
+        if (p.reigns !== reign || p.owner !== process || !p.isRunning || process.isDead || this.now < process.frozenUntil) return
         if (!this.isCalm && this.random() < 0.03) {
           this.at(p.leaseUntil, () => process.input(() => undefined))
           return
@@ -415,13 +424,19 @@ export class World {
     })
   }
 
+  rest(process: Process, name: string): void {
+    const p = this.partition(name)
+    if (p.owner === process) p.isRunning = false
+  }
+
   /** What has expired, ends before anything else. */
   endRights(process: Process, now: Now): void {
     for (const name of process.lost) {
       process.lost.delete(name)
       process.activations.onRightEnded(name, now)
     }
-    for (const [name, p] of this.#partitions) {
+    for (const [name, p] of this.#running) {
+      if (!p.isRunning) this.#running.delete(name)
       if (!p.isRunning || p.owner !== process) continue
       if (this.now < p.leaseUntil && process.map.get(name)?.owner === process.id) continue
       p.isRunning = false
@@ -566,7 +581,7 @@ export class World {
     const { kind, key, version } = valueOf<Seen>(message.outcome.bytes)
     const stored = this.partition(this.partitionOf(kind, key)).committed.get(key)?.contents.state
     this.check(
-      version <= (stored ? valueOf<CounterState>(stored).version : 0),
+      version <= (stored ? this.versions.get(stored)! : 0),
       `a reply of ${kind}/${key} before what it saw was stored`,
     )
     this.check(this.mayRun(from, this.partitionOf(kind, key)), 'G3: a reply of an ended right')
