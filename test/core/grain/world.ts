@@ -112,6 +112,7 @@ export class Process {
   readonly map = new Map<string, OwnerHint>()
   readonly dead = new Set<string>()
   isDead = false
+  diedAt = Infinity
   frozenUntil = -1
   /** Rights that ended while it was frozen: it hears of it before all else. */
   readonly lost = new Set<string>()
@@ -147,7 +148,7 @@ export class Process {
       tuning: DEFAULT_ACTIVATION_TUNING,
       partitionOf: world.partitionOf,
       kindOf: (kind) => KINDS[kind],
-      isForgotten: (process) => world.process(process).isDead && world.isCalm,
+      isForgotten: (process) => world.now > world.process(process).diedAt + 60_000,
       send: (to, message) => world.send(this, to, message),
       output: (output) => this.#execute(output),
       abandon: (child, now) => this.calls.abandon(child, now),
@@ -538,6 +539,7 @@ export class World {
   kill(process: Process): void {
     if (this.living().length <= 2) return
     process.isDead = true
+    process.diedAt = this.now
     for (const other of this.processes) {
       this.after(between(this.random, 50, 4_000), () => {
         other.dead.add(process.id)
