@@ -376,21 +376,27 @@ export class Activations {
     const tuning = this.#options.kindOf(grain.kind)
     if (tuning && grain.phase === 'loaded' && grain.next()) this.#activate(grain)
     if (tuning && grain.phase === 'active') {
-      for (const visit of [...grain.queue]) {
-        if (!grain.isWithin(visit)) continue
-        // Its own handler would wait for it, and it for its handler.
-        if (!tuning.reentrant) {
-          grain.leaveQueue(visit)
-          this.#refuseHere(grain, visit, 'deadlock')
-        } else if (grain.isTurnOf(visit) && !this.#start(grain, visit, true)) return
-      }
+      this.#runChains(grain, tuning)
       while (grain.running.size < tuning.concurrency) {
         const visit = grain.next()
         if (!visit || !this.#start(grain, visit, false)) break
+        // Nested calls of an earlier run of it may have been waiting here.
+        this.#runChains(grain, tuning)
       }
     }
     if (grain.phase === 'cold' && grain.held.length === 0) this.#remove(grain)
     else if (grain.isIdle) this.#wakeAt(this.#overAt(grain))
+  }
+
+  /** Calls that a running handler waits for: it would wait for ever if they waited for it. */
+  #runChains(grain: Grain, tuning: KindTuning): void {
+    for (const visit of [...grain.queue]) {
+      if (!grain.isWithin(visit)) continue
+      if (!tuning.reentrant) {
+        grain.leaveQueue(visit)
+        this.#refuseHere(grain, visit, 'deadlock')
+      } else if (grain.isTurnOf(visit) && !this.#start(grain, visit, true)) return
+    }
   }
 
   #activate(grain: Grain): void {

@@ -559,7 +559,7 @@ export class World {
       const op = `${process.id.slice(0, 2)}.${id}`
       this.asked.set(id, { op, process, method, key: `${kind}/${key}` })
       process.calls.call({ id, kind, key, method, args: bytesOf({ op, by: 1, ...args }), deadlineMs }, now)
-      if (this.random() < 0.05) {
+      if (this.random() < 0.05 && !this.isCalm) {
         this.after(between(this.random, 1, 300), () => process.input((now) => process.calls.abort(id, now)))
       }
     })
