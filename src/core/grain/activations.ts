@@ -305,7 +305,9 @@ export class Activations {
   #hold(grain: Grain, visit: Visit): void {
     visit.holdUntil = this.#now.mono + this.#options.tuning.holdMs
     this.#wakeAt(Math.min(visit.holdUntil, visit.deadlineAt))
-    const known = grain.held.find(({ caller, sequence }) => caller === visit.caller && sequence === visit.sequence)
+    const known = grain.held.find(
+      ({ caller, sequence }) => caller === visit.caller && sequence === visit.sequence,
+    )
     if (known) attach(known, visit)
     else if (grain.held.length < MAX_HELD) grain.held.push(visit)
     else this.#sendElsewhere(visit, grain.partition, false)
@@ -390,7 +392,7 @@ export class Activations {
 
   /** Calls that a running handler waits for: it would wait for ever if they waited for it. */
   #runChains(grain: Grain, tuning: KindTuning): void {
-    for (const visit of [...grain.queue]) {
+    for (const visit of grain.queue.slice()) {
       if (!grain.isWithin(visit)) continue
       if (!tuning.reentrant) {
         grain.leaveQueue(visit)
@@ -436,7 +438,8 @@ export class Activations {
     const drops = records.drops(this.#now.mono, isForgotten)
     const change = { state, records: records.recordsFor(caller, sequence, outcome), drops }
     const number = store.append(grain.partition, grain.key, change, this.#now)
-    if (number === 'state-limit') return this.#undo(grain, visit, { type: 'refused', code: number, ran: true })
+    if (number === 'state-limit')
+      return this.#undo(grain, visit, { type: 'refused', code: number, ran: true })
     if (number === 'not-owner') {
       this.#sendElsewhere(visit, grain.partition, true)
       if (child !== undefined) this.#options.abandon(child, this.#now)
@@ -465,7 +468,9 @@ export class Activations {
     const { partition } = grain
     if (this.#options.store.storedUpTo(partition) >= number) return this.#reply(due, outcome, keeps)
     const list = this.#due.get(partition)
-    const known = list?.find((one) => one.caller === caller && one.sequence === sequence && one.grain === grain)
+    const known = list?.find(
+      (one) => one.caller === caller && one.sequence === sequence && one.grain === grain,
+    )
     if (known) attach(known, visit)
     else if (list) list.push(due)
     else this.#due.set(partition, [due])
@@ -572,7 +577,9 @@ export class Activations {
   }
 
   #expire(grain: Grain, now: number): void {
-    for (const visit of grain.held.filter(({ holdUntil, deadlineAt }) => Math.min(holdUntil, deadlineAt) <= now)) {
+    for (const visit of grain.held.filter(
+      ({ holdUntil, deadlineAt }) => Math.min(holdUntil, deadlineAt) <= now,
+    )) {
       if (visit.deadlineAt <= now) {
         grain.unhold(visit.caller, visit.sequence, visit.previous)
         this.#refuse(visit, 'deadline')

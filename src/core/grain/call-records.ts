@@ -155,7 +155,8 @@ export class CallRecords {
   /** It will not be run. */
   refuse(name: CallerId, sequence: number, code: RefusalReason, previous: number): void {
     const caller = this.#callerOf(name)
-    if (sequence >= caller.first && !caller.ended.has(sequence)) caller.refused.set(sequence, { code, previous })
+    if (sequence >= caller.first && !caller.ended.has(sequence))
+      caller.refused.set(sequence, { code, previous })
   }
 
   /** What a change by this call brings into the store. */
@@ -164,7 +165,8 @@ export class CallRecords {
     const { ended, keepMs } = caller
     const records: CallRecord[] = []
     for (const [earlier, { outcome, isRecorded }] of ended) {
-      if (!isRecorded && earlier < sequence) records.push({ caller: name, sequence: earlier, outcome, keepMs })
+      if (!isRecorded && earlier < sequence)
+        records.push({ caller: name, sequence: earlier, outcome, keepMs })
     }
     records.push({ caller: name, sequence, outcome, keepMs })
     return records

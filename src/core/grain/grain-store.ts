@@ -89,7 +89,8 @@ export function applyChange(before: KeyContents | undefined, change: KeyChange):
     const known = callers.get(caller)
     if (known && known.first >= first) continue
     const outcomes = new Map<number, CallOutcome>()
-    for (const [sequence, outcome] of known?.outcomes ?? []) if (sequence >= first) outcomes.set(sequence, outcome)
+    for (const [sequence, outcome] of known?.outcomes ?? [])
+      if (sequence >= first) outcomes.set(sequence, outcome)
     callers.set(caller, { first, keepMs: known?.keepMs ?? 0, outcomes })
   }
   const now = state === undefined ? before?.state : (state ?? undefined)

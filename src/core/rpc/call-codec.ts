@@ -51,7 +51,8 @@ export function encodeRpc(message: RpcMessage): Uint8Array {
 
 /** The message, or what is wrong with it. */
 export function decodeRpc(bytes: Uint8Array): RpcMessage | string {
-  if (bytes.length > MAX_RPC_BYTES) return `message has ${bytes.length} bytes, over its limit of ${MAX_RPC_BYTES}`
+  if (bytes.length > MAX_RPC_BYTES)
+    return `message has ${bytes.length} bytes, over its limit of ${MAX_RPC_BYTES}`
   const r = new Reader(bytes)
   const version = r.byte('version of calls')
   const type = r.byte('type of message')
@@ -70,7 +71,15 @@ function readMessage(r: Reader, type: number): RpcMessage | undefined {
     case TYPE_OF.cancel: {
       const { kind, key, caller } = readTarget(r)
       const sequence = counter(r, 'sequence')
-      return { type: 'cancel', kind, key, caller, sequence, first: counter(r, 'first'), previous: counter(r, 'previous') }
+      return {
+        type: 'cancel',
+        kind,
+        key,
+        caller,
+        sequence,
+        first: counter(r, 'first'),
+        previous: counter(r, 'previous'),
+      }
     }
     case TYPE_OF.settled: {
       const { kind, key, caller } = readTarget(r)
@@ -132,7 +141,10 @@ function readCall(r: Reader): CallMessage {
 }
 
 function writeReply(w: Writer, { caller, sequence, attempts, outcome, keeps }: ReplyMessage): void {
-  w.text(caller).varint(sequence).byte(keeps ? 1 : 0).byte(attempts.length)
+  w.text(caller)
+    .varint(sequence)
+    .byte(keeps ? 1 : 0)
+    .byte(attempts.length)
   for (const attempt of attempts) w.varint(attempt)
   w.byte(OUTCOME_OF[outcome.type])
   switch (outcome.type) {

@@ -153,7 +153,12 @@ export class Calls {
     if (reply.keeps) call.stream.isKept = true
     switch (outcome.type) {
       case 'result':
-        this.#end(call, { type: 'result', bytes: outcome.bytes, attempts: call.attempts, ms: now.mono - call.startedAt })
+        this.#end(call, {
+          type: 'result',
+          bytes: outcome.bytes,
+          attempts: call.attempts,
+          ms: now.mono - call.startedAt,
+        })
         return
       case 'failed':
         call.mayHaveRun = true
@@ -181,7 +186,8 @@ export class Calls {
     const owner = this.#options.ownerOf(partition)?.owner
     for (const stream of this.#streams.values()) {
       if (stream.partition !== partition) continue
-      for (const call of stream.calls()) if (call.phase !== 'sent' || call.target !== owner) this.#go(call, now)
+      for (const call of stream.calls())
+        if (call.phase !== 'sent' || call.target !== owner) this.#go(call, now)
     }
   }
 
@@ -191,14 +197,16 @@ export class Calls {
     const isLive = this.#options.isLive(process)
     for (const call of this.#inOrder()) {
       const isThere = call.phase === 'sent' && call.target === process
-      if (isLive ? call.phase === 'waiting' && this.#ownerOf(call)?.owner === process : isThere) this.#go(call, now)
+      if (isLive ? call.phase === 'waiting' && this.#ownerOf(call)?.owner === process : isThere)
+        this.#go(call, now)
     }
   }
 
   /** What was sent to a process may not have arrived: one of the two has a new life. */
   onDoubt(process: ProcessId, now: Now): void {
     this.tick(now)
-    for (const call of this.#inOrder()) if (call.phase === 'sent' && call.target === process) this.#go(call, now)
+    for (const call of this.#inOrder())
+      if (call.phase === 'sent' && call.target === process) this.#go(call, now)
   }
 
   tick(now: Now): void {
@@ -223,7 +231,10 @@ export class Calls {
     return next
   }
 
-  #problemOf({ kind, key, method, args, deadlineMs, parent }: CallRequest, now: Now): CallError['code'] | undefined {
+  #problemOf(
+    { kind, key, method, args, deadlineMs, parent }: CallRequest,
+    now: Now,
+  ): CallError['code'] | undefined {
     const { argsBytes, outstanding, maxDeadlineMs } = this.#options.tuning
     if (!isKind(kind) || !isKey(key) || !isMethod(method)) return 'invalid-name'
     if (args.length > argsBytes) return 'too-large'
@@ -364,7 +375,14 @@ export class Calls {
     const owner = this.#options.ownerOf(stream.partition)?.owner ?? stream.lastTarget
     if (owner === undefined || (owner !== this.#options.self && !this.#options.isLive(owner))) return
     const first = parent ? RpcLimits.counter : this.#sequence + 1
-    this.#options.send(owner, { type: 'settled', kind, key, caller, first, ...(parent && { fence: parent.fence }) })
+    this.#options.send(owner, {
+      type: 'settled',
+      kind,
+      key,
+      caller,
+      first,
+      ...(parent && { fence: parent.fence }),
+    })
   }
 
   /** By stream, and in the order of each. */

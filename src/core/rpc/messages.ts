@@ -108,7 +108,8 @@ export interface ReplyMessage {
   /** Those that this answers. */
   readonly attempts: readonly number[]
   /** `elsewhere`: not here (any more); `ran` where its handler had begun. */
-  readonly outcome: CallOutcome | { readonly type: 'elsewhere'; readonly ran: boolean; readonly hint?: OwnerHint }
+  readonly outcome:
+    CallOutcome | { readonly type: 'elsewhere'; readonly ran: boolean; readonly hint?: OwnerHint }
   /** The owner keeps something for this call until it hears that it is settled. */
   readonly keeps: boolean
 }

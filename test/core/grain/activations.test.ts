@@ -112,7 +112,10 @@ class Owner {
   invocations(): string[] {
     return this.outputs.flatMap((output) => (output.type === 'invoke' ? [output.method] : []))
   }
-  invoked(invoked: Invoked = { type: 'ok', bytes: bytes(1), state: bytes(1) }, id = this.last('invoke').invocation): void {
+  invoked(
+    invoked: Invoked = { type: 'ok', bytes: bytes(1), state: bytes(1) },
+    id = this.last('invoke').invocation,
+  ): void {
     this.machine.onInvoked(id, invoked, this.now)
   }
   store(number = this.number): void {
@@ -139,8 +142,17 @@ class Owner {
     })
   }
   /** A nested call of the handler of `parent`. */
-  nested(parent: CallMessage | string, sequence: number, epoch: number, more: Partial<CallMessage> = {}, from = A): void {
-    const caller = typeof parent === 'string' ? parent : childCallerOf(parent.caller, parent.kind, parent.key, parent.sequence)
+  nested(
+    parent: CallMessage | string,
+    sequence: number,
+    epoch: number,
+    more: Partial<CallMessage> = {},
+    from = A,
+  ): void {
+    const caller =
+      typeof parent === 'string'
+        ? parent
+        : childCallerOf(parent.caller, parent.kind, parent.key, parent.sequence)
     const fence = { partition: 'bank#0', epoch }
     this.call(sequence, { caller, chain: [caller], fence, keepMs: 20_000, ...more }, from)
   }
@@ -218,7 +230,12 @@ describe('a call at its owner', () => {
     const owner = new Owner()
     owner.call(1)
     owner.activated(bytes(3))
-    expect(owner.replies()[0]!.reply.outcome).toEqual({ type: 'refused', code: 'activation-failed', ran: false, bytes: bytes(3) })
+    expect(owner.replies()[0]!.reply.outcome).toEqual({
+      type: 'refused',
+      code: 'activation-failed',
+      ran: false,
+      bytes: bytes(3),
+    })
     owner.call(2)
     owner.activated()
     expect(owner.invocations()).toEqual(['m2'])
@@ -341,7 +358,11 @@ describe('order', () => {
     owner.activated()
     expect(owner.invocations()).toEqual(['m2'])
     owner.call(4, { previous: 3, first: 2 })
-    owner.machine.onCancel(A, { type: 'cancel', kind: 'counter', key: 'k', caller: A, sequence: 3, first: 2, previous: 2 }, owner.now)
+    owner.machine.onCancel(
+      A,
+      { type: 'cancel', kind: 'counter', key: 'k', caller: A, sequence: 3, first: 2, previous: 2 },
+      owner.now,
+    )
     owner.invoked()
     expect(owner.invocations()).toEqual(['m2', 'm4'])
   })
@@ -350,7 +371,11 @@ describe('order', () => {
     const owner = new Owner()
     owner.call(3, { previous: 2 })
     owner.call(2, { previous: 1 })
-    owner.machine.onCancel(A, { type: 'cancel', kind: 'counter', key: 'k', caller: A, sequence: 2, first: 1, previous: 1 }, owner.now)
+    owner.machine.onCancel(
+      A,
+      { type: 'cancel', kind: 'counter', key: 'k', caller: A, sequence: 2, first: 1, previous: 1 },
+      owner.now,
+    )
     expect(owner.outputs).toEqual([])
     owner.call(1)
     owner.activated()
@@ -532,7 +557,11 @@ describe('a right', () => {
     const owner = new Owner()
     owner.entry = { owner: B, epoch: 6 }
     owner.call(1)
-    expect(owner.replies()[0]!.reply.outcome).toEqual({ type: 'elsewhere', ran: false, hint: { owner: B, epoch: 6 } })
+    expect(owner.replies()[0]!.reply.outcome).toEqual({
+      type: 'elsewhere',
+      ran: false,
+      hint: { owner: B, epoch: 6 },
+    })
   })
 })
 
@@ -600,7 +629,11 @@ describe('nested calls', () => {
     owner.activated()
     owner.invoked()
     const fence = { partition: 'bank#0', epoch: 4 }
-    owner.machine.onSettled(A, { type: 'settled', kind: 'counter', key: 'k', caller: CHILD, first: 2 ** 48, fence }, owner.now)
+    owner.machine.onSettled(
+      A,
+      { type: 'settled', kind: 'counter', key: 'k', caller: CHILD, first: 2 ** 48, fence },
+      owner.now,
+    )
     owner.nested(CHILD, 1, 4, { hops: 1, origin: A }, B)
     owner.call(1)
     owner.invoked()
@@ -648,7 +681,11 @@ describe('nested calls', () => {
     const owner = running()
     owner.nested(CHILD, 1, 3, {}, A)
     owner.nested(CHILD, 1, 4, {}, B)
-    owner.machine.onCancel(A, { type: 'cancel', kind: 'counter', key: 'k', caller: CHILD, sequence: 1, first: 1, previous: 0 }, owner.now)
+    owner.machine.onCancel(
+      A,
+      { type: 'cancel', kind: 'counter', key: 'k', caller: CHILD, sequence: 1, first: 1, previous: 0 },
+      owner.now,
+    )
     owner.invoked()
     expect(owner.invocations()).toEqual(['m1', 'm1'])
   })
@@ -656,7 +693,11 @@ describe('nested calls', () => {
 
 describe('a cancelled call', () => {
   const cancel = (owner: Owner, sequence: number): void =>
-    owner.machine.onCancel(A, { type: 'cancel', kind: 'counter', key: 'k', caller: A, sequence, first: 1, previous: 0 }, owner.now)
+    owner.machine.onCancel(
+      A,
+      { type: 'cancel', kind: 'counter', key: 'k', caller: A, sequence, first: 1, previous: 0 },
+      owner.now,
+    )
 
   it('does not run if it waits', () => {
     const owner = running()

@@ -211,7 +211,10 @@ export class Process {
         const state = output.state ? valueOf<CounterState>(output.state) : fresh()
         this.user.set(output.activation, { kind: output.kind, key: output.key, state, isDead: false })
         const problem = output.key === 'broken' ? bytesOf('setup') : undefined
-        world.check(world.mayRun(this, world.partitionOf(output.kind, output.key)), 'G3: activated without a right')
+        world.check(
+          world.mayRun(this, world.partitionOf(output.kind, output.key)),
+          'G3: activated without a right',
+        )
         world.after(between(world.random, 0, 20), () =>
           this.input((now) => this.activations.onActivated(output.activation, problem, now)),
         )
@@ -266,7 +269,14 @@ export class Process {
       state.version++
     }
     const pause = world.random() < 0.05 ? between(world.random, 500, 4_000) : between(world.random, 0, 40)
-    const ask = (kind: string, key: string, method: string, op: string, by: number, then: (end: CallEnd) => void): void =>
+    const ask = (
+      kind: string,
+      key: string,
+      method: string,
+      op: string,
+      by: number,
+      then: (end: CallEnd) => void,
+    ): void =>
       this.input((now) => {
         const parent = this.activations.parentOf(invocation, now)
         if (!parent) return
@@ -283,7 +293,9 @@ export class Process {
           change()
           return done('thrown', false, true)
         case 'loop':
-          return ask('loop', user.key, 'add', `${input.op}.inner`, 1, (end) => done(end.type === 'error' && end.code, false))
+          return ask('loop', user.key, 'add', `${input.op}.inner`, 1, (end) =>
+            done(end.type === 'error' && end.code, false),
+          )
         case 'again':
           // Reentrant: its own activation is called back.
           return ask('again', user.key, 'add', `${input.op}.inner`, 1, (end) => {
@@ -345,7 +357,10 @@ export class World {
   readonly #heap = new EventHeap<Event>()
   readonly #partitions = new Map<string, Partition>()
   readonly #running = new Map<string, Partition>()
-  readonly #lanes = new Map<string, { until: number; readonly flights: { bytes: Uint8Array; isLost: boolean }[] }>()
+  readonly #lanes = new Map<
+    string,
+    { until: number; readonly flights: { bytes: Uint8Array; isLost: boolean }[] }
+  >()
   now = 0
   ids = 0
   #sequence = 0
@@ -400,7 +415,12 @@ export class World {
 
   mayRun(process: Process, name: string): boolean {
     const p = this.partition(name)
-    return p.owner === process && p.isRunning && this.now < p.leaseUntil && process.map.get(name)?.owner === process.id
+    return (
+      p.owner === process &&
+      p.isRunning &&
+      this.now < p.leaseUntil &&
+      process.map.get(name)?.owner === process.id
+    )
   }
 
   begin(process: Process, name: string): void {
@@ -412,7 +432,14 @@ export class World {
       p.leaseUntil = this.now + 3_200
       const reign = ++p.reigns
       const renew = (): void => {
-        if (p.reigns !== reign || p.owner !== process || !p.isRunning || process.isDead || this.now < process.frozenUntil) return
+        if (
+          p.reigns !== reign ||
+          p.owner !== process ||
+          !p.isRunning ||
+          process.isDead ||
+          this.now < process.frozenUntil
+        )
+          return
         if (!this.isCalm && this.random() < 0.03) {
           this.at(p.leaseUntil, () => process.input(() => undefined))
           return
@@ -460,7 +487,8 @@ export class World {
       const before = p.stored
       p.commit(number)
       const { stored } = p
-      if (stored > before) process.input((now) => p.owner === process && process.activations.onStored(name, stored, now))
+      if (stored > before)
+        process.input((now) => p.owner === process && process.activations.onStored(name, stored, now))
     })
     return number
   }
@@ -531,8 +559,12 @@ export class World {
         for (const flight of flights.slice(kept)) flight.isLost = true
       }
       if (this.random() < 0.3) continue
-      this.after(between(this.random, 10, 1_500), () => other.input((now) => other.calls.onDoubt(process.id, now)))
-      this.after(between(this.random, 10, 1_500), () => process.input((now) => process.calls.onDoubt(other.id, now)))
+      this.after(between(this.random, 10, 1_500), () =>
+        other.input((now) => other.calls.onDoubt(process.id, now)),
+      )
+      this.after(between(this.random, 10, 1_500), () =>
+        process.input((now) => process.calls.onDoubt(other.id, now)),
+      )
     }
   }
 
@@ -547,7 +579,8 @@ export class World {
       })
     }
     for (const [name, p] of this.#partitions) {
-      if (p.owner === process) this.after(between(this.random, 4_400, 6_000), () => p.owner === process && this.move(name))
+      if (p.owner === process)
+        this.after(between(this.random, 4_400, 6_000), () => p.owner === process && this.move(name))
     }
   }
 

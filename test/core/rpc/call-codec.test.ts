@@ -41,9 +41,12 @@ const SAMPLES: readonly RpcMessage[] = [
 ]
 
 describe('messages about calls', () => {
-  it.each(SAMPLES.map((message) => [message.type, message] as const))('%s comes out as it went in', (_, message) => {
-    expect(decodeRpc(encodeRpc(message))).toEqual(message)
-  })
+  it.each(SAMPLES.map((message) => [message.type, message] as const))(
+    '%s comes out as it went in',
+    (_, message) => {
+      expect(decodeRpc(encodeRpc(message))).toEqual(message)
+    },
+  )
 
   it.each([
     ['kind', { kind: 'Counter' }],
@@ -67,7 +70,8 @@ describe('messages about calls', () => {
   it('are refused when cut short, too long, unknown or too large', () => {
     for (const message of SAMPLES) {
       const whole = encodeRpc(message)
-      for (let length = 0; length < whole.length; length++) expect(typeof decodeRpc(whole.slice(0, length))).toBe('string')
+      for (let length = 0; length < whole.length; length++)
+        expect(typeof decodeRpc(whole.slice(0, length))).toBe('string')
       expect(decodeRpc(new Uint8Array([...whole, 0]))).toMatch('too many')
     }
     expect(decodeRpc(new Uint8Array([2, 1]))).toMatch('version 2')

@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { Calls, DEFAULT_CALL_TUNING } from '../../../src/core/rpc/calls.ts'
 import type { CallEnd, CallTuning } from '../../../src/core/rpc/calls.ts'
-import type { CallMessage, OwnerHint, Parent, ReplyMessage, RpcMessage } from '../../../src/core/rpc/messages.ts'
+import type {
+  CallMessage,
+  OwnerHint,
+  Parent,
+  ReplyMessage,
+  RpcMessage,
+} from '../../../src/core/rpc/messages.ts'
 import type { Now } from '../../../src/core/time.ts'
 
 const ME = 'meeeeeeeeeeeeeee'
@@ -37,7 +43,10 @@ class Caller {
   get now(): Now {
     return { mono: this.time, wall: this.time }
   }
-  call(id: number, more: { deadlineMs?: number; parent?: Parent; args?: Uint8Array; key?: string } = {}): void {
+  call(
+    id: number,
+    more: { deadlineMs?: number; parent?: Parent; args?: Uint8Array; key?: string } = {},
+  ): void {
     this.calls.call({ id, kind: 'counter', key: 'k', method: 'add', args: ARGS, ...more }, this.now)
   }
   pass(ms: number): void {
@@ -46,15 +55,27 @@ class Caller {
   }
   /** The calls that were sent since the last time. */
   take(): (CallMessage & { to: string })[] {
-    return this.sent.splice(0).flatMap(({ to, message }) => (message.type === 'call' ? [{ ...message, to }] : []))
+    return this.sent
+      .splice(0)
+      .flatMap(({ to, message }) => (message.type === 'call' ? [{ ...message, to }] : []))
   }
-  reply({ caller, sequence, attempt }: CallMessage, outcome: ReplyMessage['outcome'], from = A, keeps = false): void {
-    this.calls.onReply(from, { type: 'reply', caller, sequence, attempts: [attempt], outcome, keeps }, this.now)
+  reply(
+    { caller, sequence, attempt }: CallMessage,
+    outcome: ReplyMessage['outcome'],
+    from = A,
+    keeps = false,
+  ): void {
+    this.calls.onReply(
+      from,
+      { type: 'reply', caller, sequence, attempts: [attempt], outcome, keeps },
+      this.now,
+    )
   }
 }
 
 const RESULT = { type: 'result', bytes: ARGS } as const
-const elsewhere = (hint?: OwnerHint, ran = false) => ({ type: 'elsewhere', ran, ...(hint && { hint }) }) as const
+const elsewhere = (hint?: OwnerHint, ran = false) =>
+  ({ type: 'elsewhere', ran, ...(hint && { hint }) }) as const
 
 describe('a call', () => {
   it('ends with its result, once, whatever comes after', () => {
