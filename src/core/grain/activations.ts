@@ -351,7 +351,11 @@ export class Activations {
     records.keep(caller, message.keepMs, this.#now.mono)
     this.#advance(grain, caller, message.first)
     const known = grain.visit(caller, sequence)
-    if (known) return attach(known, visit)
+    if (known) {
+      attach(known, visit)
+      this.#wakeAt(visit.deadlineAt)
+      return
+    }
     const found = records.find(caller, sequence)
     if (found?.type === 'ended') {
       const { outcome, number, isRecorded, child } = found.ended
@@ -544,10 +548,9 @@ export class Activations {
     for (const child of records?.children() ?? []) this.#options.abandon(child, this.#now)
     const due = this.#due.get(partition) ?? []
     for (const one of due) if (one.grain === grain) this.#sendElsewhere(one, partition, true)
-    this.#due.set(
-      partition,
-      due.filter((one) => one.grain !== grain),
-    )
+    const left = due.filter((one) => one.grain !== grain)
+    if (left.length > 0) this.#due.set(partition, left)
+    else this.#due.delete(partition)
     grain.phase = 'cold'
     grain.records = undefined
     grain.state = undefined
