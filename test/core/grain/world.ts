@@ -196,6 +196,8 @@ export class Process {
 
   #onEnded(id: number, end: CallEnd): void {
     const nested = this.nested.get(id)
+    // Whoever runs a handler again finds all that its earlier run has asked for.
+    this.world.check(end.type === 'result' || end.code !== 'call-too-old', 'a call that is open is too old')
     if (nested) {
       this.nested.delete(id)
       this.world.after(0, () => nested(end))

@@ -271,6 +271,16 @@ describe('nested calls', () => {
     ])
   })
 
+  it('stay open while their parent is: it may be run again, and then asks for all of them', () => {
+    const it = new Caller()
+    it.call(1, { parent: parent(1) })
+    it.reply(it.take()[0]!, RESULT, A, true)
+    it.call(2, { parent: parent(2) })
+    expect(it.take()).toMatchObject([{ sequence: 2, first: 1, previous: 0 }])
+    it.pass(1_500)
+    expect(it.sent).toEqual([])
+  })
+
   it('end without a word to anybody when their handler has no right any more', () => {
     const it = new Caller()
     it.call(1, { parent: parent(1) })
