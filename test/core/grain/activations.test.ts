@@ -476,6 +476,15 @@ describe('a right', () => {
     expect(owner.machine.parentOf(owner.last('invoke').invocation, owner.now)).toBeUndefined()
   })
 
+  it('that has ended starts nothing, whatever makes it the turn of a call', () => {
+    const owner = running()
+    owner.invoked(OK_READ)
+    owner.call(3, { previous: 2 })
+    owner.isRight = false
+    owner.machine.onSettled(A, { type: 'settled', kind: 'counter', key: 'k', caller: A, first: 3 }, owner.now)
+    expect(owner.invocations()).toEqual(['m1'])
+  })
+
   it('that has ended lets no reply go that waited for the store', () => {
     const owner = running()
     owner.invoked()

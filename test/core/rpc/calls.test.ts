@@ -301,6 +301,18 @@ describe('nested calls', () => {
     expect(it.calls.streams).toBe(0)
   })
 
+  it('are not settled while one of them is open, which may be sent again', () => {
+    const it = new Caller()
+    it.call(1, { parent: parent(1) })
+    it.call(2, { parent: parent(2) })
+    const [first, second] = it.take()
+    it.reply(first!, RESULT, A, true)
+    it.calls.settleChildren(CHILD, it.now)
+    expect(it.sent).toEqual([])
+    it.reply(second!, RESULT)
+    expect(it.sent).toMatchObject([{ message: { type: 'settled', caller: CHILD } }])
+  })
+
   it('are refused in a chain that is too long, and after their parent', () => {
     const it = new Caller()
     it.call(1, { parent: { ...parent(1), chain: Array.from({ length: 17 }, () => CHILD) } })
