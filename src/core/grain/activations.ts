@@ -27,6 +27,7 @@ import { RpcLimits } from '../rpc/messages.ts'
 import type { Now } from '../time.ts'
 import type { RecordLimits } from './call-records.ts'
 import { CallRecords } from './call-records.ts'
+import { Floors } from './floors.ts'
 import type { GrainOutput, Invoked, KindTuning } from './grain-outputs.ts'
 import type { GrainStore } from './grain-store.ts'
 import type { Due, Visit } from './grain.ts'
@@ -39,6 +40,8 @@ export interface ActivationTuning extends RecordLimits {
   readonly turnMs: number
   /** Bytes of a result. */
   readonly resultBytes: number
+  /** How long it is remembered what was settled with a grain that is not in memory, in ms. */
+  readonly floorMs: number
 }
 
 export const DEFAULT_ACTIVATION_TUNING: ActivationTuning = {
@@ -47,6 +50,7 @@ export const DEFAULT_ACTIVATION_TUNING: ActivationTuning = {
   holdMs: 500,
   turnMs: 10_000,
   resultBytes: 1024 * 1024,
+  floorMs: 120_000,
 }
 
 export interface ActivationsOptions {
@@ -79,12 +83,14 @@ export class Activations {
   readonly #reigns = new Map<PartitionId, number>()
   /** The latest right of each partition under which a nested call has come. */
   readonly #fences = new Map<PartitionId, number>()
+  readonly #floors: Floors
   #dueAt = Infinity
   #ids = 0
   #now: Now = { mono: 0, wall: 0 }
 
   constructor(options: ActivationsOptions) {
     this.#options = options
+    this.#floors = new Floors(options.tuning.floorMs)
   }
 
   /** Grains of which something is in memory. */
@@ -163,8 +169,9 @@ export class Activations {
     this.tick(now)
     const { kind, key, caller, first, fence } = message
     if (fence ? !this.#passes(fence) : caller !== from) return
-    const grain = this.#grains.get(grainName(kind, key))
-    // A grain that sleeps is not woken for it: its caller says so again with the next call, or its time is over.
+    const name = grainName(kind, key)
+    const grain = this.#grains.get(name)
+    if (!grain?.records) this.#floors.raise(name, caller, first, now.mono)
     if (!grain) return
     this.#advance(grain, caller, first)
     this.#run(grain)
@@ -340,6 +347,10 @@ export class Activations {
     grain.records = new CallRecords(tuning, contents, number, this.#now.mono, (child) =>
       settleChildren(child, this.#now),
     )
+    for (const [caller, first] of this.#floors.take(grain.name)) {
+      if (isChildCaller(caller)) grain.records.keep(caller, tuning.floorMs, this.#now.mono)
+      grain.records.advance(caller, first)
+    }
     grain.phase = 'loaded'
     grain.since = this.#now.mono
     return true
@@ -534,7 +545,7 @@ export class Activations {
 
   /** Its right has ended: nothing of it counts any more. What has not begun waits for another. */
   #kill(grain: Grain): void {
-    const { partition, phase, activation, records } = grain
+    const { partition, phase, activation } = grain
     if (phase === 'cold') return
     this.#reigns.delete(partition)
     this.#byActivation.delete(activation)
@@ -545,14 +556,13 @@ export class Activations {
       if (!visit.isGivenUp) this.#sendElsewhere(visit, partition, true)
       grain.finish(visit)
     }
-    for (const child of records?.children() ?? []) this.#options.abandon(child, this.#now)
+    this.#unload(grain)
     const due = this.#due.get(partition) ?? []
     for (const one of due) if (one.grain === grain) this.#sendElsewhere(one, partition, true)
     const left = due.filter((one) => one.grain !== grain)
     if (left.length > 0) this.#due.set(partition, left)
     else this.#due.delete(partition)
     grain.phase = 'cold'
-    grain.records = undefined
     grain.state = undefined
     for (const visit of grain.takeQueue()) this.#hold(grain, visit)
     if (grain.held.length === 0) this.#remove(grain)
@@ -659,12 +669,21 @@ export class Activations {
 
   #remove(grain: Grain): void {
     if (!this.#grains.delete(grain.name)) return
-    for (const child of grain.records?.children() ?? []) this.#options.abandon(child, this.#now)
+    this.#unload(grain)
     const others = this.#byPartition.get(grain.partition)
     others?.delete(grain)
     if (others?.size !== 0) return
     this.#byPartition.delete(grain.partition)
     this.#options.store.rest(grain.partition, this.#now)
+  }
+
+  /** Its records leave memory: who settled what is kept a while, and nested calls are nobody's any more. */
+  #unload(grain: Grain): void {
+    const { records, name } = grain
+    if (!records) return
+    for (const child of records.children()) this.#options.abandon(child, this.#now)
+    for (const [caller, first] of records.floors()) this.#floors.raise(name, caller, first, this.#now.mono)
+    grain.records = undefined
   }
 
   #grainsOf(partition: PartitionId): Grain[] {

@@ -72,7 +72,7 @@ export class CallRecords {
     this.#onSettled = onSettled
     for (const [name, { first, keepMs, outcomes }] of contents?.callers ?? []) {
       const caller = this.#callerOf(name)
-      caller.first = caller.storedFirst = first
+      caller.first = caller.storedFirst = Math.max(1, first)
       caller.isInStore = true
       this.keep(name, keepMs, now)
       for (const [sequence, outcome] of outcomes) {
@@ -232,12 +232,17 @@ export class CallRecords {
     }
   }
 
+  /** What each caller has settled, if anything. */
+  *floors(): Generator<[CallerId, number]> {
+    for (const [name, { first }] of this.#callers) if (first > 1) yield [name, first]
+  }
+
   #callerOf(name: CallerId): Caller {
     let caller = this.#callers.get(name)
     if (!caller) {
       caller = {
-        first: 0,
-        storedFirst: 0,
+        first: 1,
+        storedFirst: 1,
         highest: 0,
         ended: new Map(),
         refused: new Map(),
