@@ -40,6 +40,12 @@ export interface ActivationTuning extends RecordLimits {
   readonly turnMs: number
   /** Bytes of a result. */
   readonly resultBytes: number
+  /**
+   * How often a call that waits is passed on to the next owner. With 0 its caller is told, and sends it there if it is
+   * still open: half a round trip more. What is passed on may come after its call has ended elsewhere; where that left
+   * no record, because nothing was changed, the handler is run once more.
+   */
+  readonly hops: number
   /** How long it is remembered what was settled with a grain that is not in memory, in ms. */
   readonly floorMs: number
 }
@@ -50,6 +56,7 @@ export const DEFAULT_ACTIVATION_TUNING: ActivationTuning = {
   holdMs: 500,
   turnMs: 10_000,
   resultBytes: 1024 * 1024,
+  hops: 0,
   floorMs: 120_000,
 }
 
@@ -572,12 +579,13 @@ export class Activations {
   #pass(partition: PartitionId): void {
     const entry = this.#options.store.entryOf(partition)
     if (entry?.owner === this.#options.self) return
+    const mostHops = Math.min(this.#options.tuning.hops, RpcLimits.hops)
     for (const grain of this.#grainsOf(partition)) {
       if (grain.phase !== 'cold') continue
       for (const visit of grain.held.splice(0)) {
         const { message, replyTo, previous, deadlineAt } = visit
         const remainingMs = Math.ceil(deadlineAt - this.#now.mono)
-        if (!entry || message.hops >= RpcLimits.hops || remainingMs <= 0) {
+        if (!entry || message.hops >= mostHops || remainingMs <= 0) {
           this.#sendElsewhere(visit, partition, false)
           continue
         }

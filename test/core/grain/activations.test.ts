@@ -501,8 +501,15 @@ describe('a right', () => {
     expect(owner.invocations()).toEqual([])
   })
 
-  it('of another sends what has not begun on, in order, with its hops and who waits for it', () => {
+  it('of another sends back what has not begun: its caller knows whether it is still wanted', () => {
     const owner = running()
+    owner.call(2, { previous: 1 })
+    owner.endRight({ owner: B, epoch: 6 })
+    expect(owner.ends()).toEqual(['1 elsewhere ran', '2 elsewhere'])
+  })
+
+  it('of another sends what has not begun on, in order, with its hops and who waits for it, where that is asked for', () => {
+    const owner = running({}, { hops: 2 })
     owner.call(2, { previous: 1 })
     owner.call(3, { previous: 2 })
     owner.endRight({ owner: B, epoch: 6 })
@@ -514,7 +521,7 @@ describe('a right', () => {
   })
 
   it('of another, and what has been passed on twice goes back to its caller', () => {
-    const owner = running()
+    const owner = running({}, { hops: 2 })
     owner.call(2, { hops: 2, origin: B, caller: B })
     owner.endRight({ owner: B, epoch: 6 })
     expect(owner.replies().map(({ to, reply }) => [to, reply.outcome])).toEqual([
@@ -630,6 +637,27 @@ describe('nested calls', () => {
     owner.nested(CHILD, 1, 4, {}, B)
     owner.nested('f'.repeat(32), 1, 3, {}, A)
     expect(owner.ends()).toEqual(['1 superseded'])
+  })
+
+  it('that come late do nothing, also where the right has lapsed and come back since', () => {
+    const owner = new Owner()
+    owner.nested(CHILD, 1, 4)
+    owner.activated()
+    owner.invoked()
+    const fence = { partition: 'bank#0', epoch: 4 }
+    owner.machine.onSettled(
+      A,
+      { type: 'settled', kind: 'counter', key: 'k', caller: CHILD, first: 2 ** 48, fence },
+      owner.now,
+    )
+    owner.call(1)
+    owner.invoked()
+    owner.endRight()
+    owner.isRight = true
+    owner.machine.onRightBegan(P, owner.now)
+    owner.nested(CHILD, 1, 4, { hops: 1, origin: A }, B)
+    expect(owner.ends().at(-1)).toBe('1 call-too-old ran')
+    expect(owner.changes).toHaveLength(2)
   })
 
   it('that come late do nothing after all was settled, and their records go', () => {
