@@ -161,10 +161,26 @@ export class Process {
   input(run: (now: Now) => void): void {
     const { world } = this
     if (this.isDead) return
-    if (world.now < this.frozenUntil) {
-      world.at(this.frozenUntil, () => this.input(run))
+    // In order, however often it is frozen meanwhile: lanes keep theirs.
+    if (world.now < this.frozenUntil || this.#waiting.length > 0) {
+      if (this.#waiting.push(run) === 1) world.at(this.frozenUntil, () => this.#thaw())
       return
     }
+    this.#take(run)
+  }
+
+  readonly #waiting: ((now: Now) => void)[] = []
+  #thaw(): void {
+    if (this.world.now < this.frozenUntil) {
+      this.world.at(this.frozenUntil, () => this.#thaw())
+      return
+    }
+    // What these bring about comes behind them.
+    for (const run of this.#waiting.splice(0)) if (!this.isDead) this.#take(run)
+  }
+
+  #take(run: (now: Now) => void): void {
+    const { world } = this
     const now = world.clock()
     world.endRights(this, now)
     this.calls.tick(now)
