@@ -1,0 +1,721 @@
+/**
+ * Activations: the owner's side of calls, and the life of grains in memory (virtual actors, Bernstein et al., 2014).
+ * One queue for each key; a call is run once, or answered with what it came to (call-records.ts). A reply leaves only
+ * when every in-sync replica has what it could have seen. When the right to a partition ends, whatever runs there is
+ * aborted and nothing of it counts; what waits goes to the next owner.
+ *
+ * A call is refused that was sent for an earlier ownership, and a nested one whose parent's right has a successor: what
+ * the network holds back for long can take no effect after it has been answered elsewhere.
+ */
+import type { ProcessId } from '../identity/node-id.ts'
+import { childCallerOf, grainName, isChildCaller } from '../rpc/call-id.ts'
+import type {
+  CallerId,
+  CallMessage,
+  CallOutcome,
+  CancelMessage,
+  Fence,
+  OwnerHint,
+  Parent,
+  PartitionId,
+  RefusalReason,
+  ReplyMessage,
+  RpcMessage,
+  SettledMessage,
+} from '../rpc/messages.ts'
+import { RpcLimits } from '../rpc/messages.ts'
+import type { Now } from '../time.ts'
+import type { RecordLimits } from './call-records.ts'
+import { CallRecords } from './call-records.ts'
+import { Floors } from './floors.ts'
+import type { GrainOutput, Invoked, KindTuning } from './grain-outputs.ts'
+import type { GrainStore } from './grain-store.ts'
+import type { Due, Visit } from './grain.ts'
+import { Grain } from './grain.ts'
+
+export interface ActivationTuning extends RecordLimits {
+  /** How long a call waits here for the right to run, in ms. */
+  readonly holdMs: number
+  /** How long setup and farewell of a grain may take, in ms. */
+  readonly turnMs: number
+  /** Bytes of a result. */
+  readonly resultBytes: number
+  /**
+   * How often a call that waits is passed on to the next owner. With 0 its caller is told, and sends it there if it is
+   * still open: half a round trip more. What is passed on may come after its call has ended elsewhere; where that left
+   * no record, because nothing was changed, the handler is run once more.
+   */
+  readonly hops: number
+  /** How long it is remembered what was settled with a grain that is not in memory, in ms. */
+  readonly floorMs: number
+}
+
+export const DEFAULT_ACTIVATION_TUNING: ActivationTuning = {
+  records: 1_024,
+  outcomeBytes: 4 * 1024 * 1024,
+  holdMs: 500,
+  turnMs: 10_000,
+  resultBytes: 1024 * 1024,
+  hops: 0,
+  floorMs: 120_000,
+}
+
+export interface ActivationsOptions {
+  readonly self: ProcessId
+  readonly store: GrainStore
+  readonly tuning: ActivationTuning
+  readonly partitionOf: (kind: string, key: string) => PartitionId
+  /** Of kinds that this process hosts. */
+  readonly kindOf: (kind: string) => KindTuning | undefined
+  /** A process whose last life has lost even its tombstone. */
+  readonly isForgotten: (process: ProcessId) => boolean
+  /** Lane `grain`, and never within this call. */
+  readonly send: (to: ProcessId, message: RpcMessage) => void
+  readonly output: (output: GrainOutput) => void
+  /** `Calls.abandon`: nothing of this handler is sent any more. */
+  readonly abandon: (child: CallerId, now: Now) => void
+  /** `Calls.settleChildren`. */
+  readonly settleChildren: (child: CallerId, now: Now) => void
+}
+
+export class Activations {
+  readonly #options: ActivationsOptions
+  readonly #grains = new Map<string, Grain>()
+  readonly #byPartition = new Map<PartitionId, Set<Grain>>()
+  readonly #byActivation = new Map<number, Grain>()
+  readonly #byInvocation = new Map<number, Grain>()
+  /** Replies that wait for the store. */
+  readonly #due = new Map<PartitionId, Due[]>()
+  /** The map's epoch when the present right to a partition began. */
+  readonly #reigns = new Map<PartitionId, number>()
+  /** The latest right of each partition under which a nested call has come. */
+  readonly #fences = new Map<PartitionId, number>()
+  readonly #floors: Floors
+  #dueAt = Infinity
+  #ids = 0
+  #now: Now = { mono: 0, wall: 0 }
+
+  constructor(options: ActivationsOptions) {
+    this.#options = options
+    this.#floors = new Floors(options.tuning.floorMs)
+  }
+
+  /** Grains of which something is in memory. */
+  get size(): number {
+    return this.#grains.size
+  }
+
+  /** Replies that wait for the store. */
+  get due(): number {
+    let count = 0
+    for (const list of this.#due.values()) count += list.length
+    return count
+  }
+
+  /** Records of a key in memory, for metrics. */
+  recordsOf(kind: string, key: string): number {
+    return this.#grains.get(grainName(kind, key))?.records?.size ?? 0
+  }
+
+  onCall(from: ProcessId, message: CallMessage, now: Now): void {
+    this.tick(now)
+    const { caller, kind, key, hops, origin, chain, fence, epoch } = message
+    const replyTo = hops > 0 ? origin : from
+    const isNested = isChildCaller(caller)
+    // What does not fit together was not made by this library.
+    if (replyTo === undefined || isNested !== (fence !== undefined)) return
+    if (isNested ? chain.at(-1) !== caller : caller !== replyTo) return
+    const visit = this.#visitOf(message, replyTo)
+    if (fence && !this.#passes(fence)) return this.#refuse(visit, 'superseded')
+    if (message.remainingMs <= 0) return this.#refuse(visit, 'deadline')
+    const tuning = this.#options.kindOf(kind)
+    const partition = this.#options.partitionOf(kind, key)
+    const entry = this.#options.store.entryOf(partition)
+    if (entry?.owner !== this.#options.self) return this.#sendElsewhere(visit, partition, false)
+    if (!tuning) return this.#refuse(visit, 'unknown-kind')
+    const known = this.#grains.get(grainName(kind, key))
+    const grain = known ?? this.#open(kind, key, partition)
+    // Only from a map that is newer than its sender's; one that knows more than this process waits for its map.
+    if (this.#mayRun(grain) && epoch < this.#reignOf(partition)) {
+      this.#sendElsewhere(visit, partition, false)
+      this.#run(grain)
+      return
+    }
+    if (grain.phase === 'cold' && !this.#mayRun(grain)) this.#hold(grain, visit)
+    else if (this.#load(grain)) {
+      this.#admit(grain, visit, tuning)
+      this.#run(grain)
+    } else {
+      this.#refuse(visit, 'state-missing')
+      this.#run(grain)
+    }
+  }
+
+  onCancel(from: ProcessId, message: CancelMessage, now: Now): void {
+    this.tick(now)
+    const { kind, key, caller, sequence, first, previous } = message
+    const isNested = isChildCaller(caller)
+    const grain = this.#grains.get(grainName(kind, key))
+    if (!grain || (!isNested && caller !== from)) return
+    const held = grain.held.find((visit) => visit.caller === caller && visit.sequence === sequence)
+    const visit = grain.visit(caller, sequence) ?? held
+    // A handler that was run again elsewhere may ask for what its first run gave up.
+    if (visit ? visit.replyTo !== from : isNested) return
+    if (visit && visit.invocation !== 0) visit.isGivenUp = true
+    else if (grain.records) {
+      if (visit) grain.leaveQueue(visit)
+      if (visit || !grain.records.find(caller, sequence)) {
+        grain.records.refuse(caller, sequence, 'aborted', previous)
+      }
+    } else grain.unhold(caller, sequence, previous)
+    if (!isNested) this.#advance(grain, caller, first)
+    this.#run(grain)
+  }
+
+  onSettled(from: ProcessId, message: SettledMessage, now: Now): void {
+    this.tick(now)
+    const { kind, key, caller, first, fence } = message
+    if (fence ? !this.#passes(fence) : caller !== from) return
+    const name = grainName(kind, key)
+    const grain = this.#grains.get(name)
+    if (!grain?.records) this.#floors.raise(name, caller, first, now.mono)
+    if (!grain) return
+    this.#advance(grain, caller, first)
+    this.#run(grain)
+  }
+
+  /** The driver has set it up, or setup threw. */
+  onActivated(activation: number, problem: Uint8Array | undefined, now: Now): void {
+    this.tick(now)
+    const grain = this.#byActivation.get(activation)
+    if (grain?.phase !== 'activating' || !this.#hasRight(grain)) return
+    if (problem) this.#failActivation(grain, problem)
+    else {
+      grain.phase = 'active'
+      grain.since = now.mono
+      this.#run(grain)
+    }
+  }
+
+  onInvoked(invocation: number, invoked: Invoked, now: Now): void {
+    this.tick(now)
+    const grain = this.#byInvocation.get(invocation)
+    // Of a right that has ended: whatever it did, it did not.
+    if (!grain || !this.#hasRight(grain)) return
+    const visit = grain.running.get(invocation)!
+    grain.finish(visit)
+    this.#byInvocation.delete(invocation)
+    if (invoked.type === 'refused') this.#refuseHere(grain, visit, 'deadlock')
+    else if (invoked.type === 'error') this.#undo(grain, visit, { type: 'failed', bytes: invoked.bytes })
+    else if (invoked.bytes.length > this.#options.tuning.resultBytes) {
+      this.#undo(grain, visit, { type: 'refused', code: 'too-large', ran: true })
+    } else this.#complete(grain, visit, { type: 'result', bytes: invoked.bytes }, invoked.state)
+    this.#run(grain)
+  }
+
+  /** The driver has taken leave of it. `state`: as in `Invoked`. */
+  onPassivated(activation: number, state: Uint8Array | null | undefined, now: Now): void {
+    this.tick(now)
+    const grain = this.#byActivation.get(activation)
+    if (grain?.phase !== 'passivating' || !this.#hasRight(grain)) return
+    this.#endActivation(grain, state)
+  }
+
+  /** What a running handler needs to make a nested call; `undefined` once its right has ended. */
+  parentOf(invocation: number, now: Now): Parent | undefined {
+    this.tick(now)
+    const grain = this.#byInvocation.get(invocation)
+    if (!grain || !this.#hasRight(grain)) return undefined
+    const visit = grain.running.get(invocation)!
+    const { child, message, deadlineAt } = visit
+    return {
+      caller: child,
+      chain: [...message.chain, child],
+      ordinal: ++visit.ordinals,
+      deadlineAt,
+      fence: { partition: grain.partition, epoch: this.#reignOf(grain.partition) },
+    }
+  }
+
+  onRightBegan(partition: PartitionId, now: Now): void {
+    this.#now = now
+    this.#reigns.delete(partition)
+    this.#reignOf(partition)
+    for (const grain of this.#grainsOf(partition)) this.#warm(grain)
+  }
+
+  onRightEnded(partition: PartitionId, now: Now): void {
+    this.#now = now
+    this.#reigns.delete(partition)
+    for (const grain of this.#grainsOf(partition)) this.#kill(grain)
+    this.#due.delete(partition)
+    this.#pass(partition)
+  }
+
+  /** Another owner takes what is held for it. */
+  onMap(partition: PartitionId, now: Now): void {
+    this.tick(now)
+    this.#pass(partition)
+  }
+
+  onStored(partition: PartitionId, number: number, now: Now): void {
+    this.#now = now
+    const list = this.#due.get(partition)
+    if (!list) return
+    const left = list.filter((due) => {
+      if (due.number > number) return true
+      this.#reply(due, due.outcome, due.keeps)
+      return false
+    })
+    if (left.length === 0) this.#due.delete(partition)
+    else this.#due.set(partition, left)
+  }
+
+  /** The store's own `tick` goes first: it ends rights, and this ends what is left. */
+  tick(now: Now): void {
+    this.#now = now
+    if (now.mono < this.#dueAt) return
+    for (const grain of this.#grains.values()) this.#expire(grain, now.mono)
+    this.#dueAt = Infinity
+    for (const grain of this.#grains.values()) {
+      for (const { holdUntil, deadlineAt } of grain.held) this.#wakeAt(Math.min(holdUntil, deadlineAt))
+      for (const { deadlineAt } of grain.queue) this.#wakeAt(deadlineAt)
+      this.#wakeAt(this.#overAt(grain))
+    }
+  }
+
+  /** Not later than the next thing that is due; sometimes earlier. */
+  nextDeadline(): number {
+    return this.#dueAt
+  }
+
+  /** What its caller has settled need not be done, and nothing of it kept. */
+  #advance(grain: Grain, caller: CallerId, first: number): void {
+    const isSettled = (visit: Visit): boolean => visit.caller === caller && visit.sequence < first
+    for (const visit of grain.queue.filter(isSettled)) grain.leaveQueue(visit)
+    for (const visit of grain.running.values()) if (isSettled(visit)) visit.isGivenUp = true
+    grain.records?.advance(caller, first)
+  }
+
+  #visitOf(message: CallMessage, replyTo: ProcessId): Visit {
+    const { caller, sequence, kind, key, attempt, previous, remainingMs } = message
+    return {
+      message,
+      caller,
+      sequence,
+      child: childCallerOf(caller, kind, key, sequence),
+      replyTo,
+      attempts: [attempt],
+      previous,
+      deadlineAt: this.#now.mono + remainingMs,
+      holdUntil: Infinity,
+      isGivenUp: false,
+      invocation: 0,
+      ordinals: 0,
+    }
+  }
+
+  /** Waits for the right to run, which is sought. */
+  #hold(grain: Grain, visit: Visit): void {
+    visit.holdUntil = this.#now.mono + this.#options.tuning.holdMs
+    this.#wakeAt(Math.min(visit.holdUntil, visit.deadlineAt))
+    const known = grain.held.find(
+      ({ caller, sequence }) => caller === visit.caller && sequence === visit.sequence,
+    )
+    if (known) attach(known, visit)
+    else if (grain.held.length < MAX_HELD) grain.held.push(visit)
+    else this.#sendElsewhere(visit, grain.partition, false)
+  }
+
+  /** The right is here. */
+  #warm(grain: Grain): void {
+    if (grain.phase !== 'cold' || !this.#mayRun(grain)) return
+    const held = grain.held.splice(0)
+    const tuning = this.#options.kindOf(grain.kind)
+    const isLoaded = tuning !== undefined && this.#load(grain)
+    const reign = this.#reignOf(grain.partition)
+    for (const visit of held) {
+      visit.holdUntil = Infinity
+      if (visit.message.epoch < reign) this.#sendElsewhere(visit, grain.partition, false)
+      else if (isLoaded) this.#admit(grain, visit, tuning)
+      else this.#refuse(visit, tuning ? 'state-missing' : 'unknown-kind')
+    }
+    this.#run(grain)
+  }
+
+  #load(grain: Grain): boolean {
+    if (grain.phase !== 'cold') return true
+    const { store, kindOf, settleChildren, tuning } = this.#options
+    const kept = store.get(grain.partition, grain.key)
+    if (kept === 'missing' && kindOf(grain.kind)?.onLost !== 'initial') return false
+    const { contents, number } = kept === 'missing' || !kept ? NOTHING : kept
+    grain.state = contents?.state
+    grain.number = number
+    grain.records = new CallRecords(tuning, contents, number, this.#now.mono, (child) =>
+      settleChildren(child, this.#now),
+    )
+    for (const [caller, first] of this.#floors.take(grain.name)) {
+      if (isChildCaller(caller)) grain.records.keep(caller, tuning.floorMs, this.#now.mono)
+      grain.records.advance(caller, first)
+    }
+    grain.phase = 'loaded'
+    grain.since = this.#now.mono
+    return true
+  }
+
+  #admit(grain: Grain, visit: Visit, tuning: KindTuning): void {
+    const { caller, sequence, message } = visit
+    const records = grain.records!
+    records.keep(caller, message.keepMs, this.#now.mono)
+    this.#advance(grain, caller, message.first)
+    const known = grain.visit(caller, sequence)
+    if (known) {
+      attach(known, visit)
+      this.#wakeAt(visit.deadlineAt)
+      return
+    }
+    const found = records.find(caller, sequence)
+    if (found?.type === 'ended') {
+      const { outcome, number, isRecorded, child } = found.ended
+      this.#answer(grain, visit, outcome, number, isRecorded || child !== undefined)
+      return
+    }
+    if (found) return this.#refuse(visit, found.code, found.ran)
+    if (!grain.isWithin(visit)) {
+      if (records.isFull) this.#tidy(grain)
+      if (records.isFull) return this.#refuseHere(grain, visit, 'records-full')
+      if (grain.queue.length >= tuning.queueDepth) {
+        const oldest = tuning.queuePolicy === 'drop-oldest' ? grain.queue[0] : undefined
+        if (!oldest) return this.#refuseHere(grain, visit, 'queue-full')
+        grain.leaveQueue(oldest)
+        this.#refuseHere(grain, oldest, 'queue-full')
+      }
+    }
+    grain.enqueue(visit)
+    this.#wakeAt(visit.deadlineAt)
+  }
+
+  /** Starts whatever may start. */
+  #run(grain: Grain): void {
+    const tuning = this.#options.kindOf(grain.kind)
+    if (tuning && grain.phase === 'loaded' && grain.next()) this.#activate(grain)
+    if (tuning && grain.phase === 'active') {
+      this.#runChains(grain, tuning)
+      while (grain.running.size < tuning.concurrency) {
+        const visit = grain.next()
+        if (!visit || !this.#start(grain, visit, false)) break
+        // Nested calls of an earlier run of it may have been waiting here.
+        this.#runChains(grain, tuning)
+      }
+    }
+    if (grain.phase === 'cold' && grain.held.length === 0) this.#remove(grain)
+    else if (grain.isIdle) this.#wakeAt(this.#overAt(grain))
+  }
+
+  /** Calls that a running handler waits for: it would wait for ever if they waited for it. */
+  #runChains(grain: Grain, tuning: KindTuning): void {
+    for (const visit of grain.queue.slice()) {
+      if (!grain.isWithin(visit)) continue
+      if (!tuning.reentrant) {
+        grain.leaveQueue(visit)
+        this.#refuseHere(grain, visit, 'deadlock')
+      } else if (grain.isTurnOf(visit) && !this.#start(grain, visit, true)) return
+    }
+  }
+
+  #activate(grain: Grain): void {
+    if (!this.#hasRight(grain)) return
+    const { kind, key, state } = grain
+    grain.phase = 'activating'
+    grain.since = this.#now.mono
+    grain.activation = ++this.#ids
+    this.#byActivation.set(grain.activation, grain)
+    this.#wakeAt(this.#overAt(grain))
+    this.#options.output({ type: 'activate', activation: grain.activation, kind, key, state })
+  }
+
+  #start(grain: Grain, visit: Visit, isReentrant: boolean): boolean {
+    if (!this.#hasRight(grain)) return false
+    const invocation = ++this.#ids
+    grain.records!.began(visit.caller, visit.sequence)
+    grain.begin(visit, invocation)
+    this.#byInvocation.set(invocation, grain)
+    const { activation } = grain
+    const { method, args, chain } = visit.message
+    this.#options.output({ type: 'invoke', activation, invocation, method, args, chain, isReentrant })
+    return true
+  }
+
+  #complete(grain: Grain, visit: Visit, outcome: CallOutcome, state: Uint8Array | null | undefined): void {
+    const { caller, sequence } = visit
+    const records = grain.records!
+    const child = visit.ordinals > 0 ? visit.child : undefined
+    grain.since = this.#now.mono
+    if (state === undefined) {
+      records.remember(caller, sequence, { outcome, number: grain.number, isRecorded: false, child })
+      this.#answer(grain, visit, outcome, grain.number, child !== undefined)
+      return
+    }
+    const { store, isForgotten } = this.#options
+    const drops = records.drops(this.#now.mono, isForgotten)
+    const change = { state, records: records.recordsFor(caller, sequence, outcome), drops }
+    const number = store.append(grain.partition, grain.key, change, this.#now)
+    if (number === 'state-limit')
+      return this.#undo(grain, visit, { type: 'refused', code: number, ran: true })
+    if (number === 'not-owner') {
+      this.#sendElsewhere(visit, grain.partition, true)
+      if (child !== undefined) this.#options.abandon(child, this.#now)
+      this.#kill(grain)
+      return
+    }
+    grain.state = state ?? undefined
+    grain.number = number
+    records.dropped(drops)
+    records.recorded(caller, sequence, { outcome, number, isRecorded: true, child })
+    this.#answer(grain, visit, outcome, number, true)
+  }
+
+  /** Its handler may have changed the state in memory, and that does not count. */
+  #undo(grain: Grain, visit: Visit, outcome: CallOutcome): void {
+    const { activation, state } = grain
+    this.#options.output({ type: 'restore', activation, state })
+    this.#complete(grain, visit, outcome, undefined)
+  }
+
+  /** As soon as everything is stored that it could have seen. */
+  #answer(grain: Grain, visit: Visit, outcome: CallOutcome, number: number, keeps: boolean): void {
+    if (visit.isGivenUp) return
+    const { caller, sequence, replyTo, attempts } = visit
+    const due: Due = { grain, caller, sequence, outcome, number, keeps, replyTo, attempts }
+    const { partition } = grain
+    if (this.#options.store.storedUpTo(partition) >= number) return this.#reply(due, outcome, keeps)
+    const list = this.#due.get(partition)
+    const known = list?.find(
+      (one) => one.caller === caller && one.sequence === sequence && one.grain === grain,
+    )
+    if (known) attach(known, visit)
+    else if (list) list.push(due)
+    else this.#due.set(partition, [due])
+  }
+
+  #reply(to: Addressee, outcome: ReplyMessage['outcome'], keeps: boolean): void {
+    const { replyTo, caller, sequence, attempts } = to
+    this.#options.send(replyTo, { type: 'reply', caller, sequence, attempts, outcome, keeps })
+  }
+
+  #refuse(visit: Visit, code: RefusalReason, ran = false, bytes?: Uint8Array): void {
+    this.#reply(visit, { type: 'refused', code, ran, ...(bytes && { bytes }) }, false)
+  }
+
+  /** For good: it stays refused, and what comes after it need not wait. */
+  #refuseHere(grain: Grain, visit: Visit, code: RefusalReason, bytes?: Uint8Array): void {
+    grain.records?.refuse(visit.caller, visit.sequence, code, visit.previous)
+    this.#refuse(visit, code, false, bytes)
+  }
+
+  #sendElsewhere(to: Addressee, partition: PartitionId, ran: boolean): void {
+    const hint: OwnerHint | undefined = this.#options.store.entryOf(partition)
+    const outcome = { type: 'elsewhere', ran, ...(hint && { hint }) } as const
+    this.#reply(to, outcome, false)
+  }
+
+  #failActivation(grain: Grain, problem?: Uint8Array): void {
+    this.#options.output({ type: 'abort', activation: grain.activation })
+    this.#byActivation.delete(grain.activation)
+    grain.phase = 'loaded'
+    grain.since = this.#now.mono
+    for (const visit of grain.takeQueue()) this.#refuseHere(grain, visit, 'activation-failed', problem)
+    this.#run(grain)
+  }
+
+  /** Takes out of the store what nobody needs. */
+  #tidy(grain: Grain, state?: Uint8Array | null): void {
+    const records = grain.records!
+    const drops = records.drops(this.#now.mono, this.#options.isForgotten)
+    if (drops.length === 0 && state === undefined) return
+    const change = { records: [], drops, ...(state !== undefined && { state }) }
+    const number = this.#options.store.append(grain.partition, grain.key, change, this.#now)
+    if (typeof number !== 'number') return
+    records.dropped(drops)
+    grain.number = number
+    if (state !== undefined) grain.state = state ?? undefined
+  }
+
+  #endActivation(grain: Grain, state: Uint8Array | null | undefined): void {
+    this.#byActivation.delete(grain.activation)
+    grain.phase = 'loaded'
+    grain.since = this.#now.mono
+    this.#tidy(grain, state)
+    if (grain.queue.length > 0 || grain.records!.expiresAt > this.#now.mono) this.#run(grain)
+    else this.#remove(grain)
+  }
+
+  /** Its right has ended: nothing of it counts any more. What has not begun waits for another. */
+  #kill(grain: Grain): void {
+    const { partition, phase, activation } = grain
+    if (phase === 'cold') return
+    this.#reigns.delete(partition)
+    this.#byActivation.delete(activation)
+    if (phase !== 'loaded') this.#options.output({ type: 'abort', activation })
+    for (const [invocation, visit] of grain.running) {
+      this.#byInvocation.delete(invocation)
+      if (visit.ordinals > 0) this.#options.abandon(visit.child, this.#now)
+      if (!visit.isGivenUp) this.#sendElsewhere(visit, partition, true)
+      grain.finish(visit)
+    }
+    this.#unload(grain)
+    const due = this.#due.get(partition) ?? []
+    for (const one of due) if (one.grain === grain) this.#sendElsewhere(one, partition, true)
+    const left = due.filter((one) => one.grain !== grain)
+    if (left.length > 0) this.#due.set(partition, left)
+    else this.#due.delete(partition)
+    grain.phase = 'cold'
+    grain.state = undefined
+    for (const visit of grain.takeQueue()) this.#hold(grain, visit)
+    if (grain.held.length === 0) this.#remove(grain)
+  }
+
+  /** Hands on what waits here for a right that another has. */
+  #pass(partition: PartitionId): void {
+    const entry = this.#options.store.entryOf(partition)
+    if (entry?.owner === this.#options.self) return
+    const mostHops = Math.min(this.#options.tuning.hops, RpcLimits.hops)
+    for (const grain of this.#grainsOf(partition)) {
+      if (grain.phase !== 'cold') continue
+      for (const visit of grain.held.splice(0)) {
+        const { message, replyTo, previous, deadlineAt } = visit
+        const remainingMs = Math.ceil(deadlineAt - this.#now.mono)
+        if (!entry || message.hops >= mostHops || remainingMs <= 0) {
+          this.#sendElsewhere(visit, partition, false)
+          continue
+        }
+        const { epoch } = entry
+        const hops = message.hops + 1
+        this.#options.send(entry.owner, { ...message, previous, remainingMs, epoch, hops, origin: replyTo })
+      }
+      this.#remove(grain)
+    }
+  }
+
+  #expire(grain: Grain, now: number): void {
+    for (const visit of grain.held.filter(
+      ({ holdUntil, deadlineAt }) => Math.min(holdUntil, deadlineAt) <= now,
+    )) {
+      if (visit.deadlineAt <= now) {
+        grain.unhold(visit.caller, visit.sequence, visit.previous)
+        this.#refuse(visit, 'deadline')
+      } else {
+        grain.held.splice(grain.held.indexOf(visit), 1)
+        this.#sendElsewhere(visit, grain.partition, false)
+      }
+    }
+    const late = grain.queue.filter(({ deadlineAt }) => deadlineAt <= now)
+    for (const visit of late) {
+      grain.leaveQueue(visit)
+      this.#refuseHere(grain, visit, 'deadline')
+    }
+    if (late.length > 0) grain.since = now
+    const isOver = this.#overAt(grain) <= now
+    if (isOver && grain.phase === 'activating') this.#failActivation(grain)
+    else if (isOver && grain.phase === 'passivating') {
+      this.#options.output({ type: 'abort', activation: grain.activation })
+      this.#endActivation(grain, undefined)
+    } else if (isOver && grain.phase === 'active') {
+      grain.phase = 'passivating'
+      grain.since = now
+      this.#options.output({ type: 'passivate', activation: grain.activation })
+    } else if (isOver && grain.phase === 'loaded') this.#endActivation(grain, undefined)
+    else this.#run(grain)
+  }
+
+  /** When its present phase is over, whatever else happens. */
+  #overAt({ phase, kind, since, isIdle, records }: Grain): number {
+    if (phase === 'activating' || phase === 'passivating') return since + this.#options.tuning.turnMs
+    if (phase === 'cold' || !isIdle) return Infinity
+    const idleAt = since + (this.#options.kindOf(kind)?.idleMs ?? 0)
+    // A key that nobody calls would keep for ever what it alone can drop.
+    return phase === 'loaded' ? Math.max(idleAt, records?.expiresAt ?? 0) : idleAt
+  }
+
+  #passes({ partition, epoch }: Fence): boolean {
+    if (epoch < (this.#fences.get(partition) ?? 0)) return false
+    this.#fences.set(partition, epoch)
+    return true
+  }
+
+  #mayRun({ partition }: Grain): boolean {
+    return this.#options.store.mayRun(partition, this.#now)
+  }
+
+  /** Asked before anything starts or counts, whatever the store has told. */
+  #hasRight(grain: Grain): boolean {
+    if (this.#mayRun(grain)) return true
+    this.#kill(grain)
+    return false
+  }
+
+  #reignOf(partition: PartitionId): number {
+    let reign = this.#reigns.get(partition)
+    if (reign === undefined) {
+      reign = this.#options.store.entryOf(partition)?.epoch ?? 0
+      this.#reigns.set(partition, reign)
+    }
+    return reign
+  }
+
+  #open(kind: string, key: string, partition: PartitionId): Grain {
+    const grain = new Grain(kind, key, grainName(kind, key), partition)
+    this.#grains.set(grain.name, grain)
+    const others = this.#byPartition.get(partition)
+    if (others) others.add(grain)
+    else {
+      this.#byPartition.set(partition, new Set([grain]))
+      this.#options.store.wake(partition, this.#now)
+    }
+    return grain
+  }
+
+  #remove(grain: Grain): void {
+    if (!this.#grains.delete(grain.name)) return
+    this.#unload(grain)
+    const others = this.#byPartition.get(grain.partition)
+    others?.delete(grain)
+    if (others?.size !== 0) return
+    this.#byPartition.delete(grain.partition)
+    this.#options.store.rest(grain.partition, this.#now)
+  }
+
+  /** Its records leave memory: who settled what is kept a while, and nested calls are nobody's any more. */
+  #unload(grain: Grain): void {
+    const { records, name } = grain
+    if (!records) return
+    for (const child of records.children()) this.#options.abandon(child, this.#now)
+    for (const [caller, first] of records.floors()) this.#floors.raise(name, caller, first, this.#now.mono)
+    grain.records = undefined
+  }
+
+  #grainsOf(partition: PartitionId): Grain[] {
+    return [...(this.#byPartition.get(partition) ?? [])]
+  }
+
+  #wakeAt(time: number): void {
+    this.#dueAt = Math.min(this.#dueAt, time)
+  }
+}
+
+type Addressee = Pick<Visit, 'caller' | 'sequence' | 'replyTo' | 'attempts'>
+
+const NOTHING = { contents: undefined, number: 0 }
+/** Calls to one key that wait for the right to run it. */
+const MAX_HELD = 256
+
+/** A call comes again: it is the same call, and the newest to ask is answered. */
+function attach(known: Addressee & Partial<Visit>, visit: Visit): void {
+  known.replyTo = visit.replyTo
+  known.attempts = [...known.attempts, ...visit.attempts].slice(-RpcLimits.attempts)
+  if (known.message === undefined) return
+  known.message = visit.message
+  known.previous = visit.previous
+  known.deadlineAt = visit.deadlineAt
+  known.isGivenUp = false
+}

@@ -1,0 +1,59 @@
+/** What the core asks of the driver, which runs user code, and what it hears back. */
+import type { CallerId } from '../rpc/messages.ts'
+
+export type GrainOutput =
+  /** Run the setup of a grain, with its state as it was stored. Answered by `activated`. */
+  | {
+      readonly type: 'activate'
+      readonly activation: number
+      readonly kind: string
+      readonly key: string
+      readonly state: Uint8Array | undefined
+    }
+  /** Run a method. Answered by `invoked`. */
+  | {
+      readonly type: 'invoke'
+      readonly activation: number
+      readonly invocation: number
+      readonly method: string
+      readonly args: Uint8Array
+      /** Callers in whose chain it is; the driver need not look at it. */
+      readonly chain: readonly CallerId[]
+      /** It runs inside a handler of the same activation: where that has changed state, `refused`. */
+      readonly isReentrant: boolean
+    }
+  /** What the last handler did to the state does not count: this is the state. Comes before any other `invoke`. */
+  | { readonly type: 'restore'; readonly activation: number; readonly state: Uint8Array | undefined }
+  /** Nobody needs it now. Answered by `passivated`. */
+  | { readonly type: 'passivate'; readonly activation: number }
+  /** It has no right to run any more. Its signal aborts; nothing that comes from it counts. */
+  | { readonly type: 'abort'; readonly activation: number }
+
+export type Invoked =
+  /** `state`: the whole new state, `null` if deleted, absent if the handler has not changed it. */
+  | { readonly type: 'ok'; readonly bytes: Uint8Array; readonly state?: Uint8Array | null }
+  | { readonly type: 'error'; readonly bytes: Uint8Array }
+  /** A reentrant call that was not run: its caller has changes that are not stored. */
+  | { readonly type: 'refused' }
+
+/** What a kind asks for. */
+export interface KindTuning {
+  /** Handlers of one key that run at once; those in one chain do not count. */
+  readonly concurrency: number
+  readonly queueDepth: number
+  readonly queuePolicy: 'reject-new' | 'drop-oldest'
+  readonly reentrant: boolean
+  /** In ms. */
+  readonly idleMs: number
+  /** What a key is whose last copy was lost. */
+  readonly onLost: 'fail' | 'initial'
+}
+
+export const DEFAULT_KIND_TUNING: KindTuning = {
+  concurrency: 1,
+  queueDepth: 64,
+  queuePolicy: 'reject-new',
+  reentrant: false,
+  idleMs: 120_000,
+  onLost: 'fail',
+}

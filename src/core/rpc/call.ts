@@ -1,0 +1,88 @@
+/** One call on its caller's side: what was asked, and how far it has come. */
+import type { ProcessId } from '../identity/node-id.ts'
+import type { CallStream } from './call-stream.ts'
+import type { OwnerHint, Parent, RefusalReason } from './messages.ts'
+
+export interface CallRequest {
+  /** The driver's name for it, used once. */
+  readonly id: number
+  readonly kind: string
+  readonly key: string
+  readonly method: string
+  readonly args: Uint8Array
+  readonly deadlineMs?: number
+  /** Of a call that a handler makes: what `Activations.parentOf` gave for it. */
+  readonly parent?: Parent
+}
+
+export type CallErrorCode =
+  | RefusalReason
+  /** The handler threw. */
+  | 'failed'
+  | 'invalid-name'
+  | 'invalid-deadline'
+  | 'chain-too-long'
+  | 'too-many-calls'
+
+export interface CallError {
+  readonly code: CallErrorCode
+  readonly attempts: number
+  /** False only if nothing was sent, or all that was sent was refused by one who says that it did not run. */
+  readonly mayHaveRun: boolean
+  readonly ms: number
+  /** Of `failed` and `activation-failed`: what was thrown. */
+  readonly bytes?: Uint8Array
+}
+
+export interface Call {
+  readonly id: number
+  readonly stream: CallStream
+  readonly sequence: number
+  readonly method: string
+  readonly args: Uint8Array
+  readonly startedAt: number
+  readonly deadlineAt: number
+  /** Its neighbours in the stream, as long as they have not ended. */
+  before: Call | undefined
+  after: Call | undefined
+  phase: 'waiting' | 'sent'
+  /** When it is sent again, or when the attempt is over. */
+  dueAt: number
+  attempts: number
+  /** Attempts that nobody has refused: each may have run. */
+  readonly open: Set<number>
+  /** Somebody said that its handler was begun. */
+  mayHaveRun: boolean
+  failures: number
+  target: ProcessId | undefined
+  epoch: number
+  /** Who owns the key, from one who knew better than this process. */
+  hint: OwnerHint | undefined
+}
+
+export const callOf = (
+  { id, method, args }: CallRequest,
+  stream: CallStream,
+  sequence: number,
+  deadlineAt: number,
+  startedAt: number,
+): Call => ({
+  id,
+  stream,
+  sequence,
+  method,
+  args,
+  startedAt,
+  deadlineAt,
+  before: undefined,
+  after: undefined,
+  phase: 'waiting',
+  dueAt: startedAt,
+  attempts: 0,
+  open: new Set(),
+  mayHaveRun: false,
+  failures: 0,
+  target: undefined,
+  epoch: 0,
+  hint: undefined,
+})
