@@ -17,12 +17,12 @@ import type {
   Fence,
   OwnerHint,
   Parent,
-  PartitionId,
   RefusalReason,
   ReplyMessage,
   RpcMessage,
   SettledMessage,
 } from '../rpc/messages.ts'
+import type { PartitionId } from './partition.ts'
 import { RpcLimits } from '../rpc/messages.ts'
 import type { Now } from '../time.ts'
 import type { RecordLimits } from './call-records.ts'

@@ -2,7 +2,8 @@
  * What activations need of the machine that owns and holds partitions: the right to run handlers, a store whose
  * entries count once every in-sync replica has them (PacificA), and the contents of a key as it keeps and copies them.
  */
-import type { CallerId, CallOutcome, OwnerHint, PartitionId } from '../rpc/messages.ts'
+import type { CallerId, CallOutcome, OwnerHint } from '../rpc/messages.ts'
+import type { PartitionId } from './partition.ts'
 import type { Now } from '../time.ts'
 
 /** A call that has taken effect, so that it never does again. */

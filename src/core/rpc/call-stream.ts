@@ -1,7 +1,8 @@
 /** The calls of one caller to one key that have not ended, in their order. */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Call } from './call.ts'
-import type { CallerId, Parent, PartitionId } from './messages.ts'
+import type { CallerId, Parent } from './messages.ts'
+import type { PartitionId } from '../grain/partition.ts'
 
 export class CallStream {
   readonly name: string

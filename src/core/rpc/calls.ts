@@ -14,7 +14,8 @@ import type { Call, CallError, CallRequest } from './call.ts'
 import { callOf } from './call.ts'
 import { CallStream } from './call-stream.ts'
 import { CallCounts } from './call-counts.ts'
-import type { CallerId, OwnerHint, PartitionId, ReplyMessage, RpcMessage } from './messages.ts'
+import type { CallerId, OwnerHint, ReplyMessage, RpcMessage } from './messages.ts'
+import type { PartitionId } from '../grain/partition.ts'
 import { RpcLimits } from './messages.ts'
 
 export interface CallTuning {

@@ -3,19 +3,19 @@
  * rights lapse, entries take their time to be stored or are lost with their owner, lanes lose a suffix, processes
  * freeze and die. Every rule that can be told from outside is checked when it can first be broken.
  */
-import { Activations, DEFAULT_ACTIVATION_TUNING } from '../../../src/core/grain/activations.ts'
-import { DEFAULT_KIND_TUNING } from '../../../src/core/grain/grain-outputs.ts'
-import type { GrainOutput, KindTuning } from '../../../src/core/grain/grain-outputs.ts'
-import { applyChange } from '../../../src/core/grain/grain-store.ts'
-import type { GrainStore, KeyChange, KeyContents, Kept } from '../../../src/core/grain/grain-store.ts'
-import { DEFAULT_CALL_TUNING, Calls } from '../../../src/core/rpc/calls.ts'
-import type { CallEnd } from '../../../src/core/rpc/calls.ts'
-import { decodeRpc, encodeRpc } from '../../../src/core/rpc/call-codec.ts'
-import type { OwnerHint, Parent, RpcMessage } from '../../../src/core/rpc/messages.ts'
-import type { Now, Random } from '../../../src/core/time.ts'
-import { EventHeap } from '../../../src/testing/heap.ts'
-import type { Timed } from '../../../src/testing/heap.ts'
-import { below, between, pick, seededRandom } from '../../../src/testing/random.ts'
+import { Activations, DEFAULT_ACTIVATION_TUNING } from '../../../../src/core/grain/activations.ts'
+import { DEFAULT_KIND_TUNING } from '../../../../src/core/grain/grain-outputs.ts'
+import type { GrainOutput, KindTuning } from '../../../../src/core/grain/grain-outputs.ts'
+import { applyChange } from '../../../../src/core/grain/grain-store.ts'
+import type { GrainStore, KeyChange, KeyContents, Kept } from '../../../../src/core/grain/grain-store.ts'
+import { DEFAULT_CALL_TUNING, Calls } from '../../../../src/core/rpc/calls.ts'
+import type { CallEnd } from '../../../../src/core/rpc/calls.ts'
+import { decodeRpc, encodeRpc } from '../../../../src/core/rpc/call-codec.ts'
+import type { OwnerHint, Parent, RpcMessage } from '../../../../src/core/rpc/messages.ts'
+import type { Now, Random } from '../../../../src/core/time.ts'
+import { EventHeap } from '../../../../src/testing/heap.ts'
+import type { Timed } from '../../../../src/testing/heap.ts'
+import { below, between, pick, seededRandom } from '../../../../src/testing/random.ts'
 
 interface Event extends Timed {
   readonly run: () => void

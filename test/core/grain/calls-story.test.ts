@@ -4,7 +4,7 @@
  */
 import { expect, it } from 'vitest'
 import { between, below, pick } from '../../../src/testing/random.ts'
-import { KEYS, KINDS, World } from './world.ts'
+import { KEYS, KINDS, World } from './support/calls-world.ts'
 
 const ONE = process.env['CALL_SEED']
 const COUNT = Number(process.env['CALL_SEEDS'] ?? 40)
