@@ -43,6 +43,11 @@ export interface CouncilOptions {
   readonly send: (to: ProcessId, message: CouncilMessage) => void
   /** Entries that are newer than what was told before. */
   readonly onEntries: (kind: string, entries: readonly SlotEntry[], now: Now) => void
+  /**
+   * Of the leader, before it gives a partition of a process that has ended to another: nothing more is granted to the
+   * former owner.
+   */
+  readonly endSole?: (kind: string, slot: number, owner: ProcessId, epoch: number, now: Now) => boolean
   /** A proposal of this process was decided; `ok` if what it asks for is so now. */
   readonly onDecided: (id: number, ok: boolean, now: Now) => void
 }
@@ -112,9 +117,13 @@ export class Council {
     return (this.#raft?.voters.includes(this.#options.self) ?? false) && !this.#isDismissed
   }
 
-  /** Whether this process leads, and nobody else can at this moment. */
+  /**
+   * Whether this process leads, nobody else can at this moment, and all that was decided under leaders before it is
+   * applied here: an entry of its own term is.
+   */
   hasLease(now: Now): boolean {
-    return this.#raft?.hasLease(now) ?? false
+    const raft = this.#raft
+    return raft !== undefined && raft.hasLease(now) && raft.log.termAt(raft.applied) === raft.term
   }
 
   /** The newest that this process has heard of a partition. */

@@ -17,6 +17,7 @@ export interface GovernmentOptions {
   readonly seats: () => readonly Seat[]
   readonly candidates: (kind: string) => readonly Candidate[]
   readonly hasEnded: (process: ProcessId) => boolean
+  readonly endSole?: (kind: string, slot: number, owner: ProcessId, epoch: number, now: Now) => boolean
   readonly map: () => PartitionMap
   readonly voters: () => readonly ProcessId[]
   readonly change: (id: number, change: VoterChange, now: Now) => Refusal | undefined
@@ -92,11 +93,11 @@ export class Government {
   }
 
   #giveUpLost(now: Now): void {
-    const { map, hasEnded, candidates, propose } = this.#options
+    const { map, hasEnded, endSole, candidates, propose } = this.#options
     for (const [kind, entries] of map().kinds()) {
       const heirs = new Map<ProcessId, number[]>()
-      for (const [slot, { epoch, inSync }] of entries.entries()) {
-        if (!inSync.every(hasEnded)) continue
+      for (const [slot, { epoch, inSync, owner: former }] of entries.entries()) {
+        if (!inSync.every(hasEnded) || endSole?.(kind, slot, former, epoch, now) === false) continue
         const owner = place(kind, slot, candidates(kind))?.owner
         if (owner === undefined || this.#isGivenUp(kind, slot, epoch)) continue
         heirs.set(owner, [...(heirs.get(owner) ?? []), slot])

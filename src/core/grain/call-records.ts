@@ -6,7 +6,7 @@
  */
 import { isChildCaller } from '../rpc/call-id.ts'
 import type { CallerId, CallOutcome, RefusalReason } from '../rpc/messages.ts'
-import type { CallRecord, KeyContents, RecordDrop } from './grain-store.ts'
+import type { CallRecord, KeyContents, RecordDrop } from './key-contents.ts'
 
 /** A call that has ended here. */
 export interface Ended {

@@ -1,47 +1,11 @@
 /**
  * What activations need of the machine that owns and holds partitions: the right to run handlers, a store whose
- * entries count once every in-sync replica has them (PacificA), and the contents of a key as it keeps and copies them.
+ * entries count once every in-sync replica has them (PacificA).
  */
-import type { CallerId, CallOutcome, OwnerHint } from '../rpc/messages.ts'
+import type { OwnerHint } from '../rpc/messages.ts'
+import type { KeyChange, KeyContents } from './key-contents.ts'
 import type { PartitionId } from './partition.ts'
 import type { Now } from '../time.ts'
-
-/** A call that has taken effect, so that it never does again. */
-export interface CallRecord {
-  readonly caller: CallerId
-  readonly sequence: number
-  readonly outcome: CallOutcome
-  /** Of nested calls: how long it is kept without word of its caller, in ms, from when an owner first reads it. */
-  readonly keepMs: number
-}
-
-/** Records that nobody needs any more. */
-export interface RecordDrop {
-  readonly caller: CallerId
-  /** All below go. What comes below later is too old. `Infinity`: everything about this caller goes. */
-  readonly first: number
-}
-
-/** One entry of a partition. */
-export interface KeyChange {
-  /** The whole new state; `null`: deleted; absent: as before. */
-  readonly state?: Uint8Array | null
-  readonly records: readonly CallRecord[]
-  readonly drops: readonly RecordDrop[]
-}
-
-/** What is kept of one caller of a key. */
-export interface CallerContents {
-  readonly first: number
-  readonly keepMs: number
-  readonly outcomes: ReadonlyMap<number, CallOutcome>
-}
-
-/** Everything that is kept of a key. */
-export interface KeyContents {
-  readonly state: Uint8Array | undefined
-  readonly callers: ReadonlyMap<CallerId, CallerContents>
-}
 
 /** Callbacks of the store are `Activations.onRightBegan`, `onRightEnded`, `onStored` and `onMap`. */
 export interface GrainStore {
@@ -69,31 +33,4 @@ export interface Kept {
   readonly contents: KeyContents
   /** Of the newest entry of this key. */
   readonly number: number
-}
-
-/** The contents of a key after a change; `undefined` when nothing is left to keep. */
-export function applyChange(before: KeyContents | undefined, change: KeyChange): KeyContents | undefined {
-  const { state, records, drops } = change
-  const callers = new Map(before?.callers)
-  for (const { caller, sequence, outcome, keepMs } of records) {
-    const known = callers.get(caller)
-    // Settled while it ran: nobody will ask for it.
-    if (known && sequence < known.first) continue
-    const outcomes = new Map(known?.outcomes).set(sequence, outcome)
-    callers.set(caller, { first: known?.first ?? 0, keepMs: Math.max(keepMs, known?.keepMs ?? 0), outcomes })
-  }
-  for (const { caller, first } of drops) {
-    if (first === Infinity) {
-      callers.delete(caller)
-      continue
-    }
-    const known = callers.get(caller)
-    if (known && known.first >= first) continue
-    const outcomes = new Map<number, CallOutcome>()
-    for (const [sequence, outcome] of known?.outcomes ?? [])
-      if (sequence >= first) outcomes.set(sequence, outcome)
-    callers.set(caller, { first, keepMs: known?.keepMs ?? 0, outcomes })
-  }
-  const now = state === undefined ? before?.state : (state ?? undefined)
-  return now === undefined && callers.size === 0 ? undefined : { state: now, callers }
 }

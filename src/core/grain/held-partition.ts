@@ -8,33 +8,23 @@
  * And equal stamps mean equal content, since an owner gives each number of an epoch once.
  */
 import { utf8Length } from '../utf8.ts'
-import type { KeyChange, Stamp } from './partition.ts'
-
-/** What a copy holds of one caller of one key. */
-export interface CallerRecords {
-  readonly caller: string
-  readonly first: number
-  /** By sequence, ascending. */
-  readonly outcomes: readonly (readonly [sequence: number, outcome: Uint8Array])[]
-}
+import type { CallOutcome } from '../rpc/messages.ts'
+import type { KeyChange, KeyContents } from './key-contents.ts'
+import { applyChange } from './key-contents.ts'
+import type { Stamp } from './partition.ts'
 
 /** A key as a whole, as it travels. Number 0: there is no such key. */
 export interface KeyContent extends Stamp {
   readonly key: string
-  readonly state: Uint8Array | undefined
-  readonly callers: readonly CallerRecords[]
-}
-
-interface Caller {
-  first: number
-  readonly outcomes: Map<number, Uint8Array>
+  /** Absent where it is deleted, and nothing is kept of it. */
+  readonly contents: KeyContents | undefined
 }
 
 interface HeldKey {
   epoch: number
   number: number
-  state: Uint8Array | undefined
-  readonly callers: Map<string, Caller>
+  /** Never changed, but replaced. */
+  contents: KeyContents | undefined
   bytes: number
 }
 
@@ -81,8 +71,8 @@ export class HeldPartition {
     for (const [key, held] of this.#keys) if (!isVoid(held)) yield key
   }
 
-  stateOf(key: string): Uint8Array | undefined {
-    return this.#keys.get(key)?.state
+  contentsOf(key: string): KeyContents | undefined {
+    return this.#keys.get(key)?.contents
   }
 
   /** Of its last change; number 0 where there was none that is remembered. */
@@ -91,29 +81,16 @@ export class HeldPartition {
     return held ? { epoch: held.epoch, number: held.number } : NO_STAMP
   }
 
-  /** Below this sequence the caller's calls are settled; `undefined` where nothing is known of it. */
-  firstOf(key: string, caller: string): number | undefined {
-    return this.#keys.get(key)?.callers.get(caller)?.first
-  }
-
-  outcomeOf(key: string, caller: string, sequence: number): Uint8Array | undefined {
-    return this.#keys.get(key)?.callers.get(caller)?.outcomes.get(sequence)
-  }
-
-  recordCount(key: string): number {
-    let count = 0
-    for (const { outcomes } of this.#keys.get(key)?.callers.values() ?? []) count += outcomes.size
-    return count
-  }
-
   /** By how much the copy would grow. */
-  growthOf(key: string, change: KeyChange): number {
+  growthOf(key: string, { state, records }: KeyChange): number {
     const held = this.#keys.get(key)
-    const state = (change.state?.length ?? 0) - (held?.state?.length ?? 0)
-    const { record } = change
-    const known = record && held?.callers.has(record.caller)
-    const caller = record && !known ? CALLER_BYTES + utf8Length(record.caller) : 0
-    return state + caller + (record ? record.outcome.length + RECORD_BYTES : 0) + (held ? 0 : keyBytes(key))
+    let growth = held ? 0 : keyBytes(key)
+    if (state !== undefined) growth += (state?.length ?? 0) - (held?.contents?.state?.length ?? 0)
+    for (const { caller, outcome } of records) {
+      growth += recordBytes(outcome)
+      if (!held?.contents?.callers.has(caller)) growth += callerBytes(caller)
+    }
+    return growth
   }
 
   /** The next change, at this epoch. */
@@ -123,9 +100,7 @@ export class HeldPartition {
     this.#keys.set(key, held)
     held.epoch = epoch
     held.number = this.#number
-    held.state = change.state
-    for (const caller of change.drop ?? []) held.callers.delete(caller)
-    if (change.record) note(held, change.record.caller, change.record)
+    held.contents = applyChange(held.contents, change)
     this.#weigh(key, held)
   }
 
@@ -158,13 +133,8 @@ export class HeldPartition {
 
   contentOf(key: string): KeyContent {
     const held = this.#keys.get(key)
-    if (!held) return { key, ...NO_STAMP, state: undefined, callers: [] }
-    const callers = [...held.callers].map(([caller, { first, outcomes }]) => ({
-      caller,
-      first,
-      outcomes: [...outcomes],
-    }))
-    return { key, epoch: held.epoch, number: held.number, state: held.state, callers }
+    if (!held) return { key, ...NO_STAMP, contents: undefined }
+    return { key, epoch: held.epoch, number: held.number, contents: held.contents }
   }
 
   /** Roughly the bytes that `contentOf` takes on the wire. */
@@ -183,9 +153,7 @@ export class HeldPartition {
       const held = newKey()
       held.epoch = content.epoch
       held.number = content.number
-      held.state = content.state
-      for (const { caller, first, outcomes } of content.callers)
-        held.callers.set(caller, { first, outcomes: new Map(outcomes) })
+      held.contents = content.contents
       this.#keys.set(key, held)
       this.#weigh(key, held)
     }
@@ -197,10 +165,10 @@ export class HeldPartition {
   }
 
   #weigh(key: string, held: HeldKey): void {
-    let bytes = keyBytes(key) + (held.state?.length ?? 0)
-    for (const [caller, { outcomes }] of held.callers) {
-      bytes += CALLER_BYTES + utf8Length(caller)
-      for (const outcome of outcomes.values()) bytes += RECORD_BYTES + outcome.length
+    let bytes = keyBytes(key) + (held.contents?.state?.length ?? 0)
+    for (const [caller, { outcomes }] of held.contents?.callers ?? []) {
+      bytes += callerBytes(caller)
+      for (const outcome of outcomes.values()) bytes += recordBytes(outcome)
     }
     this.#bytes += bytes - held.bytes
     held.bytes = bytes
@@ -211,14 +179,8 @@ export class HeldPartition {
 
 const NO_STAMP: Stamp = { epoch: 0, number: 0 }
 
-const newKey = (): HeldKey => ({ epoch: 0, number: 0, state: undefined, callers: new Map(), bytes: 0 })
-const isVoid = (held: HeldKey): boolean => held.state === undefined && held.callers.size === 0
+const newKey = (): HeldKey => ({ epoch: 0, number: 0, contents: undefined, bytes: 0 })
+const isVoid = (held: HeldKey): boolean => held.contents === undefined
 const keyBytes = (key: string): number => KEY_BYTES + utf8Length(key)
-
-function note(held: HeldKey, name: string, record: NonNullable<KeyChange['record']>): void {
-  const caller = held.callers.get(name) ?? { first: 0, outcomes: new Map<number, Uint8Array>() }
-  held.callers.set(name, caller)
-  caller.first = Math.max(caller.first, record.first)
-  for (const sequence of caller.outcomes.keys()) if (sequence < caller.first) caller.outcomes.delete(sequence)
-  if (record.sequence >= caller.first) caller.outcomes.set(record.sequence, record.outcome)
-}
+const callerBytes = (caller: string): number => CALLER_BYTES + caller.length
+const recordBytes = (outcome: CallOutcome): number => RECORD_BYTES + (outcome.bytes?.length ?? 0)

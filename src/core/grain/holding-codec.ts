@@ -6,11 +6,14 @@
  *     message = byte version, byte type, body
  *     body    = varint count, { text partition, varint epoch, ... }*      of a list
  */
+import { readOutcome as readCallOutcome, writeOutcome } from '../rpc/call-codec.ts'
+import type { CallOutcome } from '../rpc/messages.ts'
+import { RpcLimits } from '../rpc/messages.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
-import type { CallerRecords, KeyContent } from './held-partition.ts'
+import type { KeyContent } from './held-partition.ts'
+import type { CallerContents, KeyChange } from './key-contents.ts'
 import type { At, CopiedItem, HoldingMessage, ItemsOf, ItemType, ListMessage } from './messages.ts'
-import type { CallRecord, KeyChange } from './partition.ts'
 import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, parsePartition } from './partition.ts'
 
 export const HOLDING_VERSION = 1
@@ -23,7 +26,6 @@ export const HoldingLimits = {
   records: 65_536,
   callerBytes: 256,
   stateBytes: 16 * 1024 * 1024,
-  outcomeBytes: 16 * 1024 * 1024,
   /** Epochs, numbers and ids: far beyond any use, and adding to them stays exact. */
   counter: 2 ** 48,
 } as const
@@ -193,37 +195,41 @@ function readAt(r: Reader): At {
   return { partition, epoch: count(r, 'epoch') }
 }
 
-function writeChange(w: Writer, { state, record, drop }: KeyChange): void {
-  w.byte(flags(state !== undefined, record !== undefined, drop !== undefined))
+function writeChange(w: Writer, { state, records, drops }: KeyChange): void {
+  w.byte(flags(state instanceof Uint8Array, state === null))
   if (state) w.blob(state)
-  if (record) w.text(record.caller).varint(record.sequence).varint(record.first).blob(record.outcome)
-  if (drop) writeList(w, drop, (w, caller) => w.text(caller))
+  writeList(w, records, (w, { caller, sequence, outcome, keepMs }) => {
+    writeOutcome(w.text(caller).varint(sequence).varint(keepMs), outcome)
+  })
+  // `Infinity` has no varint: 0 stands for it, which no `first` is.
+  writeList(w, drops, (w, { caller, first }) => w.text(caller).varint(first === Infinity ? 0 : first))
 }
 
 function readChange(r: Reader): KeyChange {
-  const bits = readFlags(r, 7)
-  const state = bits & 1 ? r.blob('state', HoldingLimits.stateBytes) : undefined
-  const record = bits & 2 ? readRecord(r) : undefined
-  const drop = bits & 4 ? readList(r, HoldingLimits.callers, readCaller) : undefined
-  return { state, ...(record && { record }), ...(drop && { drop }) }
+  const bits = readFlags(r, 2)
+  const state = bits & 1 ? r.blob('state', HoldingLimits.stateBytes) : bits & 2 ? null : undefined
+  const records = readList(r, HoldingLimits.records, () => ({
+    caller: readCaller(r),
+    sequence: count(r, 'sequence'),
+    keepMs: r.varint('keeping time', RpcLimits.ms),
+    outcome: readOutcome(r),
+  }))
+  const drops = readList(r, HoldingLimits.callers, () => {
+    const caller = readCaller(r)
+    const first = count(r, 'first')
+    return { caller, first: first === 0 ? Infinity : first }
+  })
+  return { ...(state !== undefined && { state }), records, drops }
 }
 
-function readRecord(r: Reader): CallRecord {
-  const caller = readCaller(r)
-  const sequence = count(r, 'sequence')
-  const first = count(r, 'first')
-  return { caller, sequence, first, outcome: r.blob('outcome', HoldingLimits.outcomeBytes) }
-}
-
-function writeContent(w: Writer, { key, epoch, number, state, callers }: KeyContent): void {
-  w.text(key)
-    .varint(epoch)
-    .varint(number)
-    .byte(flags(state !== undefined))
-  if (state) w.blob(state)
-  writeList(w, callers, (w, { caller, first, outcomes }) => {
-    w.text(caller).varint(first)
-    writeList(w, outcomes, (w, [sequence, outcome]) => w.varint(sequence).blob(outcome))
+function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): void {
+  w.text(key).varint(epoch).varint(number)
+  w.byte(flags(contents !== undefined, contents?.state !== undefined))
+  if (!contents) return
+  if (contents.state) w.blob(contents.state)
+  writeList(w, [...contents.callers], (w, [caller, { first, keepMs, outcomes }]) => {
+    w.text(caller).varint(first).varint(keepMs)
+    writeList(w, [...outcomes], (w, [sequence, outcome]) => writeOutcome(w.varint(sequence), outcome))
   })
 }
 
@@ -231,21 +237,26 @@ function readContent(r: Reader): KeyContent {
   const key = readKey(r)
   const epoch = count(r, 'epoch')
   const number = count(r, 'number')
-  const state = readFlags(r, 1) ? r.blob('state', HoldingLimits.stateBytes) : undefined
-  const callers = readList(r, HoldingLimits.callers, readRecords)
-  return { key, epoch, number, state, callers }
+  const bits = readFlags(r, 3)
+  if (!(bits & 1)) return { key, epoch, number, contents: undefined }
+  const state = bits & 2 ? r.blob('state', HoldingLimits.stateBytes) : undefined
+  const callers = new Map(readList(r, HoldingLimits.callers, readCallerContents))
+  return { key, epoch, number, contents: { state, callers } }
 }
 
-function readRecords(r: Reader): CallerRecords {
+function readCallerContents(r: Reader): [string, CallerContents] {
   const caller = readCaller(r)
   const first = count(r, 'first')
-  const outcomes = readList(
-    r,
-    HoldingLimits.records,
-    () => [count(r, 'sequence'), r.blob('outcome', HoldingLimits.outcomeBytes)] as const,
+  const keepMs = r.varint('keeping time', RpcLimits.ms)
+  const outcomes = new Map(
+    readList(r, HoldingLimits.records, () => [count(r, 'sequence'), readOutcome(r)] as const),
   )
-  return { caller, first, outcomes }
+  return [caller, { first, keepMs, outcomes }]
 }
+
+/** Once something is wrong, whatever is read is thrown away. */
+const readOutcome = (r: Reader): CallOutcome =>
+  readCallOutcome(r) ?? { type: 'result', bytes: new Uint8Array(0) }
 
 const count = (r: Reader, what: string): number => r.varint(what, HoldingLimits.counter)
 const readCaller = (r: Reader): string => r.text('caller', HoldingLimits.callerBytes)

@@ -20,7 +20,8 @@
  * | released  | replica   | I run this no more, you need not wait                                        |
  */
 import type { KeyContent } from './held-partition.ts'
-import type { KeyChange, PartitionId, Stamp } from './partition.ts'
+import type { KeyChange } from './key-contents.ts'
+import type { PartitionId, Stamp } from './partition.ts'
 
 /** `beacon` may lose and reorder; the others keep order, and a new life of an end loses an unknown suffix. */
 export type HoldingLane = 'beacon' | 'grain' | 'copy'

@@ -15,7 +15,8 @@ import type { KeyContent } from './held-partition.ts'
 import type { At, CopiedItem, StandingItem, StoredItem } from './messages.ts'
 import type { Part, Peer, Tenure, Workshop } from './part.ts'
 import { neededBy } from './part.ts'
-import type { KeyChange, MapEntry } from './partition.ts'
+import type { KeyChange } from './key-contents.ts'
+import type { MapEntry } from './partition.ts'
 
 const MOST_FAILURES = 6
 
@@ -83,7 +84,8 @@ export class Owning {
     const copy = part.copy!
     copy.apply(part.entry!.epoch, key, change)
     const { number, acked, tenure } = copy
-    const bytes = (change.state?.length ?? 0) + (change.record?.outcome.length ?? 0)
+    let bytes = change.state?.length ?? 0
+    for (const { outcome } of change.records) bytes += outcome.bytes?.length ?? 0
     for (const peer of part.tenure!.peers.values()) {
       if (peer.state !== 'synced') continue
       mail.put(peer.process, 'store', { ...at(part), tenure, number, acked, key, change }, bytes)

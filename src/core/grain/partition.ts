@@ -49,24 +49,6 @@ export interface Stamp {
   readonly number: number
 }
 
-/** The outcome of a call that changed state, kept with the state so that a retry is answered and not run again. */
-export interface CallRecord {
-  readonly caller: string
-  readonly sequence: number
-  readonly outcome: Uint8Array
-  /** Calls of this caller below are settled there: what is recorded of them goes. */
-  readonly first: number
-}
-
-/** What one call does to one key. */
-export interface KeyChange {
-  /** The whole new state; `undefined` deletes it. */
-  readonly state: Uint8Array | undefined
-  readonly record?: CallRecord
-  /** Callers that are gone for good: all their records go. */
-  readonly drop?: readonly string[]
-}
-
 const KIND = /^[a-z][a-z0-9._-]{0,63}$/
 const PARTITION = /^([a-z][a-z0-9._-]{0,63})#(0|[1-9][0-9]{0,2})$/
 /** Half a pair, which has no encoding. */

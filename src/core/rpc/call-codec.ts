@@ -10,7 +10,7 @@ import { isProcessId } from '../identity/node-id.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import { isCaller, isChildCaller, isKey, isKind } from './call-id.ts'
-import type { CallMessage, Fence, OwnerHint, ReplyMessage, RpcMessage } from './messages.ts'
+import type { CallMessage, CallOutcome, Fence, OwnerHint, ReplyMessage, RpcMessage } from './messages.ts'
 import { REFUSALS, RpcLimits } from './messages.ts'
 
 const VERSION = 1
@@ -146,20 +146,9 @@ function writeReply(w: Writer, { caller, sequence, attempts, outcome, keeps }: R
     .byte(keeps ? 1 : 0)
     .byte(attempts.length)
   for (const attempt of attempts) w.varint(attempt)
-  w.byte(OUTCOME_OF[outcome.type])
-  switch (outcome.type) {
-    case 'result':
-    case 'failed':
-      w.blob(outcome.bytes)
-      return
-    case 'refused':
-      w.byte(REFUSALS.indexOf(outcome.code)).byte((outcome.ran ? RAN : 0) | (outcome.bytes ? HAS_MORE : 0))
-      if (outcome.bytes) w.blob(outcome.bytes)
-      return
-    case 'elsewhere':
-      w.byte((outcome.ran ? RAN : 0) | (outcome.hint ? HAS_MORE : 0))
-      if (outcome.hint) w.text(outcome.hint.owner).varint(outcome.hint.epoch)
-  }
+  if (outcome.type !== 'elsewhere') return writeOutcome(w, outcome)
+  w.byte(OUTCOME_OF.elsewhere).byte((outcome.ran ? RAN : 0) | (outcome.hint ? HAS_MORE : 0))
+  if (outcome.hint) w.text(outcome.hint.owner).varint(outcome.hint.epoch)
 }
 
 function readReply(r: Reader): ReplyMessage | undefined {
@@ -170,11 +159,31 @@ function readReply(r: Reader): ReplyMessage | undefined {
   if (count > RpcLimits.attempts) r.fail(`attempts are ${count}, over their limit of ${RpcLimits.attempts}`)
   const attempts: number[] = []
   for (let i = 0; i < count && !r.problem; i++) attempts.push(counter(r, 'attempt'))
-  const outcome = r.problem ? undefined : readOutcome(r)
+  const outcome = r.problem ? undefined : readReplyOutcome(r)
   return outcome && { type: 'reply', caller, sequence, attempts, outcome, keeps }
 }
 
-function readOutcome(r: Reader): ReplyMessage['outcome'] | undefined {
+function readReplyOutcome(r: Reader): ReplyMessage['outcome'] | undefined {
+  if (r.ahead()[0] !== OUTCOME_OF.elsewhere) return readOutcome(r)
+  r.byte('outcome')
+  const has = flags(r, RAN | HAS_MORE)
+  const hint = has & HAS_MORE ? readHint(r) : undefined
+  return { type: 'elsewhere', ran: (has & RAN) > 0, ...(hint && { hint }) }
+}
+
+/** How a call ended, as a reply and a record have it. */
+export function writeOutcome(w: Writer, outcome: CallOutcome): void {
+  w.byte(OUTCOME_OF[outcome.type])
+  if (outcome.type !== 'refused') {
+    w.blob(outcome.bytes)
+    return
+  }
+  w.byte(REFUSALS.indexOf(outcome.code)).byte((outcome.ran ? RAN : 0) | (outcome.bytes ? HAS_MORE : 0))
+  if (outcome.bytes) w.blob(outcome.bytes)
+}
+
+/** `undefined`, and a problem, where it is none. */
+export function readOutcome(r: Reader): CallOutcome | undefined {
   const type = r.byte('outcome')
   switch (type) {
     case OUTCOME_OF.result:
@@ -187,11 +196,6 @@ function readOutcome(r: Reader): ReplyMessage['outcome'] | undefined {
       const bytes = has & HAS_MORE ? r.blob('error', RpcLimits.bytes) : undefined
       if (code === undefined) return (r.fail('reason is unknown'), undefined)
       return { type: 'refused', code, ran: (has & RAN) > 0, ...(bytes && { bytes }) }
-    }
-    case OUTCOME_OF.elsewhere: {
-      const has = flags(r, RAN | HAS_MORE)
-      const hint = has & HAS_MORE ? readHint(r) : undefined
-      return { type: 'elsewhere', ran: (has & RAN) > 0, ...(hint && { hint }) }
     }
     default:
       r.fail(`outcome ${type} is unknown`)

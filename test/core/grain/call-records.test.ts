@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { CallRecords } from '../../../src/core/grain/call-records.ts'
-import { applyChange } from '../../../src/core/grain/grain-store.ts'
-import type { KeyChange, KeyContents } from '../../../src/core/grain/grain-store.ts'
+import { applyChange } from '../../../src/core/grain/key-contents.ts'
+import type { KeyChange, KeyContents } from '../../../src/core/grain/key-contents.ts'
 import type { CallOutcome } from '../../../src/core/rpc/messages.ts'
 
 const A = 'aaaaaaaaaaaaaaaa'

@@ -2,15 +2,16 @@ import { rankAmong } from '../../../src/core/grain/placement.ts'
 import { describe, expect, it } from 'vitest'
 import { CopyOut } from '../../../src/core/grain/copy-out.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
+import type { CallerContents, KeyChange } from '../../../src/core/grain/key-contents.ts'
 import { isGrainKey, isKind, parsePartition, partitionOf } from '../../../src/core/grain/partition.ts'
 import { bytes, change } from './support/holding-bench.ts'
 
-const record = (sequence: number, first: number) => ({
-  caller: 'c',
-  sequence,
-  first,
-  outcome: bytes(`r${sequence}`),
+const recorded = (text: string | undefined, sequence: number, first?: number): KeyChange => ({
+  state: text === undefined ? null : bytes(text),
+  records: [{ caller: 'c', sequence, outcome: { type: 'result', bytes: bytes(`r${sequence}`) }, keepMs: 0 }],
+  drops: first === undefined ? [] : [{ caller: 'c', first }],
 })
+const DROP_ALL = [{ caller: 'c', first: Infinity }]
 
 describe('a copy', () => {
   it('numbers changes, and remembers of each key the last', () => {
@@ -25,31 +26,29 @@ describe('a copy', () => {
 
   it('keeps records from the first incomplete call on, and drops callers that are gone', () => {
     const copy = new HeldPartition(1)
-    copy.apply(1, 'a', { state: bytes('1'), record: record(1, 1) })
-    copy.apply(1, 'a', { state: bytes('2'), record: record(2, 1) })
-    expect(copy.outcomeOf('a', 'c', 1)).toEqual(bytes('r1'))
-    copy.apply(1, 'a', { state: bytes('3'), record: record(3, 3) })
-    expect([copy.outcomeOf('a', 'c', 2), copy.firstOf('a', 'c'), copy.recordCount('a')]).toEqual([
-      undefined,
-      3,
-      1,
-    ])
-    copy.apply(1, 'a', { state: bytes('4'), record: record(4, 2) })
-    expect(copy.firstOf('a', 'c')).toBe(3)
-    copy.apply(1, 'a', { state: bytes('5'), drop: ['c'] })
-    expect(copy.firstOf('a', 'c')).toBeUndefined()
+    const caller = (): CallerContents | undefined => copy.contentsOf('a')?.callers.get('c')
+    copy.apply(1, 'a', recorded('1', 1))
+    copy.apply(1, 'a', recorded('2', 2))
+    expect(caller()!.outcomes.get(1)).toEqual({ type: 'result', bytes: bytes('r1') })
+    copy.apply(1, 'a', recorded('3', 3, 3))
+    expect([caller()!.first, [...caller()!.outcomes.keys()]]).toEqual([3, [3]])
+    copy.apply(1, 'a', recorded('4', 4, 2))
+    expect(caller()!.first).toBe(3)
+    copy.apply(1, 'a', { records: [], drops: DROP_ALL })
+    expect(caller()).toBeUndefined()
+    expect(copy.contentsOf('a')!.state).toEqual(bytes('4'))
   })
 
   it('weighs what it holds, as it foretold, and nothing when all is deleted and collected', () => {
     const copy = new HeldPartition(1)
     for (const text of ['1', '22', undefined, '333']) {
-      const next = { state: text === undefined ? undefined : bytes(text), record: record(copy.number + 1, 1) }
+      const next = recorded(text, copy.number + 1)
       const before = copy.bytes
       const growth = copy.growthOf('a', next)
       copy.apply(1, 'a', next)
       expect(copy.bytes - before).toBe(growth)
     }
-    copy.apply(1, 'a', { state: undefined, drop: ['c'] })
+    copy.apply(1, 'a', { state: null, records: [], drops: DROP_ALL })
     expect([...copy.keys()]).toEqual([])
     copy.collect(4)
     expect(copy.isEmpty).toBe(false)
@@ -60,7 +59,7 @@ describe('a copy', () => {
   it('takes keys of another, and their absence', () => {
     const one = new HeldPartition(1)
     const other = new HeldPartition(1)
-    one.apply(1, 'a', { state: bytes('1'), record: record(1, 1) })
+    one.apply(1, 'a', recorded('1', 1))
     other.apply(1, 'b', change('2'))
     other.replace([one.contentOf('a'), one.contentOf('b')])
     expect(other.contentOf('a')).toEqual(one.contentOf('a'))

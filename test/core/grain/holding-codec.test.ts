@@ -2,20 +2,44 @@
 import { describe, expect, it } from 'vitest'
 import { decodeHoldingMessage, encodeHoldingMessage } from '../../../src/core/grain/holding-codec.ts'
 import type { KeyContent } from '../../../src/core/grain/held-partition.ts'
+import type { CallRecord } from '../../../src/core/grain/key-contents.ts'
 import type { HoldingMessage } from '../../../src/core/grain/messages.ts'
+import type { CallOutcome } from '../../../src/core/rpc/messages.ts'
 import { below, pick, seededRandom } from '../../../src/testing/random.ts'
 
 const at = { partition: 'counter#7', epoch: 3 }
-const outcomes = [[4, Uint8Array.of(1)] as const, [5, Uint8Array.of()] as const]
+const outcomes = new Map<number, CallOutcome>([
+  [4, { type: 'result', bytes: Uint8Array.of(1) }],
+  [5, { type: 'failed', bytes: Uint8Array.of() }],
+  [6, { type: 'refused', code: 'too-large', ran: true }],
+])
+const caller = 'p'.repeat(16)
 const content: KeyContent = {
   key: 'ключ',
   epoch: 2,
   number: 9,
-  state: Uint8Array.of(1, 2, 3),
-  callers: [{ caller: 'process', first: 4, outcomes }],
+  contents: {
+    state: Uint8Array.of(1, 2, 3),
+    callers: new Map([[caller, { first: 4, keepMs: 30_000, outcomes }]]),
+  },
 }
-const gone: KeyContent = { key: 'k', epoch: 0, number: 0, state: undefined, callers: [] }
-const record = { caller: 'process', sequence: 5, first: 4, outcome: Uint8Array.of(7) }
+const stateless: KeyContent = {
+  key: 's',
+  epoch: 2,
+  number: 3,
+  contents: { state: undefined, callers: new Map() },
+}
+const gone: KeyContent = { key: 'k', epoch: 0, number: 0, contents: undefined }
+const record: CallRecord = {
+  caller,
+  sequence: 5,
+  keepMs: 0,
+  outcome: { type: 'result', bytes: Uint8Array.of(7) },
+}
+const drops = [
+  { caller, first: 4 },
+  { caller, first: Infinity },
+]
 const SAMPLES: readonly HoldingMessage[] = [
   { type: 'beacon', id: 1, heard: 2 ** 40, sole: true },
   { type: 'beaconed', id: 1, sole: false, refused: [at] },
@@ -28,16 +52,20 @@ const SAMPLES: readonly HoldingMessage[] = [
         number: 1,
         acked: 0,
         key: 'k',
-        change: { state: Uint8Array.of(1), record, drop: ['x'] },
+        change: { state: Uint8Array.of(1), records: [record], drops },
       },
-      { ...at, tenure: 1, number: 2, acked: 1, key: 'k', change: { state: undefined } },
+      { ...at, tenure: 1, number: 2, acked: 1, key: 'k', change: { state: null, records: [], drops: [] } },
+      { ...at, tenure: 1, number: 3, acked: 1, key: 'k', change: { records: [record], drops: [] } },
     ],
   },
   { type: 'stored', items: [{ ...at, tenure: 1, number: 1, wants: true }] },
   { type: 'where', items: [at] },
   { type: 'claim', items: [at, { partition: 'a#0', epoch: 1 }] },
   { type: 'standing', items: [{ ...at, number: 2, acked: 1, keys: [{ key: 'k', epoch: 1, number: 2 }] }] },
-  { type: 'repair', items: [{ ...at, tenure: 1, from: 1, number: 2, acked: 1, entries: [content, gone] }] },
+  {
+    type: 'repair',
+    items: [{ ...at, tenure: 1, from: 1, number: 2, acked: 1, entries: [content, gone, stateless] }],
+  },
   { type: 'copy', items: [{ ...at, attempt: 1, index: 0, entries: [content], handed: false }] },
   {
     type: 'copy',

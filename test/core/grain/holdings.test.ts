@@ -275,7 +275,7 @@ describe('takeover', () => {
         from: 3,
         number: 0,
         acked: 0,
-        entries: [{ key: 'k', epoch: 0, number: 0, state: undefined, callers: [] }],
+        entries: [{ key: 'k', epoch: 0, number: 0, contents: undefined }],
       },
     ])
     bench.answer('a')
@@ -305,7 +305,7 @@ describe('takeover', () => {
           from: 2,
           number: 1,
           acked: 1,
-          entries: [{ key: 'other', epoch: 0, number: 0, state: undefined, callers: [] }],
+          entries: [{ key: 'other', epoch: 0, number: 0, contents: undefined }],
         },
       ],
     })
@@ -488,7 +488,9 @@ describe('what got lost', () => {
     bench.append('k', undefined)
     bench.stored('b', 1, 1, 2)
     bench.stored('a', 1, 1, 1, true)
-    expect(bench.last('repair', 'a')[0]!.entries).toMatchObject([{ key: 'k', number: 2, state: undefined }])
+    expect(bench.last('repair', 'a')[0]!.entries).toMatchObject([
+      { key: 'k', number: 2, contents: undefined },
+    ])
     bench.stored('a', 1, 1, 2)
     expect(bench.holdings.bytes).toBe(0)
   })
@@ -618,13 +620,18 @@ describe('sizes', () => {
     expect(bench.append('k', 'y'.repeat(700))).toBe(2)
     expect(bench.append('k', undefined)).toBe(3)
     expect(bench.append('k2', 'x'.repeat(700))).toBe(4)
-    expect(bench.holdings.copyOf(P)!.stateOf('k2')).toEqual(bytes('x'.repeat(700)))
+    expect(bench.holdings.copyOf(P)!.contentsOf('k2')!.state).toEqual(bytes('x'.repeat(700)))
   })
 
   it('refuse a copy that is too much', () => {
     const bench = new Bench('me', { stateBytes: 1_000 })
     bench.map(entryOf(1, 'boss'))
-    const content = { key: 'k', epoch: 1, number: 1, state: new Uint8Array(2_000), callers: [] }
+    const content = {
+      key: 'k',
+      epoch: 1,
+      number: 1,
+      contents: { state: new Uint8Array(2_000), callers: new Map() },
+    }
     const end = { tenure: 1, number: 1, acked: 1 }
     const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [content], end, handed: false }
     bench.hear('boss', { type: 'copy', items: [copy] })

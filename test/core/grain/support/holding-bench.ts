@@ -2,13 +2,16 @@
 import type { HoldingTuning } from '../../../../src/core/grain/holding-tuning.ts'
 import { Holdings } from '../../../../src/core/grain/holdings.ts'
 import type { HoldingMessage, ItemsOf, ItemType } from '../../../../src/core/grain/messages.ts'
-import type { KeyChange, MapEntry, PartitionChange } from '../../../../src/core/grain/partition.ts'
+import type { KeyChange } from '../../../../src/core/grain/key-contents.ts'
+import type { MapEntry, PartitionChange } from '../../../../src/core/grain/partition.ts'
 import type { Now } from '../../../../src/core/time.ts'
 
 export const P = 'counter#7'
 export const bytes = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
 export const change = (text: string | undefined): KeyChange => ({
-  state: text === undefined ? undefined : bytes(text),
+  state: text === undefined ? null : bytes(text),
+  records: [],
+  drops: [],
 })
 export const entryOf = (epoch: number, owner: string, ...others: string[]): MapEntry => ({
   epoch,

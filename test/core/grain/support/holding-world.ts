@@ -482,14 +482,15 @@ export class World {
     const { holdings } = process
     if (op.isAcked || this.lost.has(op.id) || !holdings.mayRun(op.partition, process.now)) return
     const copy = holdings.copyOf(op.partition)!
-    if (copy.outcomeOf(op.key, op.caller, op.sequence)) {
+    const contents = copy.contentsOf(op.key)
+    if (contents?.callers.get(op.caller)?.outcomes.has(op.sequence)) {
       this.#wait(process, op, copy.stampOf(op.key).number)
       return
     }
-    const state = stateOf([...idsIn(copy.stateOf(op.key)), op.id])
-    const outcome = encoder.encode(String(op.id))
-    const record = { caller: op.caller, sequence: op.sequence, outcome, first: 1 }
-    const number = holdings.append(op.partition, op.key, { state, record }, process.now)
+    const state = stateOf([...idsIn(contents?.state), op.id])
+    const outcome = { type: 'result', bytes: encoder.encode(String(op.id)) } as const
+    const records = [{ caller: op.caller, sequence: op.sequence, outcome, keepMs: 0 }]
+    const number = holdings.append(op.partition, op.key, { state, records, drops: [] }, process.now)
     if (typeof number !== 'number') {
       this.counts.refused++
       return
@@ -563,7 +564,7 @@ export class World {
     const copy = process.holdings.copyOf(partition)!
     for (const op of this.ops) {
       if (op.partition !== partition || this.lost.has(op.id)) continue
-      const found = idsIn(copy.stateOf(op.key)).filter((id) => id === op.id).length
+      const found = idsIn(copy.contentsOf(op.key)?.state).filter((id) => id === op.id).length
       if (found > 1) throw new Error(`G5: ${op.id} is there ${found} times at ${process.name}, ${this.time}`)
       if (op.isAcked && found === 0)
         throw new Error(`G5: ${op.id} of ${partition} is lost at ${process.name}, ${this.time}`)
@@ -597,12 +598,9 @@ export function fingerprint(copy: NonNullable<ReturnType<Holdings['copyOf']>>): 
   return [...copy.keys()]
     .sort()
     .map((key) => {
-      const { state, callers } = copy.contentOf(key)
-      const records = callers
-        .map(
-          ({ caller, first, outcomes }) =>
-            `${caller} ${first} ${outcomes.map(([sequence]) => sequence).join('+')}`,
-        )
+      const { state, callers } = copy.contentsOf(key)!
+      const records = [...callers]
+        .map(([caller, { first, outcomes }]) => `${caller} ${first} ${[...outcomes.keys()].join('+')}`)
         .sort()
       return `${key}=${idsIn(state).join('.')} ${records.join(';')}`
     })

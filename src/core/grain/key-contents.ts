@@ -1,0 +1,69 @@
+/**
+ * What is kept of a key, by its owner and by every replica: its state, and the outcomes of calls that have taken effect
+ * on it, so that a retry is answered and not run again (RIFL, Lee et al., 2015). A change brings both at once.
+ */
+import type { CallerId, CallOutcome } from '../rpc/messages.ts'
+
+/** A call that has taken effect, so that it never does again. */
+export interface CallRecord {
+  readonly caller: CallerId
+  readonly sequence: number
+  readonly outcome: CallOutcome
+  /** Of nested calls: how long it is kept without word of its caller, in ms, from when an owner first reads it. */
+  readonly keepMs: number
+}
+
+/** Records that nobody needs any more. */
+export interface RecordDrop {
+  readonly caller: CallerId
+  /** All below go. What comes below later is too old. `Infinity`: everything about this caller goes. */
+  readonly first: number
+}
+
+/** One entry of a partition. */
+export interface KeyChange {
+  /** The whole new state; `null`: deleted; absent: as before. */
+  readonly state?: Uint8Array | null
+  readonly records: readonly CallRecord[]
+  readonly drops: readonly RecordDrop[]
+}
+
+/** What is kept of one caller of a key. */
+export interface CallerContents {
+  readonly first: number
+  readonly keepMs: number
+  readonly outcomes: ReadonlyMap<number, CallOutcome>
+}
+
+/** Everything that is kept of a key. */
+export interface KeyContents {
+  readonly state: Uint8Array | undefined
+  readonly callers: ReadonlyMap<CallerId, CallerContents>
+}
+
+/** The contents of a key after a change; `undefined` when nothing is left to keep. */
+export function applyChange(before: KeyContents | undefined, change: KeyChange): KeyContents | undefined {
+  const { state, records, drops } = change
+  const callers = new Map(before?.callers)
+  for (const { caller, sequence, outcome, keepMs } of records) {
+    const known = callers.get(caller)
+    // Settled while it ran: nobody will ask for it.
+    if (known && sequence < known.first) continue
+    const outcomes = new Map(known?.outcomes).set(sequence, outcome)
+    callers.set(caller, { first: known?.first ?? 0, keepMs: Math.max(keepMs, known?.keepMs ?? 0), outcomes })
+  }
+  for (const { caller, first } of drops) {
+    if (first === Infinity) {
+      callers.delete(caller)
+      continue
+    }
+    const known = callers.get(caller)
+    if (known && known.first >= first) continue
+    const outcomes = new Map<number, CallOutcome>()
+    for (const [sequence, outcome] of known?.outcomes ?? [])
+      if (sequence >= first) outcomes.set(sequence, outcome)
+    callers.set(caller, { first, keepMs: known?.keepMs ?? 0, outcomes })
+  }
+  const now = state === undefined ? before?.state : (state ?? undefined)
+  return now === undefined && callers.size === 0 ? undefined : { state: now, callers }
+}

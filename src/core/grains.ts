@@ -1,0 +1,371 @@
+/**
+ * Grains: brings together what makes virtual actors of one process: the council that says who owns what, what this
+ * process owns or holds, the activations it runs, and the calls it makes. It is of the process, not of one of its lives,
+ * and goes on through a rebirth.
+ *
+ * The machines tell each other things while they are in the middle of something; what they tell waits in one queue and
+ * is passed on when the call that led to it has returned. So is what this process says to itself.
+ *
+ * Every input first ends what has expired: rights before deadlines, and both before the input.
+ */
+import type { CouncilMessage } from './council/council-messages.ts'
+import { Council } from './council/council.ts'
+import type { CouncilOptions } from './council/council.ts'
+import { decodeCouncil, encodeCouncil } from './council/council-codec.ts'
+import type { Command } from './council/partition-map.ts'
+import type { Loss } from './council/raft-messages.ts'
+import type { ProcessId } from './identity/node-id.ts'
+import { decodeRpc, encodeRpc } from './rpc/call-codec.ts'
+import type { CallRequest } from './rpc/call.ts'
+import type { CallEnd, CallTuning } from './rpc/calls.ts'
+import { Calls, DEFAULT_CALL_TUNING } from './rpc/calls.ts'
+import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
+import type { Now } from './time.ts'
+import type { ActivationTuning } from './grain/activations.ts'
+import { Activations, DEFAULT_ACTIVATION_TUNING } from './grain/activations.ts'
+import type { GrainOutput, Invoked, KindTuning } from './grain/grain-outputs.ts'
+import type { GrainStore, Kept } from './grain/grain-store.ts'
+import type { HoldingTuning } from './grain/holding-tuning.ts'
+import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
+import { Holdings } from './grain/holdings.ts'
+import type { HoldingLane, HoldingMessage } from './grain/messages.ts'
+import type { PartitionId } from './grain/partition.ts'
+import { parsePartition, partitionId, partitionOf } from './grain/partition.ts'
+import { place } from './grain/placement.ts'
+
+/** `council` and `beacon` may be lost; `grain` and `copy` keep order, and a new life of an end loses an unknown suffix. */
+export type GrainLane = 'council' | HoldingLane
+
+export interface GrainsOptions extends Pick<
+  CouncilOptions,
+  'self' | 'random' | 'seats' | 'candidates' | 'hasEnded' | 'published' | 'publish'
+> {
+  readonly tuning?: GrainsTuning | undefined
+  /** What this process hosts. */
+  readonly kinds: ReadonlyMap<string, KindTuning>
+  /** A process whose last life has lost even its tombstone. */
+  readonly isForgotten: (process: ProcessId) => boolean
+  /** Hands bytes to another process, or loses them. */
+  readonly send: (to: ProcessId, lane: GrainLane, bytes: Uint8Array) => void
+  /** For the driver, which runs user code: in order, after this turn. */
+  readonly output: (output: GrainOutput) => void
+  readonly ended: (id: number, end: CallEnd) => void
+  /** What came from this process is not what it should be. */
+  readonly onFault: (from: ProcessId, reason: string) => void
+}
+
+export interface GrainsTuning {
+  readonly council?: CouncilOptions['tuning']
+  readonly holdings?: Partial<HoldingTuning>
+  readonly activations?: Partial<ActivationTuning>
+  readonly calls?: Partial<CallTuning>
+}
+
+type Message =
+  | { readonly to: 'council'; readonly message: CouncilMessage }
+  | { readonly to: 'holdings'; readonly message: HoldingMessage }
+  | { readonly to: 'rpc'; readonly message: RpcMessage }
+
+const MACHINES: readonly Message['to'][] = ['council', 'holdings', 'rpc']
+/** What a turn leads to leads to more; not for ever. */
+const MAX_ROUNDS = 10_000
+
+export class Grains {
+  readonly council: Council
+  readonly holdings: Holdings
+  readonly activations: Activations
+  readonly calls: Calls
+  readonly #options: GrainsOptions
+  readonly #waiting: ((now: Now) => void)[] = []
+  #now: Now = { mono: 0, wall: 0 }
+  /** Who should hold a partition, as of the members known now. */
+  readonly #targets = new Map<PartitionId, readonly ProcessId[]>()
+
+  constructor(options: GrainsOptions) {
+    const { self, random, tuning = {}, kinds } = options
+    this.#options = options
+    this.council = new Council({
+      ...options,
+      tuning: tuning.council,
+      send: (to, message) => this.#send(to, 'council', { to: 'council', message }),
+      onEntries: (kind, entries) => this.#later((now) => this.#onEntries(kind, entries, now)),
+      onDecided: (id, ok) => this.#later((now) => this.holdings.onProposal(id, ok, undefined, now)),
+      endSole: (kind, slot, owner, epoch, now) =>
+        this.holdings.endSole(partitionId(kind, slot), owner, epoch, now),
+    })
+    this.holdings = new Holdings({
+      own: self,
+      ...(tuning.holdings && { tuning: tuning.holdings }),
+      send: (to, message, lane) => this.#send(to, lane, { to: 'holdings', message }),
+      propose: (change) => this.#propose({ type: 'change', ...change }),
+      isLive: (process) => this.#isLive(process),
+      isOver: options.hasEnded,
+      leader: () => this.council.leader,
+      leaderHasLease: (now) => this.council.hasLease(now),
+      targets: (partition) => this.#targetsOf(partition),
+      mayOwn: (partition) => kinds.has(parsePartition(partition)!.kind),
+      askMap: (partition) => this.#askMap(partition),
+      onStored: (partition, number) =>
+        this.#later((now) => this.activations.onStored(partition, number, now)),
+      onRightBegan: (partition) => this.#later((now) => this.activations.onRightBegan(partition, now)),
+      onRightEnded: (partition) => this.#later((now) => this.activations.onRightEnded(partition, now)),
+      onDeposed: (partition) => this.#later((now) => this.activations.onRightEnded(partition, now)),
+    })
+    this.activations = new Activations({
+      self,
+      store: this.#store(),
+      tuning: { ...DEFAULT_ACTIVATION_TUNING, ...tuning.activations },
+      partitionOf,
+      kindOf: (kind) => kinds.get(kind),
+      isForgotten: options.isForgotten,
+      send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
+      output: options.output,
+      abandon: (child: CallerId, now) => this.calls.abandon(child, now),
+      settleChildren: (child: CallerId, now) => this.calls.settleChildren(child, now),
+    })
+    this.calls = new Calls({
+      self,
+      random,
+      tuning: { ...DEFAULT_CALL_TUNING, ...tuning.calls },
+      partitionOf,
+      ownerOf: (partition) => this.#entryOf(partition),
+      askMap: (partition) => this.#askMap(partition),
+      isLive: (process) => this.#isLive(process),
+      send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
+      ended: options.ended,
+    })
+  }
+
+  /** Wants the kinds that it hosts. */
+  start(now: Now): void {
+    this.#turn(now, () => {
+      for (const kind of this.#options.kinds.keys()) this.council.want(kind, true, now)
+    })
+  }
+
+  /** There is no council, and that is certain. */
+  found(now: Now): void {
+    this.#turn(now, () => this.council.found(now))
+  }
+
+  call(request: CallRequest, now: Now): void {
+    this.#turn(now, () => this.calls.call(request, now))
+  }
+
+  abort(id: number, now: Now): void {
+    this.#turn(now, () => this.calls.abort(id, now))
+  }
+
+  onActivated(activation: number, problem: Uint8Array | undefined, now: Now): void {
+    this.#turn(now, () => this.activations.onActivated(activation, problem, now))
+  }
+
+  onInvoked(invocation: number, invoked: Invoked, now: Now): void {
+    this.#turn(now, () => this.activations.onInvoked(invocation, invoked, now))
+  }
+
+  onPassivated(activation: number, state: Uint8Array | null | undefined, now: Now): void {
+    this.#turn(now, () => this.activations.onPassivated(activation, state, now))
+  }
+
+  /** What a running handler needs to make a nested call; `undefined` once its right has ended. */
+  parentOf(invocation: number, now: Now): Parent | undefined {
+    let parent: Parent | undefined
+    this.#turn(now, () => {
+      parent = this.activations.parentOf(invocation, now)
+    })
+    return parent
+  }
+
+  /** Bytes of another process. */
+  receive(from: ProcessId, bytes: Uint8Array, now: Now): void {
+    const message = decode(bytes)
+    if (typeof message === 'string') return this.#options.onFault(from, message)
+    this.#turn(now, () => this.#handle(from, message, now))
+  }
+
+  /** Members have changed: who is there, what they publish, what they host. */
+  notice(now: Now): void {
+    this.#targets.clear()
+    this.#turn(now, () => {
+      this.council.notice(now)
+      this.holdings.onTargets(now)
+    })
+  }
+
+  /** A process is lost, or back. */
+  onLiveness(process: ProcessId, loss: Loss | undefined, now: Now): void {
+    this.#targets.clear()
+    this.#turn(now, () => {
+      if (loss) this.council.lost(process, loss, now)
+      this.holdings.onLiveness(process, now)
+      this.calls.onLiveness(process, now)
+    })
+  }
+
+  /** A process goes on as another life, so that a suffix of what went between it and this one may be lost. */
+  onNewLife(process: ProcessId, now: Now): void {
+    this.#turn(now, () => this.calls.onDoubt(process, now))
+  }
+
+  /** This process is about to leave: what it owns and decides goes to others. */
+  leave(now: Now): void {
+    this.#turn(now, () => {
+      this.holdings.release(now)
+      this.council.leave(now)
+    })
+  }
+
+  tick(now: Now): void {
+    this.#turn(now, () => undefined)
+  }
+
+  nextDeadline(): number {
+    return Math.min(
+      this.holdings.nextDeadline() ?? Infinity,
+      this.calls.nextDeadline(),
+      this.activations.nextDeadline(),
+      this.council.nextDeadline(),
+    )
+  }
+
+  #turn(now: Now, input: () => void): void {
+    this.#now = now
+    this.holdings.tick(now)
+    this.#drain(now)
+    this.calls.tick(now)
+    this.activations.tick(now)
+    this.council.tick(now)
+    input()
+    this.#drain(now)
+  }
+
+  /** Until nothing leads to anything any more. */
+  #drain(now: Now): void {
+    let rounds = 0
+    do {
+      for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
+        next(now)
+        if (++rounds > MAX_ROUNDS) return
+      }
+      this.holdings.settle(now)
+    } while (this.#waiting.length > 0)
+  }
+
+  #later(act: (now: Now) => void): void {
+    this.#waiting.push(act)
+  }
+
+  #send(to: ProcessId, lane: GrainLane, message: Message): void {
+    const { self, send } = this.#options
+    if (to === self) this.#later((now) => this.#handle(self, message, now))
+    else send(to, lane, encode(message))
+  }
+
+  #handle(from: ProcessId, { to, message }: Message, now: Now): void {
+    if (to === 'council') return this.council.receive(from, message, now)
+    if (to === 'holdings') return this.holdings.onMessage(from, message, now)
+    switch (message.type) {
+      case 'call':
+        return this.activations.onCall(from, message, now)
+      case 'cancel':
+        return this.activations.onCancel(from, message, now)
+      case 'settled':
+        return this.activations.onSettled(from, message, now)
+      case 'reply':
+        return this.calls.onReply(from, message, now)
+    }
+  }
+
+  #onEntries(kind: string, entries: Parameters<CouncilOptions['onEntries']>[1], now: Now): void {
+    for (const [slot, entry] of entries) {
+      const partition = partitionId(kind, slot)
+      this.#targets.delete(partition)
+      this.holdings.onMap(partition, entry, now)
+      this.activations.onMap(partition, now)
+      this.calls.onMap(partition, now)
+    }
+  }
+
+  /** The council may decide at once; what it decides is told later, when the proposer knows the id. */
+  #propose(command: Command): number {
+    return this.council.propose(command, this.#now)
+  }
+
+  #askMap(partition: PartitionId): void {
+    const { kind } = parsePartition(partition)!
+    this.#later((now) => {
+      if (this.council.knows(kind)) this.council.refresh(kind, now)
+      else this.council.want(kind, this.#options.kinds.has(kind), now)
+    })
+  }
+
+  #entryOf(partition: PartitionId) {
+    const { kind, slot } = parsePartition(partition)!
+    return this.council.entry(kind, slot)
+  }
+
+  #isLive(process: ProcessId): boolean {
+    return this.#options.seats().some((seat) => seat.process === process)
+  }
+
+  #targetsOf(partition: PartitionId): readonly ProcessId[] {
+    const known = this.#targets.get(partition)
+    if (known) return known
+    const { kind, slot } = parsePartition(partition)!
+    const owner = this.council.entry(kind, slot)?.owner
+    const targets = place(kind, slot, this.#options.candidates(kind), owner)?.inSync ?? []
+    this.#targets.set(partition, targets)
+    return targets
+  }
+
+  #store(): GrainStore {
+    return {
+      entryOf: (partition) => this.holdings.entryOf(partition),
+      mayRun: (partition, now) => this.holdings.mayRun(partition, now),
+      wake: (partition, now) => this.holdings.wake(partition, now),
+      rest: (partition, now) => this.holdings.rest(partition, now),
+      get: (partition, key) => this.#kept(partition, key),
+      append: (partition, key, change, now) => {
+        const number = this.holdings.append(partition, key, change, now)
+        return number === 'no-right' ? 'not-owner' : number
+      },
+      storedUpTo: (partition) => this.holdings.storedUpTo(partition),
+    }
+  }
+
+  #kept(partition: PartitionId, key: string): Kept | 'missing' | undefined {
+    const contents = this.holdings.copyOf(partition)?.contentsOf(key)
+    if (contents) return { contents, number: this.holdings.copyOf(partition)!.stampOf(key).number }
+    return this.holdings.entryOf(partition)!.born > 1 ? 'missing' : undefined
+  }
+}
+
+function encode({ to, message }: Message): Uint8Array {
+  const body =
+    to === 'council'
+      ? encodeCouncil(message)
+      : to === 'holdings'
+        ? encodeHoldingMessage(message)
+        : encodeRpc(message)
+  const bytes = new Uint8Array(body.length + 1)
+  bytes[0] = MACHINES.indexOf(to)
+  bytes.set(body, 1)
+  return bytes
+}
+
+function decode(bytes: Uint8Array): Message | string {
+  const to = MACHINES[bytes[0] ?? MACHINES.length]
+  const body = bytes.subarray(1)
+  if (to === 'council') {
+    const message = decodeCouncil(body)
+    return typeof message === 'string' ? message : { to, message }
+  }
+  if (to === 'holdings') {
+    const decoded = decodeHoldingMessage(body)
+    return decoded.ok ? { to, message: decoded.message } : decoded.reason
+  }
+  if (to === undefined) return 'it is for no machine of grains'
+  const message = decodeRpc(body)
+  return typeof message === 'string' ? message : { to, message }
+}
