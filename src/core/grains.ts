@@ -29,9 +29,9 @@ import type { HoldingTuning } from './grain/holding-tuning.ts'
 import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
 import { Holdings } from './grain/holdings.ts'
 import type { HoldingLane, HoldingMessage } from './grain/messages.ts'
-import type { PartitionId } from './grain/partition.ts'
-import { parsePartition, partitionId, partitionOf } from './grain/partition.ts'
-import { place } from './grain/placement.ts'
+import type { PartitionId } from './partition/partition.ts'
+import { parsePartition, partitionId, partitionOf } from './partition/partition.ts'
+import { place } from './partition/placement.ts'
 
 /** `council` and `beacon` may be lost; `grain` and `copy` keep order, and a new life of an end loses an unknown suffix. */
 export type GrainLane = 'council' | HoldingLane

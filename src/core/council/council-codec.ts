@@ -1,8 +1,8 @@
 /** The council's messages as bytes. The reader is total: a text says what is wrong. */
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'
-import type { MapEntry } from '../grain/partition.ts'
-import { isKind, SLOTS } from '../grain/partition.ts'
+import type { MapEntry } from '../partition/partition.ts'
+import { isKind, SLOTS } from '../partition/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'

@@ -3,7 +3,7 @@
  * and has its changes decided by the leader. Any of it may be lost: askers ask again.
  */
 import type { ProcessId } from '../identity/node-id.ts'
-import type { MapEntry } from '../grain/partition.ts'
+import type { MapEntry } from '../partition/partition.ts'
 import type { Command } from './partition-map.ts'
 import type { RaftMessage } from './raft-messages.ts'
 

@@ -13,7 +13,7 @@ import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { Government } from './government.ts'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.ts'
 import { MapHints } from './map-hints.ts'
-import type { MapEntry } from '../grain/partition.ts'
+import type { MapEntry } from '../partition/partition.ts'
 import type { Command } from './partition-map.ts'
 import { PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
@@ -23,7 +23,7 @@ import type { Loss, RaftMessage, RaftOutput } from './raft-messages.ts'
 import { Raft } from './raft.ts'
 import type { RaftTuning } from './raft-tuning.ts'
 import type { Seat } from './voters.ts'
-import type { Candidate } from '../grain/placement.ts'
+import type { Candidate } from '../partition/placement.ts'
 
 export interface CouncilOptions {
   readonly self: ProcessId

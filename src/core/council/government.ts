@@ -2,9 +2,9 @@
  * Government: what the council's leader does of itself. It keeps the right voters, one change at a time, and gives
  * partitions whose last holder is gone for good to another host, where they begin anew.
  */
-import type { Candidate } from '../grain/placement.ts'
-import { SLOTS } from '../grain/partition.ts'
-import { place } from '../grain/placement.ts'
+import type { Candidate } from '../partition/placement.ts'
+import { SLOTS } from '../partition/partition.ts'
+import { place } from '../partition/placement.ts'
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
 import type { Birth, Command, PartitionMap } from './partition-map.ts'

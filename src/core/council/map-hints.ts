@@ -2,8 +2,8 @@
  * MapHints: the newest entries of the partition map that this process has heard of, from whomever. A hint may be old,
  * and never is wrong about an epoch: entries of one partition are ordered by it, and the newest is kept.
  */
-import type { MapEntry } from '../grain/partition.ts'
-import { SLOTS } from '../grain/partition.ts'
+import type { MapEntry } from '../partition/partition.ts'
+import { SLOTS } from '../partition/partition.ts'
 import type { SlotEntry } from './council-messages.ts'
 
 export class MapHints {

@@ -7,8 +7,8 @@
  * reconfiguration by a configuration manager (Lin et al., 2008). So a command that comes late, or twice, does nothing.
  */
 import type { ProcessId } from '../identity/node-id.ts'
-import type { MapEntry } from '../grain/partition.ts'
-import { SLOTS } from '../grain/partition.ts'
+import type { MapEntry } from '../partition/partition.ts'
+import { SLOTS } from '../partition/partition.ts'
 
 /** Where a partition goes at its birth. */
 export type Birth = Pick<MapEntry, 'owner' | 'inSync'>

@@ -22,7 +22,7 @@ import type {
   RpcMessage,
   SettledMessage,
 } from '../rpc/messages.ts'
-import type { PartitionId } from './partition.ts'
+import type { PartitionId } from '../partition/partition.ts'
 import { RpcLimits } from '../rpc/messages.ts'
 import type { Now } from '../time.ts'
 import type { RecordLimits } from './call-records.ts'

@@ -14,7 +14,7 @@ import type { Now } from '../time.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
 import { PATIENCE_SHARE, RIGHT_SHARE } from './holding-tuning.ts'
 import type { At, BeaconedMessage, BeaconMessage } from './messages.ts'
-import type { PartitionId } from './partition.ts'
+import type { PartitionId } from '../partition/partition.ts'
 
 export interface BeaconsOptions {
   readonly tuning: HoldingTuning

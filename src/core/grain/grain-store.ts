@@ -4,7 +4,7 @@
  */
 import type { OwnerHint } from '../rpc/messages.ts'
 import type { KeyChange, KeyContents } from './key-contents.ts'
-import type { PartitionId } from './partition.ts'
+import type { PartitionId } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 
 /** Callbacks of the store are `Activations.onRightBegan`, `onRightEnded`, `onStored` and `onMap`. */

@@ -1,7 +1,7 @@
 /** One grain on its owner: its activation, the calls that wait, run, or wait for the store; and which is next. */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { CallerId, CallMessage, CallOutcome } from '../rpc/messages.ts'
-import type { PartitionId } from './partition.ts'
+import type { PartitionId } from '../partition/partition.ts'
 import type { CallRecords } from './call-records.ts'
 
 /** A call that has come here and has not ended. */

@@ -11,7 +11,7 @@ import { utf8Length } from '../utf8.ts'
 import type { CallOutcome } from '../rpc/messages.ts'
 import type { KeyChange, KeyContents } from './key-contents.ts'
 import { applyChange } from './key-contents.ts'
-import type { Stamp } from './partition.ts'
+import type { Stamp } from '../partition/partition.ts'
 
 /** A key as a whole, as it travels. Number 0: there is no such key. */
 export interface KeyContent extends Stamp {

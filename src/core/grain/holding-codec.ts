@@ -14,7 +14,7 @@ import { Writer } from '../wire/writer.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { CallerContents, KeyChange } from './key-contents.ts'
 import type { At, CopiedItem, HoldingMessage, ItemsOf, ItemType, ListMessage } from './messages.ts'
-import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, parsePartition } from './partition.ts'
+import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, parsePartition } from '../partition/partition.ts'
 
 export const HOLDING_VERSION = 1
 

@@ -21,7 +21,7 @@
  */
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
-import type { PartitionId, Stamp } from './partition.ts'
+import type { PartitionId, Stamp } from '../partition/partition.ts'
 
 /** `beacon` may lose and reorder; the others keep order, and a new life of an end loses an unknown suffix. */
 export type HoldingLane = 'beacon' | 'grain' | 'copy'

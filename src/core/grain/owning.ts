@@ -16,7 +16,7 @@ import type { At, CopiedItem, StandingItem, StoredItem } from './messages.ts'
 import type { Part, Peer, Tenure, Workshop } from './part.ts'
 import { neededBy } from './part.ts'
 import type { KeyChange } from './key-contents.ts'
-import type { MapEntry } from './partition.ts'
+import type { MapEntry } from '../partition/partition.ts'
 
 const MOST_FAILURES = 6
 

@@ -5,7 +5,7 @@ import type { Beacons } from './beacons.ts'
 import type { CopyOut } from './copy-out.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Mail } from './mail.ts'
-import type { MapEntry, PartitionId } from './partition.ts'
+import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Proposals, Wish } from './proposals.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
 

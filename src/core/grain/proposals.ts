@@ -6,7 +6,7 @@
  * is asked again: it fits the same epoch, so it takes effect once at most, and then its outcome is known.
  */
 import type { Part } from './part.ts'
-import type { PartitionChange } from './partition.ts'
+import type { PartitionChange } from '../partition/partition.ts'
 
 export type Wish = Pick<PartitionChange, 'add' | 'remove' | 'owner'>
 

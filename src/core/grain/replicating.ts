@@ -9,8 +9,8 @@ import type { Now } from '../time.ts'
 import { HeldPartition } from './held-partition.ts'
 import type { At, CopyItem, RepairItem, StoreItem } from './messages.ts'
 import type { Part, Workshop } from './part.ts'
-import type { MapEntry } from './partition.ts'
-import { rankAmong } from './placement.ts'
+import type { MapEntry } from '../partition/partition.ts'
+import { rankAmong } from '../partition/placement.ts'
 
 export class Replicating {
   readonly #shop: Workshop

@@ -9,7 +9,8 @@
 import { isProcessId } from '../identity/node-id.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
-import { isCaller, isChildCaller, isKey, isKind } from './call-id.ts'
+import { isGrainKey, isKind, parsePartition } from '../partition/partition.ts'
+import { isCaller, isChildCaller } from './call-id.ts'
 import type { CallMessage, CallOutcome, Fence, OwnerHint, ReplyMessage, RpcMessage } from './messages.ts'
 import { REFUSALS, RpcLimits } from './messages.ts'
 
@@ -20,7 +21,6 @@ const HAS_FENCE = 1
 const HAS_ORIGIN = 2
 const RAN = 1
 const HAS_MORE = 2
-const PARTITION = /^[a-z][a-z0-9._-]{0,63}#(?:0|[1-9][0-9]{0,2})$/
 /** Beside arguments and result. */
 const HEAD_BYTES = 2_048
 
@@ -207,7 +207,7 @@ function readTarget(r: Reader): { kind: string; key: string; caller: string } {
   const kind = r.text('kind', RpcLimits.kindBytes)
   if (!r.problem && !isKind(kind)) r.fail('kind is malformed')
   const key = r.text('key', RpcLimits.keyBytes)
-  if (!r.problem && !isKey(key)) r.fail('key is malformed')
+  if (!r.problem && !isGrainKey(key)) r.fail('key is malformed')
   return { kind, key, caller: readCaller(r) }
 }
 
@@ -229,7 +229,7 @@ function writeFence(w: Writer, { partition, epoch }: Fence): void {
 
 function readFence(r: Reader): Fence {
   const partition = r.text('fence', RpcLimits.kindBytes + 4)
-  if (!r.problem && !PARTITION.test(partition)) r.fail('fence names no partition')
+  if (!r.problem && !parsePartition(partition)) r.fail('fence names no partition')
   return { partition, epoch: counter(r, 'epoch') }
 }
 

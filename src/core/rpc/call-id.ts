@@ -9,7 +9,6 @@ import type { CallerId } from './messages.ts'
 import { RpcLimits } from './messages.ts'
 
 const CHILD = /^[0-9a-f]{32}$/
-const KIND = /^[a-z][a-z0-9._-]{0,63}$/
 
 const mixer = new Mixer()
 
@@ -26,19 +25,9 @@ export function childCallerOf(caller: CallerId, kind: string, key: string, seque
 
 export const isChildCaller = (text: string): boolean => CHILD.test(text)
 export const isCaller = (text: string): boolean => isProcessId(text) || isChildCaller(text)
-export const isKind = (text: string): boolean => KIND.test(text)
-
-/** A well-formed text of 1 to 256 bytes in UTF-8. */
-export function isKey(text: string): boolean {
-  // Every character takes a byte at least: what is far too long is not counted.
-  if (text.length === 0 || text.length > RpcLimits.keyBytes) return false
-  return utf8Length(text) <= RpcLimits.keyBytes && !LONE_SURROGATE.test(text)
-}
 
 export const isMethod = (text: string): boolean =>
   text.length > 0 && text.length <= RpcLimits.methodBytes && utf8Length(text) <= RpcLimits.methodBytes
 
 /** Names a grain among all. No kind has a slash. */
 export const grainName = (kind: string, key: string): string => `${kind}/${key}`
-
-const LONE_SURROGATE = /\p{Surrogate}/u

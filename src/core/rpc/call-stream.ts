@@ -2,7 +2,7 @@
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Call } from './call.ts'
 import type { CallerId, Parent } from './messages.ts'
-import type { PartitionId } from '../grain/partition.ts'
+import type { PartitionId } from '../partition/partition.ts'
 
 export class CallStream {
   readonly name: string

@@ -9,13 +9,14 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now, Random } from '../time.ts'
-import { grainName, isKey, isKind, isMethod } from './call-id.ts'
+import { isGrainKey, isKind } from '../partition/partition.ts'
+import { grainName, isMethod } from './call-id.ts'
 import type { Call, CallError, CallRequest } from './call.ts'
 import { callOf } from './call.ts'
 import { CallStream } from './call-stream.ts'
 import { CallCounts } from './call-counts.ts'
 import type { CallerId, OwnerHint, ReplyMessage, RpcMessage } from './messages.ts'
-import type { PartitionId } from '../grain/partition.ts'
+import type { PartitionId } from '../partition/partition.ts'
 import { RpcLimits } from './messages.ts'
 
 export interface CallTuning {
@@ -237,7 +238,7 @@ export class Calls {
     now: Now,
   ): CallError['code'] | undefined {
     const { argsBytes, outstanding, maxDeadlineMs } = this.#options.tuning
-    if (!isKind(kind) || !isKey(key) || !isMethod(method)) return 'invalid-name'
+    if (!isKind(kind) || !isGrainKey(key) || !isMethod(method)) return 'invalid-name'
     if (args.length > argsBytes) return 'too-large'
     if (parent && parent.chain.length > RpcLimits.chain) return 'chain-too-long'
     if (deadlineMs !== undefined && !(deadlineMs <= maxDeadlineMs)) return 'invalid-deadline'

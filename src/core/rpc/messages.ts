@@ -3,7 +3,7 @@
  * the same id, until it has an answer, and its owner sees to it that it takes effect once (RIFL, Lee et al., 2015).
  * All of it travels in one ordered, reliable lane between two lives, which loses an unknown suffix when either ends.
  */
-import type { PartitionId } from '../grain/partition.ts'
+import type { PartitionId } from '../partition/partition.ts'
 import type { ProcessId } from '../identity/node-id.ts'
 
 /** A caller's stream to a key: its process id; of a handler's nested calls, `childCallerOf` the call that it runs. */

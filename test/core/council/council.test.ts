@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Command } from '../../../src/core/council/partition-map.ts'
 import { votersFor } from '../../../src/core/council/voters.ts'
-import { SLOTS } from '../../../src/core/grain/partition.ts'
+import { SLOTS } from '../../../src/core/partition/partition.ts'
 import { below, pick } from '../../../src/testing/random.ts'
 import type { Process } from './support/council-room.ts'
 import { CouncilRoom } from './support/council-room.ts'

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from '../../../src/core/council/map-codec.ts'
 import type { Birth, Command } from '../../../src/core/council/partition-map.ts'
 import { MAX_HOLDERS, MAX_KINDS, PartitionMap } from '../../../src/core/council/partition-map.ts'
-import { SLOTS } from '../../../src/core/grain/partition.ts'
+import { SLOTS } from '../../../src/core/partition/partition.ts'
 import { runs } from '../support/arbitraries.ts'
 
 const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(16)) as [

@@ -1,9 +1,9 @@
-import { rankAmong } from '../../../src/core/grain/placement.ts'
+import { rankAmong } from '../../../src/core/partition/placement.ts'
 import { describe, expect, it } from 'vitest'
 import { CopyOut } from '../../../src/core/grain/copy-out.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import type { CallerContents, KeyChange } from '../../../src/core/grain/key-contents.ts'
-import { isGrainKey, isKind, parsePartition, partitionOf } from '../../../src/core/grain/partition.ts'
+import { isGrainKey, isKind, parsePartition, partitionOf } from '../../../src/core/partition/partition.ts'
 import { bytes, change } from './support/holding-bench.ts'
 
 const recorded = (text: string | undefined, sequence: number, first?: number): KeyChange => ({

@@ -1,6 +1,6 @@
 /** The rules of `Holdings`, one by one. `holdings-story.test.ts` has them all at once. */
 import { describe, expect, it } from 'vitest'
-import { partitionId } from '../../../src/core/grain/partition.ts'
+import { partitionId } from '../../../src/core/partition/partition.ts'
 import { UNKNOWN } from '../../../src/core/grain/proposals.ts'
 import { Bench, bytes, change, entryOf, P } from './support/holding-bench.ts'
 

@@ -6,7 +6,7 @@
 import { decodeCouncil, encodeCouncil } from '../../../../src/core/council/council-codec.ts'
 import type { CouncilMessage, SlotEntry } from '../../../../src/core/council/council-messages.ts'
 import { Council } from '../../../../src/core/council/council.ts'
-import type { MapEntry } from '../../../../src/core/grain/partition.ts'
+import type { MapEntry } from '../../../../src/core/partition/partition.ts'
 import type { Command } from '../../../../src/core/council/partition-map.ts'
 import type { PublishedCouncil } from '../../../../src/core/council/published-council.ts'
 import { formatCouncil, parseCouncil } from '../../../../src/core/council/published-council.ts'

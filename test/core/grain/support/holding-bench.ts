@@ -3,7 +3,7 @@ import type { HoldingTuning } from '../../../../src/core/grain/holding-tuning.ts
 import { Holdings } from '../../../../src/core/grain/holdings.ts'
 import type { HoldingMessage, ItemsOf, ItemType } from '../../../../src/core/grain/messages.ts'
 import type { KeyChange } from '../../../../src/core/grain/key-contents.ts'
-import type { MapEntry, PartitionChange } from '../../../../src/core/grain/partition.ts'
+import type { MapEntry, PartitionChange } from '../../../../src/core/partition/partition.ts'
 import type { Now } from '../../../../src/core/time.ts'
 
 export const P = 'counter#7'

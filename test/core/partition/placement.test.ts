@@ -1,10 +1,10 @@
 /** Placement: published vectors, who moves when somebody joins, and copies on different browsers. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { murmur3 } from '../../../src/core/grain/murmur3.ts'
-import type { Candidate } from '../../../src/core/grain/placement.ts'
-import { SLOTS, slotOf } from '../../../src/core/grain/partition.ts'
-import { place, rank, rankAmong, REPLICAS, scoreOf } from '../../../src/core/grain/placement.ts'
+import { murmur3 } from '../../../src/core/partition/murmur3.ts'
+import type { Candidate } from '../../../src/core/partition/placement.ts'
+import { SLOTS, slotOf } from '../../../src/core/partition/partition.ts'
+import { place, rank, rankAmong, REPLICAS, scoreOf } from '../../../src/core/partition/placement.ts'
 import { runs } from '../support/arbitraries.ts'
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value)
