@@ -114,7 +114,7 @@ describe('a counter', () => {
 })
 
 describe('whatever happens', () => {
-  const seeds = Number(process.env['GRAIN_SEEDS'] ?? 8)
+  const seeds = Number(process.env['GRAIN_SEEDS'] ?? 4)
   const only = process.env['GRAIN_SEED']
   it(
     `what was acknowledged is there, once (${only ?? seeds} seeds)`,
