@@ -8,22 +8,23 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import { randomProcessId } from '../identity/node-id.ts'
+import type { MapEntry } from '../partition/partition.ts'
+import type { Candidate } from '../partition/placement.ts'
 import type { Now, Random } from '../time.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { Government } from './government.ts'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.ts'
 import { MapHints } from './map-hints.ts'
-import type { MapEntry } from '../partition/partition.ts'
 import type { Command } from './partition-map.ts'
 import { PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
 import type { PublishedCouncil } from './published-council.ts'
 import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
 import type { Loss, RaftMessage, RaftOutput } from './raft-messages.ts'
+import type { RaftOptions } from './raft.ts'
 import { Raft } from './raft.ts'
 import type { RaftTuning } from './raft-tuning.ts'
 import type { Seat } from './voters.ts'
-import type { Candidate } from '../partition/placement.ts'
 
 export interface CouncilOptions {
   readonly self: ProcessId
@@ -141,9 +142,7 @@ export class Council {
     this.#look()
     if (this.group !== undefined) return
     const group = formatGroup({ name: randomProcessId(this.#options.random), forks: 0 })
-    const { self, random, tuning } = this.#options
-    const options = { group, self, random, tuning, emit: (output: RaftOutput) => this.#outputs.push(output) }
-    this.#raft = Raft.found({ ...options, snapshot: encodeMap(this.#map) }, now)
+    this.#raft = Raft.found({ ...this.#raftOptions(group), snapshot: encodeMap(this.#map) }, now)
     this.tick(now)
   }
 
@@ -157,11 +156,7 @@ export class Council {
 
   /** What is known of the kind may be old: asks anew. */
   refresh(kind: string, now: Now): void {
-    const { group } = this
-    if (group === undefined) return
-    if (this.isVoter && this.#raft!.role === 'leader') return
-    const to = this.#someVoter()
-    if (to !== undefined) this.#options.send(to, { kind: 'ask', group, grain: kind })
+    if (!this.#leads) this.#askFor(kind)
     this.#settle(now)
   }
 
@@ -208,18 +203,20 @@ export class Council {
 
   tick(now: Now): void {
     if (now.mono >= this.#raftDeadline) this.#run(now, (raft) => raft.tick(now))
-    this.#proposals.tick(now)
     this.#settle(now)
   }
 
   nextDeadline(): number {
     let next = Math.min(this.#raftDeadline, this.#proposals.nextDeadline())
-    if (this.#raft?.role === 'leader') next = Math.min(next, this.#government.nextDeadline())
+    if (this.#leads) next = Math.min(next, this.#government.nextDeadline())
     if (this.group !== undefined) {
-      for (const [kind, { askAt, mustBeBorn }] of this.#wanted)
-        if (mustBeBorn || !this.knows(kind)) next = Math.min(next, askAt)
+      for (const { askAt } of this.#wanted.values()) next = Math.min(next, askAt)
     }
     return next
+  }
+
+  get #leads(): boolean {
+    return this.#raft?.role === 'leader'
   }
 
   /** Whoever was dismissed asks for no votes any more. */
@@ -227,14 +224,18 @@ export class Council {
     return this.#raft && !this.#isDismissed ? this.#raft.nextDeadline() : Infinity
   }
 
-  #receiveRaft(from: ProcessId, message: RaftMessage, now: Now): void {
+  #raftOptions(group: string): RaftOptions {
     const { self, random, tuning } = this.#options
+    return { group, self, random, tuning, emit: (output) => this.#outputs.push(output) }
+  }
+
+  #receiveRaft(from: ProcessId, message: RaftMessage, now: Now): void {
     const { group } = message
-    if (message.from !== from || message.to !== self) return
+    if (message.from !== from || message.to !== this.#options.self) return
     if (!this.#raft && (message.kind === 'append' || message.kind === 'install')) {
       if (this.group !== undefined && this.group !== group) return
       if (!parseGroup(group)) return
-      this.#raft = Raft.join({ group, self, random, tuning, emit: (output) => this.#outputs.push(output) })
+      this.#raft = Raft.join(this.#raftOptions(group))
     }
     this.#run(now, (raft) => raft.receive(message, now))
   }
@@ -342,8 +343,8 @@ export class Council {
       const changed = this.#map.apply(command)
       const entries = changed.map((slot): SlotEntry => [slot, this.#map.get(command.kind, slot)!])
       this.#learn(command.kind, entries, now)
-      if (raft.role === 'leader') this.#tellConcerned(command.kind, entries, before, id)
       const served = id === undefined ? undefined : this.#served.get(id)
+      if (raft.role === 'leader') this.#tellConcerned(command.kind, entries, before, served?.from)
       if (served) this.#answer(served, command, now)
     }
     if (id !== undefined) this.#served.delete(id)
@@ -353,7 +354,8 @@ export class Council {
   #answer({ from, id }: { from: ProcessId; id: number }, command: Command, now: Now): void {
     if (from === this.#options.self) return this.#proposals.decided(id, now)
     const grain = command.kind
-    const slots = command.type === 'birth' ? this.#applied(grain) : command.slots.flatMap(this.#slotOf(grain))
+    const all = this.#applied(grain)
+    const slots = command.type === 'birth' ? all : all.filter(([slot]) => command.slots.includes(slot))
     const { group } = this.#raft!
     this.#options.send(from, {
       kind: 'proposed',
@@ -365,24 +367,16 @@ export class Council {
     })
   }
 
-  #slotOf(kind: string): (slot: number) => SlotEntry[] {
-    return (slot) => {
-      const entry = this.#map.get(kind, slot)
-      return entry ? [[slot, entry]] : []
-    }
-  }
-
   /** Those who hold what has changed, or held it, need not wait until they ask. */
   #tellConcerned(
     grain: string,
     entries: readonly SlotEntry[],
     before: ReadonlyMap<number, MapEntry | undefined>,
-    id: number | undefined,
+    proposer: ProcessId | undefined,
   ): void {
-    const served = id === undefined ? undefined : this.#served.get(id)
     const concerned = new Map<ProcessId, SlotEntry[]>()
     const tell = (process: ProcessId, entry: SlotEntry): void => {
-      if (process === this.#options.self || process === served?.from) return
+      if (process === this.#options.self || process === proposer) return
       const list = concerned.get(process)
       if (list && list.at(-1) !== entry) list.push(entry)
       else if (!list) concerned.set(process, [entry])
@@ -422,15 +416,14 @@ export class Council {
   }
 
   #settle(now: Now): void {
-    if (this.#raft?.role === 'leader' && !this.#isLeaving) this.#government.settle(now)
+    if (this.#leads && !this.#isLeaving) this.#government.settle(now)
     this.#seekWanted(now)
     this.#proposals.tick(now)
     this.#publish()
   }
 
   #seekWanted(now: Now): void {
-    const { group } = this
-    if (group === undefined) return
+    if (this.group === undefined) return
     for (const [kind, wanted] of this.#wanted) {
       if (this.knows(kind)) {
         this.#wanted.delete(kind)
@@ -439,12 +432,8 @@ export class Council {
       if (now.mono < wanted.askAt) continue
       wanted.askAt = now.mono + ASK_MS
       if (wanted.proposal !== undefined) continue
-      if (this.#raft?.role === 'leader') {
-        if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
-        continue
-      }
-      const to = this.#someVoter()
-      if (to !== undefined) this.#options.send(to, { kind: 'ask', group, grain: kind })
+      if (!this.#leads) this.#askFor(kind)
+      else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
     }
   }
 
@@ -452,6 +441,12 @@ export class Council {
   #target(): ProcessId | undefined {
     if (this.group === undefined) return undefined
     return this.leader ?? this.#someVoter()
+  }
+
+  #askFor(grain: string): void {
+    const { group } = this
+    const to = this.#someVoter()
+    if (group !== undefined && to !== undefined) this.#options.send(to, { kind: 'ask', group, grain })
   }
 
   #someVoter(): ProcessId | undefined {
