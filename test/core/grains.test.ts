@@ -13,6 +13,16 @@ function roomOf(count: number, seed = 1, browser?: (i: number) => string): Grain
   return room
 }
 
+/** A room of six whose copies are spread, with a counter that was called; one that runs it, and one that does not. */
+function counting(): { room: GrainRoom; host: Process; caller: Process } {
+  const room = roomOf(6)
+  room.run(8_000)
+  const op = room.add(room.alive[3]!, 'likes')
+  room.runUntil('done', () => isDone(op), 5_000)
+  const host = room.hostsOf('likes')[0]!
+  return { room, host, caller: room.alive.find((process) => process !== host)! }
+}
+
 const isDone = ({ end }: Op): boolean => end !== undefined
 
 /** What is there at the end, as any member reads it. */
@@ -54,12 +64,7 @@ describe('a counter', () => {
   })
 
   it('is held by three, and goes on where its host is closed', () => {
-    const room = roomOf(6)
-    room.run(8_000)
-    const op = room.add(room.alive[3]!, 'likes')
-    room.runUntil('done', () => isDone(op), 5_000)
-    const host = room.hostsOf('likes')[0]!
-    const caller = room.alive.find((process) => process !== host)!
+    const { room, host, caller } = counting()
     room.close(host)
     const next = room.add(caller, 'likes')
     room.runUntil('done', () => isDone(next), 10_000)
@@ -69,12 +74,7 @@ describe('a counter', () => {
   })
 
   it('goes on where its host is killed', () => {
-    const room = roomOf(6)
-    room.run(8_000)
-    const op = room.add(room.alive[3]!, 'likes')
-    room.runUntil('done', () => isDone(op), 5_000)
-    const host = room.hostsOf('likes')[0]!
-    const caller = room.alive.find((process) => process !== host)!
+    const { room, host, caller } = counting()
     room.end(host, false)
     const next = room.add(caller, 'likes')
     room.runUntil('done', () => isDone(next), 10_000)
@@ -83,12 +83,7 @@ describe('a counter', () => {
   })
 
   it('goes on where its host stands still, which learns that it hosts it no more', () => {
-    const room = roomOf(6)
-    room.run(8_000)
-    const op = room.add(room.alive[3]!, 'likes')
-    room.runUntil('done', () => isDone(op), 5_000)
-    const host = room.hostsOf('likes')[0]!
-    const caller = room.alive.find((process) => process !== host)!
+    const { room, host, caller } = counting()
     room.freeze(host, 10_000)
     const next = room.add(caller, 'likes')
     room.runUntil('done', () => isDone(next), 10_000)
@@ -102,10 +97,7 @@ describe('a counter', () => {
   })
 
   it('costs nothing of its own while nobody calls', () => {
-    const room = roomOf(6)
-    room.run(8_000)
-    const op = room.add(room.alive[3]!, 'likes')
-    room.runUntil('done', () => isDone(op), 5_000)
+    const { room } = counting()
     room.run(130_000)
     room.sent.clear()
     room.run(10_000)

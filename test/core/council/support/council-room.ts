@@ -13,6 +13,7 @@ import { formatCouncil, parseCouncil } from '../../../../src/core/council/publis
 import type { Seat } from '../../../../src/core/council/voters.ts'
 import type { Now } from '../../../../src/core/time.ts'
 import { between, seededRandom } from '../../../../src/testing/random.ts'
+import { Timeline } from '../../../../src/testing/timeline.ts'
 
 export interface Process {
   readonly id: string
@@ -37,18 +38,16 @@ const GOODBYE_MS = 30
 const GOSSIP_MS = 50
 
 export class CouncilRoom {
-  t = 0
   loss = 0
   readonly processes: Process[] = []
   readonly sent = new Map<CouncilMessage['kind'], number>()
   readonly #random
-  readonly #events: { readonly at: number; readonly order: number; readonly run: () => void }[] = []
+  readonly #timeline = new Timeline()
   readonly #cuts = new Set<string>()
   /** Process, what it published, and when. */
   readonly #publications = new Map<string, { readonly at: number; readonly text: string | undefined }[]>()
   /** The map entry of each partition and epoch that anybody ever saw: there is one. */
   readonly #seen = new Map<string, string>()
-  #order = 0
 
   constructor(seed: number) {
     this.#random = seededRandom(seed, 'council')
@@ -56,6 +55,10 @@ export class CouncilRoom {
 
   get random(): () => number {
     return this.#random
+  }
+
+  get t(): number {
+    return this.#timeline.now
   }
 
   get alive(): Process[] {
@@ -161,13 +164,7 @@ export class CouncilRoom {
   }
 
   run(ms: number): void {
-    const until = this.t + ms
-    for (let next = this.#events[0]; next && next.at <= until; next = this.#events[0]) {
-      this.#events.shift()
-      this.t = next.at
-      next.run()
-    }
-    this.t = until
+    this.#timeline.runUntil(this.t + ms)
   }
 
   /** Runs until it is so; fails after `ms`. */
@@ -260,14 +257,6 @@ export class CouncilRoom {
   }
 
   #at(delay: number, run: () => void): void {
-    const event = { at: this.t + delay, order: this.#order++, run }
-    let low = 0
-    let high = this.#events.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.#events[middle]!.at <= event.at) low = middle + 1
-      else high = middle
-    }
-    this.#events.splice(low, 0, event)
+    this.#timeline.after(delay, run)
   }
 }

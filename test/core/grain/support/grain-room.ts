@@ -15,6 +15,7 @@ import { partitionOf } from '../../../../src/core/partition/partition.ts'
 import type { CallEnd } from '../../../../src/core/rpc/calls.ts'
 import type { Now, Random } from '../../../../src/core/time.ts'
 import { between, seededRandom } from '../../../../src/testing/random.ts'
+import { Timeline } from '../../../../src/testing/timeline.ts'
 
 export interface Op {
   readonly name: string
@@ -55,20 +56,22 @@ const GOSSIP_MS = 50
 const FIFO: ReadonlySet<GrainLane> = new Set(['grain', 'copy'])
 
 export class GrainRoom {
-  t = 0
   loss = 0
   readonly processes: Process[] = []
   readonly ops: Op[] = []
   readonly sent = new Map<GrainLane, number>()
   readonly random: Random
-  readonly #events: { readonly at: number; readonly order: number; readonly run: () => void }[] = []
+  readonly #timeline = new Timeline()
   readonly #publications = new Map<string, { readonly at: number; readonly text: string | undefined }[]>()
   readonly #arrivals = new Map<string, number>()
-  #order = 0
   #calls = 0
 
   constructor(seed: number) {
     this.random = seededRandom(seed, 'grain room')
+  }
+
+  get t(): number {
+    return this.#timeline.now
   }
 
   get alive(): Process[] {
@@ -201,13 +204,7 @@ export class GrainRoom {
   }
 
   run(ms: number): void {
-    const until = this.t + ms
-    for (let next = this.#events[0]; next && next.at <= until; next = this.#events[0]) {
-      this.#events.shift()
-      this.t = next.at
-      next.run()
-    }
-    this.t = until
+    this.#timeline.runUntil(this.t + ms)
   }
 
   runUntil(what: string, isSo: () => boolean, ms = 30_000): void {
@@ -219,15 +216,7 @@ export class GrainRoom {
   }
 
   at(delay: number, run: () => void): void {
-    const event = { at: this.t + delay, order: this.#order++, run }
-    let low = 0
-    let high = this.#events.length
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.#events[middle]!.at <= event.at) low = middle + 1
-      else high = middle
-    }
-    this.#events.splice(low, 0, event)
+    this.#timeline.after(delay, run)
   }
 
   #call(from: Process, op: Op, method: string): void {
