@@ -3,7 +3,7 @@
  * IndexedDB holds the key it is derived from and counts its generations. A duplicated tab starts with a copy of the
  * sessionStorage, fails to get the lock, and becomes somebody else.
  */
-import { delMany, getMany, keys, update } from 'idb-keyval'
+import { delMany, get, getMany, keys, update } from 'idb-keyval'
 import {
   MAX_GENERATION,
   isAuthority,
@@ -107,6 +107,8 @@ class Tab {
   }
 
   hold(authority: Authority): Promise<Release | undefined> {
+    // The page before may take a while to let go: the database opens meanwhile. Its faults show in `commit`.
+    withDatabase((store) => get<unknown>(this.#recordKey(authority), store)).catch(() => undefined)
     return hold(this.#locks, `${PREFIX}:identity:${this.#cluster}:${authority}`, lockWaitMs())
   }
 
@@ -115,7 +117,7 @@ class Tab {
    * or spoilt: it has no key any more, and nobody can tell which generations it has used.
    */
   async commit(authority: Authority, created?: KeyPair): Promise<Committed | undefined> {
-    const key: RecordKey = ['identity', this.#cluster, authority]
+    const key = this.#recordKey(authority)
     let committed: Committed | undefined
     await withDatabase((store) =>
       update<unknown>(
@@ -137,6 +139,10 @@ class Tab {
     )
     const isWhole = committed !== undefined && (await isKeyPairOf(this.subtle, authority, committed.keys))
     return isWhole ? committed : undefined
+  }
+
+  #recordKey(authority: Authority): RecordKey {
+    return ['identity', this.#cluster, authority]
   }
 
   get #sessionKey(): string {

@@ -40,8 +40,9 @@ export const SMALL_TABLE = 16
 /** Changes kept after all neighbours were told, for those that are in the middle of a handshake. */
 const KEPT_CHANGES = 512
 /**
- * Status frames that news call for are this far apart at least. The first after a change of view goes out with the
- * next flush; each further one for the same view waits twice as long, since it only passes on what others answered.
+ * Status frames that news call for are this far apart at least, and each further one waits twice as long until views
+ * have stood still: it only passes on what others answered. In a full mesh the first for a view never waits: everybody
+ * hears it from everybody, and waiting is all that a newcomer would get.
  */
 const EAGER_STATUS_MS = 25
 const MAX_EAGER_MS = 200
@@ -84,6 +85,8 @@ export class Gossip {
   #eagerAt: number | undefined
   #lastEager = -Infinity
   #eagerGap = EAGER_STATUS_MS
+  /** The view that the last of them was about. */
+  #eagerEpoch = -1
   #seenRevision = 0
   #tableBytes = 0
   /** Something that the gossip state depends on has changed. */
@@ -291,11 +294,15 @@ export class Gossip {
   #isReached(neighbour: Neighbour, { via, alsoVia }: LoggedChange): boolean {
     if (via === LOCAL) return false
     if (via === neighbour.linkId || alsoVia.has(neighbour.linkId)) return true
-    if (this.#table.live().length > this.#maxLinks + 1) return false
+    if (!this.#isFullMesh) return false
     const bringer = this.#neighbours.get(via)
     const short = this.#table.get(neighbour.nodeId)?.short
     if (!bringer || short === undefined) return false
     return this.#table.get(bringer.nodeId)?.links.has(short) ?? false
+  }
+
+  get #isFullMesh(): boolean {
+    return this.#table.live().length <= this.#maxLinks + 1
   }
 
   #lacksStatus(neighbour: Neighbour): boolean {
@@ -311,14 +318,17 @@ export class Gossip {
   /** Status frames go out with the next flush, but not too often; that all hold the view is the last word on it. */
   #hasNews(now: number): void {
     const soon = now + this.#tuning.gossipDebounceMs
-    const isLastWord = isFull(this.convergence.bits, this.#table.live().length)
-    const due = isLastWord ? soon : Math.max(soon, this.#lastEager + this.#eagerGap)
+    const { bits, epoch } = this.convergence
+    const isLastWord = isFull(bits, this.#table.live().length)
+    const isFirst = this.#isFullMesh && epoch !== this.#eagerEpoch
+    const due = isLastWord || isFirst ? soon : Math.max(soon, this.#lastEager + this.#eagerGap)
     this.#eagerAt = Math.min(this.#eagerAt ?? Infinity, due)
   }
 
   #tellNews(now: number): void {
     this.#eagerAt = undefined
     this.#lastEager = now
+    this.#eagerEpoch = this.convergence.epoch
     this.#eagerGap = Math.min(this.#eagerGap * 2, MAX_EAGER_MS)
     const lacking: Neighbour[] = []
     for (const neighbour of this.#neighbours.values())
