@@ -5,6 +5,9 @@
 import type { Authority, NodeId } from './identity/node-id.ts'
 import type { NodeStatus, Visibility } from './membership/record.ts'
 import type { AssociationState } from './association/association.ts'
+import type { GrainOutput, Invoked } from './grain/grain-outputs.ts'
+import type { CallRequest } from './rpc/call.ts'
+import type { CallEnd } from './rpc/calls.ts'
 import type { Lane } from './wire/frames.ts'
 
 /** Names one link of this process, from the first attempt to its end. Never reused within a life. */
@@ -74,8 +77,14 @@ export type Input =
       readonly contacts: readonly NodeId[]
       /** Whether this server carries links. Default true. */
       readonly relays?: boolean
+      /** For so long, in ms, the server has known of nobody whose socket in this room may be coming back. Default 0. */
+      readonly quietMs?: number
     }
-  | { readonly type: 'signaling-contacts'; readonly contacts: readonly NodeId[] }
+  | {
+      readonly type: 'signaling-contacts'
+      readonly contacts: readonly NodeId[]
+      readonly quietMs?: number
+    }
   | { readonly type: 'signaling-down'; readonly reason: string }
   | { readonly type: 'signaling-message'; readonly from: NodeId; readonly data: string }
   /** The signaling server does not know `nodeId`, or saw its socket end without goodbye. */
@@ -114,6 +123,24 @@ export type Input =
   | { readonly type: 'release'; readonly authority: Authority }
   /** Asks for the way to a member; answered by the output `traced`. */
   | { readonly type: 'trace'; readonly nodeId: NodeId; readonly id: number }
+  /** The user calls a grain, or its handler calls another; answered by the output `grain-ended`. */
+  | { readonly type: 'grain-call'; readonly request: CallRequest }
+  /** The user waits for this call no more. */
+  | { readonly type: 'grain-abort'; readonly id: number }
+  /** Answers `activate`; `problem` is what its setup threw, encoded. */
+  | {
+      readonly type: 'grain-activated'
+      readonly activation: number
+      readonly problem?: Uint8Array | undefined
+    }
+  /** Answers `invoke`. */
+  | { readonly type: 'grain-invoked'; readonly invocation: number; readonly invoked: Invoked }
+  /** Answers `passivate`; `state` as in `Invoked`, where its last functions have changed it. */
+  | {
+      readonly type: 'grain-passivated'
+      readonly activation: number
+      readonly state?: Uint8Array | null | undefined
+    }
   /** The platform committed a new life, as asked for by the output `rebirth`. */
   | {
       readonly type: 'reborn'
@@ -170,6 +197,10 @@ export type Output =
       readonly hops?: readonly NodeId[]
       readonly rttMs?: number
     }
+  /** Run user code, or stop to; these come in order. */
+  | { readonly type: 'grain'; readonly output: GrainOutput }
+  /** The one end of a call that was accepted. */
+  | { readonly type: 'grain-ended'; readonly id: number; readonly end: CallEnd }
   | { readonly type: 'signaling-send'; readonly to: NodeId; readonly data: string }
   | { readonly type: 'signaling-contacts' }
   | { readonly type: 'signaling-goodbye' }
