@@ -43,6 +43,8 @@ export interface GrainsOptions extends Pick<
   readonly tuning?: GrainsTuning | undefined
   /** What this process hosts. */
   readonly kinds: ReadonlyMap<string, KindTuning>
+  /** It is up. */
+  readonly isLive: (process: ProcessId) => boolean
   /** A process whose last life has lost even its tombstone. */
   readonly isForgotten: (process: ProcessId) => boolean
   /** Hands bytes to another process, or loses them. */
@@ -98,7 +100,7 @@ export class Grains {
       ...(tuning.holdings && { tuning: tuning.holdings }),
       send: (to, message, lane) => this.#send(to, lane, { to: 'holdings', message }),
       propose: (change) => this.#propose({ type: 'change', ...change }),
-      isLive: (process) => this.#isLive(process),
+      isLive: options.isLive,
       isOver: options.hasEnded,
       leader: () => this.council.leader,
       leaderHasLease: (now) => this.council.hasLease(now),
@@ -130,7 +132,7 @@ export class Grains {
       partitionOf,
       ownerOf: (partition) => this.#entryOf(partition),
       askMap: (partition) => this.#askMap(partition),
-      isLive: (process) => this.#isLive(process),
+      isLive: options.isLive,
       send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
       ended: options.ended,
     })
@@ -303,10 +305,6 @@ export class Grains {
   #entryOf(partition: PartitionId) {
     const { kind, slot } = parsePartition(partition)!
     return this.council.entry(kind, slot)
-  }
-
-  #isLive(process: ProcessId): boolean {
-    return this.#options.seats().some((seat) => seat.process === process)
   }
 
   #targetsOf(partition: PartitionId): readonly ProcessId[] {

@@ -42,6 +42,16 @@ export interface LifeOptions extends NodeOptions {
   readonly outbox: Outbox
   readonly nextLinkId: () => LinkId
   readonly memory: Memory
+  readonly grains?: LifeGrains | undefined
+}
+
+/** What a life tells the grains of its process. */
+export interface LifeGrains {
+  /** The bytes are theirs to keep. */
+  receive(origin: NodeId, bytes: Uint8Array): void
+  notice(change: TableChange, now: number): void
+  /** At the end of every turn, before what is to be sent goes out. */
+  settle(now: number): void
 }
 
 /** What the next life of the same process takes over. */
@@ -151,7 +161,8 @@ export class Life {
       table,
       outbox,
       routes: this.#routes,
-      onUserFrame: (origin, frame, now) => this.associations.onFrame(origin, frame, now),
+      onStreamFrame: (origin, frame, now) => this.associations.onFrame(origin, frame, now),
+      onDatagram: (origin, body) => this.#onDatagram(origin, body),
       onSignal: (origin, data, now) => this.#mesh.onSignal(origin, data, true, now),
       onBusy: (member, now) => this.#mesh.wish(member, now),
     })
@@ -163,6 +174,7 @@ export class Life {
       wayTo: (member, now) => this.#wayTo(member, now),
       linkRevision: () => this.#mesh.revision,
       carry: (to, frame, lane, now) => this.#carrier.carry(to, frame, lane, now),
+      onGrain: (origin, bytes) => options.grains?.receive(origin, bytes),
       onQuarantined: (authority, reason, now) => this.#onQuarantined(authority, reason, now),
     })
     this.#detector = new Detector({
@@ -338,9 +350,10 @@ export class Life {
 
   /** Draws the consequences of a turn. */
   settle(now: number): void {
-    for (let changes = this.table.takeChanges(); changes.length > 0; changes = this.table.takeChanges()) {
-      this.#isMailOnly = false
-      for (const change of changes) this.#onChange(change, now)
+    this.#drawConsequences(now)
+    if (this.#options.grains) {
+      this.#options.grains.settle(now)
+      this.#drawConsequences(now)
     }
     if (this.#over !== undefined || this.#status === 'left') return this.gossip.end()
     if (this.#isMailOnly && this.#mesh.revision === this.#seenLinks) {
@@ -378,6 +391,57 @@ export class Life {
   nextDeadline(): number | undefined {
     // what is owed makes nothing else due, and a turn that comes for it late is no sign of a slow process
     return this.#over === undefined ? Math.min(this.#due, this.associations.owedAt) : undefined
+  }
+
+  /** Whether it was told who is there: a member that it does not know of, nobody knows of. */
+  get knowsOthers(): boolean {
+    return this.#knowsOthers
+  }
+
+  /** Whether the signaling server can be asked now. */
+  get isSignalingUp(): boolean {
+    return this.#detector.inquiry.isUp
+  }
+
+  /** Publishes a value of the protocol's own. */
+  publish(key: string, value: string | undefined): void {
+    if (this.#over === undefined) this.#setPeerState(key, value)
+    else this.#keepValue(key, value)
+  }
+
+  /** For grains: in order, and lost only with a life. */
+  sendGrain(nodeId: NodeId, stream: 'grain' | 'copy', bytes: Uint8Array): void {
+    if (this.#over === undefined) this.associations.sendGrain(nodeId, stream, bytes)
+  }
+
+  /** For grains: it may be lost. */
+  sendDatagram(nodeId: NodeId, body: Uint8Array, now: number): void {
+    if (this.#over === undefined) this.#carrier.carry(nodeId, { kind: 'datagram', body }, 'control', now)
+  }
+
+  /** A member has said something to grains that is not valid. */
+  onGrainFault(nodeId: NodeId, reason: string, now: number): void {
+    this.associations.fault(authorityOf(nodeId), reason, now)
+  }
+
+  /** What grains have said so far goes out before anything that is said from here on. */
+  flushGrains(now: number): void {
+    this.associations.hurry()
+    this.associations.settle(now)
+  }
+
+  #drawConsequences(now: number): void {
+    for (let changes = this.table.takeChanges(); changes.length > 0; changes = this.table.takeChanges()) {
+      this.#isMailOnly = false
+      for (const change of changes) this.#onChange(change, now)
+    }
+  }
+
+  /** Of lives that are over, or shut out, nothing is taken. */
+  #onDatagram(origin: NodeId, body: Uint8Array): void {
+    const authority = authorityOf(origin)
+    if (this.table.currentLife(authority) !== origin || this.associations.quarantineOf(authority)) return
+    this.#options.grains?.receive(origin, body.slice())
   }
 
   /** Without the two that user messages may move: links that they are worth, and their own. */
@@ -526,6 +590,7 @@ export class Life {
     this.#removal.notice(change, now)
     this.#detector.notice(change, now)
     this.associations.notice(change)
+    this.#options.grains?.notice(change, now)
     if (before !== after) this.#mesh.notice(nodeId)
     if (change.supersededBy !== undefined) {
       this.#outbox.event({ type: 'superseded', authority, old: nodeId, by: change.supersededBy })
@@ -662,6 +727,6 @@ export class Life {
   }
 }
 
-/** A link may bring anything: see `Neighbours.received`. */
+/** A link may bring anything: see `Neighbours.received`. What grains change in the table shows by itself. */
 const isAboutMail = ({ type }: Input): boolean =>
-  type === 'link-message' || type === 'send' || type === 'taken'
+  type === 'link-message' || type === 'send' || type === 'taken' || type.startsWith('grain-')

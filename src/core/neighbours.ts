@@ -73,7 +73,7 @@ export class Neighbours {
     if (step) this.#onStep(link, step, now)
   }
 
-  /** Returns whether it is all about user messages between the two ends of this link, and nothing is wrong with it. */
+  /** Returns whether it is all about messages between the two ends of this link, and nothing is wrong with it. */
   received(linkId: LinkId, bytes: Uint8Array, now: number): boolean {
     const { mesh } = this.#options
     const link = mesh.get(linkId)
@@ -229,7 +229,7 @@ export class Neighbours {
 }
 
 const isMailOf = ({ route, frame }: Envelope): boolean =>
-  !route && (frame.kind === 'segment' || frame.kind === 'receipt')
+  !route && (frame.kind === 'segment' || frame.kind === 'receipt' || frame.kind === 'datagram')
 
 const isHandshake = (frame: Frame): frame is HandshakeFrame =>
   frame.kind === 'hello' || frame.kind === 'proof' || frame.kind === 'accept' || frame.kind === 'refuse'

@@ -9,11 +9,16 @@ import type { Commons } from './commons.ts'
 import type { Input, LinkId, Output } from './events.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
 import { Memory } from './gossip/memory.ts'
+import type { GrainInput } from './grain-binding.ts'
+import { GrainBinding } from './grain-binding.ts'
+import type { HostedKind } from './grain/grain-outputs.ts'
+import type { GrainsTuning } from './grains.ts'
 import type { Associations, QueuePolicy } from './association/associations.ts'
 import type { EstablishedLink, Path } from './life.ts'
 import { Life } from './life.ts'
 import type { Visibility } from './membership/record.ts'
 import { Outbox } from './outbox.ts'
+import type { Parent } from './rpc/messages.ts'
 import type { Now, Random } from './time.ts'
 import type { Limits, Tuning } from './tuning.ts'
 import type { OriginRange } from './wire/frames.ts'
@@ -43,6 +48,9 @@ export interface NodeOptions {
   readonly limits: Limits
   /** What an earlier life of this authority knew, whole records: a hint, see `gossip/memory.ts`. */
   readonly remembered?: readonly OriginRange[]
+  /** Kinds of grain that this process hosts. Default none: it calls grains of others, and keeps copies for them. */
+  readonly kinds?: ReadonlyMap<string, HostedKind> | undefined
+  readonly grainTuning?: GrainsTuning | undefined
   /** Where many nodes share a process: work that they share. */
   readonly commons?: Commons | undefined
 }
@@ -50,12 +58,17 @@ export interface NodeOptions {
 export class NodeCore {
   #options: NodeOptions
   readonly #outbox = new Outbox()
+  readonly #binding: GrainBinding
   #life: Life
   #links = 0
   #left = false
 
   constructor(options: NodeOptions) {
     this.#options = options
+    const { process, random, kinds = new Map<string, HostedKind>(), tuning, grainTuning } = options
+    const { tombstoneMs } = tuning
+    const outbox = this.#outbox
+    this.#binding = new GrainBinding({ process, random, outbox, kinds, tombstoneMs, tuning: grainTuning })
     this.#life = this.#begin(options)
   }
 
@@ -94,6 +107,21 @@ export class NodeCore {
     return this.#life.associations
   }
 
+  /** Grains of this process, and what it knows of those of others. */
+  get grains() {
+    return this.#binding.grains
+  }
+
+  /** What a handler that runs needs to call another grain; `undefined` once its right has ended. */
+  parentOf(invocation: number, now: Now): Parent | undefined {
+    return this.#binding.parentOf(invocation, now)
+  }
+
+  /** Versions of a kind that members host; `undefined` while this process was not told who is there. */
+  versionsOf(kind: string): ReadonlySet<number> | undefined {
+    return this.#binding.versionsOf(kind)
+  }
+
   /** How a member is reached now. */
   pathTo(nodeId: NodeId, now: Now): Path {
     return this.#life.pathTo(nodeId, now.mono)
@@ -126,6 +154,7 @@ export class NodeCore {
   handle(inputs: Input | readonly Input[], now: Now): Output[] {
     this.#outbox.begin(now.wall)
     if (!this.#left) {
+      this.#binding.turn(now)
       this.#life.tick(now.mono)
       if (isMany(inputs)) for (const input of inputs) this.#handle(input, now)
       else this.#handle(inputs, now)
@@ -137,19 +166,29 @@ export class NodeCore {
 
   /** When `handle` wants to be called at the latest, on the monotonic clock; `undefined` for never. */
   nextDeadline(): number | undefined {
-    return this.#left ? undefined : this.#life.nextDeadline()
+    if (this.#left) return undefined
+    const due = Math.min(this.#life.nextDeadline() ?? Infinity, this.#binding.nextDeadline())
+    return due === Infinity ? undefined : due
   }
 
   #handle(input: Input, now: Now): void {
     if (input.type === 'reborn') this.#rebirth(input, now)
     else if (input.type === 'tick') this.#life.idle(now.mono)
-    else this.#life.handle(input, now.mono)
+    else if (isOfGrains(input)) this.#binding.handle(input, now)
+    else {
+      if (input.type === 'leave') this.#binding.leave(now)
+      this.#life.handle(input, now.mono)
+      if (input.type === 'signaling-up' || input.type === 'signaling-contacts')
+        this.#binding.onSignaling(input.contacts, input.quietMs ?? 0, now)
+    }
   }
 
   #begin(options: NodeOptions): Life {
     const nextLinkId = (): LinkId => ++this.#links
     const memory = new Memory(this.#links === 0 ? (options.remembered ?? []) : [], options.nodeId)
-    return new Life({ ...options, outbox: this.#outbox, nextLinkId, memory })
+    const life = new Life({ ...options, outbox: this.#outbox, nextLinkId, memory, grains: this.#binding })
+    this.#binding.begin(life)
+    return life
   }
 
   /** The process goes on as another life, with what it had to say of itself. */
@@ -165,5 +204,7 @@ export class NodeCore {
     this.#outbox.event({ type: 'reborn', old: old.table.own, nodeId, reason: old.endReason })
   }
 }
+
+const isOfGrains = (input: Input): input is GrainInput => input.type.startsWith('grain-')
 
 const isMany = (inputs: Input | readonly Input[]): inputs is readonly Input[] => Array.isArray(inputs)

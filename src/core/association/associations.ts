@@ -2,21 +2,24 @@
  * Associations: brings messages of users to authorities, and hands out those that come. One association for each
  * authority, with what waits for it; a stream for each lane and life. Nothing is sent to an authority that is
  * unreachable or quarantined; what was accepted ends in exactly one outcome.
+ *
+ * Grains have two streams of their own, to lives: what they bring is handed on at once, and when a life ends, what has
+ * not arrived is lost without a word.
  */
 import type { DeadLetterReason, Outcome, Outgoing } from '../events.ts'
 import type { Authority, NodeId } from '../identity/node-id.ts'
 import { authorityOf, isAuthority, isNodeId } from '../identity/node-id.ts'
 import type { MembershipTable, TableChange } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
-import type { CarriedFrame, UserFrame } from '../overlay/carrier.ts'
+import type { CarriedFrame, StreamFrame } from '../overlay/carrier.ts'
 import type { Limits } from '../tuning.ts'
-import type { Lane } from '../wire/frames.ts'
-import { LANES } from '../wire/frames.ts'
+import type { Lane, Stream } from '../wire/frames.ts'
+import { LANES, laneOf, STREAMS } from '../wire/frames.ts'
 import type { Association, AssociationState } from './association.ts'
 import { newAssociation, waiting } from './association.ts'
 import { InStream } from './in-stream.ts'
 import type { Letter } from './letter.ts'
-import { letterOf } from './letter.ts'
+import { grainLetterOf, isOfGrains, letterOf } from './letter.ts'
 import { LetterCounts } from './letter-counts.ts'
 import type { Way } from './out-stream.ts'
 import { OutStream } from './out-stream.ts'
@@ -34,6 +37,8 @@ export interface AssociationsOptions {
   /** Grows with every link of this member that is established or ends. */
   readonly linkRevision: () => number
   readonly carry: (nodeId: NodeId, frame: CarriedFrame, lane: Lane, now: number) => boolean
+  /** A message of grains has come. */
+  readonly onGrain: (origin: NodeId, bytes: Uint8Array) => void
   /** An authority is shut out from now on. */
   readonly onQuarantined: (authority: Authority, reason: string, now: number) => void
 }
@@ -45,6 +50,11 @@ const FAULTS_MS = 60_000
 export const QUARANTINE_MS = 30_000
 /** Ways over several links may change without a sign here: looked at again this often while something is under way. */
 const LOOK_MS = 1_000
+const MIB = 1024 * 1024
+/** One message of grains: an argument, a result or a state of 16 MiB, and what goes with it. */
+const MAX_GRAIN_MESSAGE = 17 * MIB
+/** More than this for one member, and grains lose what they say to it. */
+const MAX_GRAIN_BYTES = 64 * MIB
 
 export class Associations {
   readonly counts = new LetterCounts()
@@ -69,6 +79,7 @@ export class Associations {
   #seenLinks = -1
   #seenMembers = -1
   #revision = 0
+  #isHurried = false
 
   constructor(options: AssociationsOptions) {
     this.#options = options
@@ -98,6 +109,23 @@ export class Associations {
   /** Takes messages to be sent, and tells at once of those that it does not. */
   send(messages: readonly Outgoing[], now: number): void {
     for (const message of messages) this.#accept(message, now)
+  }
+
+  /** Takes a message of grains for one life; loses it where that is over, or has too much waiting. */
+  sendGrain(nodeId: NodeId, stream: 'grain' | 'copy', bytes: Uint8Array): void {
+    const authority = authorityOf(nodeId)
+    if (this.#options.table.currentLife(authority) !== nodeId) return
+    const association = this.#associationOf(authority)
+    if (association.grainBytes + bytes.length > MAX_GRAIN_BYTES) return
+    association.letters++
+    association.grainBytes += bytes.length
+    association.queues[stream].push(grainLetterOf(stream, bytes, authority, nodeId))
+    this.#dirty.add(association)
+  }
+
+  /** From now on messages of grains go before everything else: this process is about to say goodbye. */
+  hurry(): void {
+    this.#isHurried = true
   }
 
   /** The user wants it no more. What is under way may still arrive. */
@@ -131,7 +159,7 @@ export class Associations {
     this.#starved.clear()
   }
 
-  onFrame(origin: NodeId, frame: UserFrame, now: number): void {
+  onFrame(origin: NodeId, frame: StreamFrame, now: number): void {
     const { table, limits, outbox } = this.#options
     const authority = authorityOf(origin)
     // Of lives that are over, or not heard of yet, nothing is taken; what is not acknowledged comes again.
@@ -139,24 +167,29 @@ export class Associations {
     const association = this.#associationOf(authority)
     this.#adopt(association, origin)
     if (frame.kind === 'receipt') {
-      const stream = association.out[frame.lane]
+      const stream = association.out[frame.stream]
       if (!stream) return
       stream.onReceipt(frame, now)
-      if (!stream.isAtRest || association.queues[frame.lane].length > 0) this.#dirty.add(association)
+      if (!stream.isAtRest || association.queues[frame.stream].length > 0) this.#dirty.add(association)
       return
     }
-    let stream = association.in[frame.lane]
+    const { stream: name } = frame
+    const isGrains = isGrainStream(name)
+    let stream = association.in[name]
     if (!stream) {
-      stream = new InStream(frame.lane, limits)
-      association.in[frame.lane] = stream
+      stream = new InStream(name, isGrains ? { ...limits, messageBytes: MAX_GRAIN_MESSAGE } : limits)
+      association.in[name] = stream
       this.#senders.set(stream, association)
     }
     const before = stream.bytes
     const messages = stream.receive(frame)
+    if (isGrains && messages.length > 0) stream.take(messages.length, NO_REFUSALS)
     this.#heldBytes += stream.bytes - before
     if (typeof messages === 'string') return this.fault(authority, messages, now)
     this.#owe(stream, now)
-    if (messages.length > 0) outbox.push({ type: 'deliver', nodeId: origin, lane: frame.lane, messages })
+    if (messages.length === 0) return
+    if (!isGrains) outbox.push({ type: 'deliver', nodeId: origin, lane: laneOf(name), messages })
+    else for (const { bytes } of messages) this.#options.onGrain(origin, bytes)
   }
 
   /** A member has broken the rules. */
@@ -179,7 +212,7 @@ export class Associations {
     association.until = now + QUARANTINE_MS
     this.#quarantineEndsAt = Math.min(this.#quarantineEndsAt, association.until)
     this.#setState(association, 'quarantined', reason)
-    for (const lane of LANES) association.out[lane]?.loseWay()
+    for (const name of STREAMS) association.out[name]?.loseWay()
     this.#options.onQuarantined(authority, reason, now)
   }
 
@@ -219,8 +252,8 @@ export class Associations {
     this.#resendAt = Infinity
     // Sent at the end of the turn: it may be that this very turn finds somebody unreachable.
     for (const association of this.#all.values()) {
-      for (const lane of LANES) {
-        const stream = association.out[lane]
+      for (const name of STREAMS) {
+        const stream = association.out[name]
         if (!stream) continue
         if (stream.expire(now)) this.#dirty.add(association)
         this.#resendAt = Math.min(this.#resendAt, stream.resendAt)
@@ -263,6 +296,7 @@ export class Associations {
   retire(): Outgoing[] {
     const unsent: Outgoing[] = []
     for (const association of this.#all.values()) {
+      for (const name of GRAIN_STREAMS) this.#dropStream(association, name, 'life-ended')
       for (const lane of LANES) {
         association.out[lane]?.end('life-ended')
         for (const { id, authority, nodeId, mailbox, bytes, isText } of association.queues[lane].splice(0)) {
@@ -278,10 +312,7 @@ export class Associations {
   /** This process leaves. */
   end(): void {
     for (const association of this.#all.values()) {
-      for (const lane of LANES) {
-        association.out[lane]?.end('left')
-        for (const letter of association.queues[lane].splice(0)) this.#end(letter, 'left')
-      }
+      for (const name of STREAMS) this.#dropStream(association, name, 'left')
     }
     this.#endLocal('left')
     this.#owing.clear()
@@ -354,19 +385,20 @@ export class Associations {
     const nodeId = table.currentLife(authority)
     const way = this.#refreshState(association, now)
     if (association.state !== 'connected' || nodeId === undefined) {
-      for (const lane of LANES) association.out[lane]?.loseWay()
+      for (const name of STREAMS) association.out[name]?.loseWay()
       return
     }
     if (!way) return
     this.#adopt(association, nodeId)
-    for (const lane of LANES) {
-      const queue = queues[lane]
-      let stream = association.out[lane]
+    for (const name of STREAMS) {
+      const queue = queues[name]
+      let stream = association.out[name]
       if (!stream && queue.length === 0) continue
-      stream ??= association.out[lane] = this.#newStream(lane)
-      const told = association.in[lane]
-      // A receipt in the same lane rides in the same message.
+      stream ??= association.out[name] = this.#newStream(name)
+      const told = association.in[name]
+      // A receipt of the same stream rides in the same message.
       if (queue.length > 0 && told?.owesReceipt) this.#tell(told, now)
+      const lane = this.#isHurried && isGrainStream(name) ? 'control' : laneOf(name)
       stream.pump(queue, way, now, (frame) => carry(nodeId, frame, lane, now))
       this.#resendAt = Math.min(this.#resendAt, stream.resendAt)
     }
@@ -376,9 +408,11 @@ export class Associations {
     association.draining = 0
   }
 
-  #newStream(lane: Lane): OutStream {
+  #newStream(name: Stream): OutStream {
     const { outbox } = this.#options
-    return new OutStream(lane, {
+    if (isGrainStream(name))
+      return new OutStream(name, { outcome: (letter) => this.#endOfGrains(letter), progress: () => {} })
+    return new OutStream(name, {
       outcome: (letter, outcome) => this.#end(letter, outcome),
       progress: ({ id, confirmed, bytes }) =>
         outbox.push({ type: 'progress', id, sent: confirmed, total: bytes.length }),
@@ -416,38 +450,51 @@ export class Associations {
   }
 
   #endLife(association: Association, nodeId: NodeId): void {
-    for (const lane of LANES) {
-      const queue = association.queues[lane]
+    for (const name of STREAMS) {
+      const queue = association.queues[name]
       for (let i = queue.length - 1; i >= 0; i--) {
         if (queue[i]!.nodeId === nodeId) this.#end(queue.splice(i, 1)[0]!, 'life-ended')
       }
     }
     if (association.nodeId !== nodeId) return
     association.nodeId = undefined
-    for (const lane of LANES) {
-      association.out[lane]?.end('life-ended')
-      delete association.out[lane]
-      const stream = association.in[lane]
+    for (const name of STREAMS) {
+      association.out[name]?.end('life-ended')
+      delete association.out[name]
+      const stream = association.in[name]
       if (!stream) continue
       this.#heldBytes -= stream.bytes
       this.#owing.delete(stream)
       this.#starved.delete(stream)
       this.#senders.delete(stream)
-      delete association.in[lane]
+      delete association.in[name]
     }
   }
 
   #forget(association: Association): void {
     if (association.nodeId !== undefined) this.#endLife(association, association.nodeId)
-    for (const lane of LANES) {
-      for (const letter of association.queues[lane].splice(0)) this.#end(letter, 'forgotten')
+    for (const name of STREAMS) {
+      for (const letter of association.queues[name].splice(0)) this.#end(letter, 'forgotten')
     }
     this.#all.delete(association.authority)
     this.#revision++
   }
 
+  #dropStream(association: Association, name: Stream, outcome: Outcome): void {
+    association.out[name]?.end(outcome)
+    for (const letter of association.queues[name].splice(0)) this.#end(letter, outcome)
+  }
+
+  #endOfGrains({ authority, bytes }: Letter): void {
+    const association = this.#all.get(authority)
+    if (!association) return
+    association.letters--
+    association.grainBytes -= bytes.length
+  }
+
   #end(letter: Letter, outcome: Outcome): void {
     if (letter.isAbandoned) return
+    if (isOfGrains(letter)) return this.#endOfGrains(letter)
     const { id, authority, mailbox, bytes } = letter
     const association = this.#all.get(authority)
     if (association) {
@@ -475,14 +522,15 @@ export class Associations {
     if (status === 'unreachable' || status === 'removed') return
     const mayGrow = this.#heldBytes <= this.#options.limits.receiveBytes
     // What is said of bulk must not wait behind bulk.
-    const lane = stream.lane === 'bulk' ? 'control' : stream.lane
+    const lane = laneOf(stream.name) === 'bulk' ? 'control' : laneOf(stream.name)
     this.#options.carry(nodeId, stream.receipt(mayGrow), lane, now)
     if (stream.isStarved) this.#starved.add(stream)
   }
 
   #deliverHere(letter: Letter): void {
     const { outbox, table } = this.#options
-    const { lane, mailbox, bytes, isText } = letter
+    const { stream, mailbox, bytes, isText } = letter
+    const lane = laneOf(stream)
     this.counts.accepted()
     if (letter.nodeId !== undefined && letter.nodeId !== table.own) return this.#end(letter, 'life-ended')
     this.#local[lane].push(letter)
@@ -505,6 +553,11 @@ export class Associations {
 
 /** Something is under way, or waits. */
 const isBusy = (association: Association): boolean => association.letters > 0
+
+const GRAIN_STREAMS = ['grain', 'copy'] as const
+const NO_REFUSALS: readonly number[] = []
+
+const isGrainStream = (name: Stream): name is 'grain' | 'copy' => name === 'grain' || name === 'copy'
 
 const isDead = (outcome: Outcome): outcome is DeadLetterReason =>
   outcome === 'life-ended' || outcome === 'forgotten' || outcome === 'dropped' || outcome === 'no-receiver'

@@ -1,11 +1,11 @@
 /**
- * InStream: what one life has sent to this one in one lane. Puts segments in order, messages together, and hands each
+ * InStream: what one life has sent to this one, in order. Puts segments in order, messages together, and hands each
  * message out once. Bytes count as held from the arrival of a segment until every message that ends in it was handled;
  * what may be sent further is bounded by that, so a receiver that is slow slows the sender down.
  */
 import type { Incoming } from '../events.ts'
 import { WireLimits } from '../wire/decode.ts'
-import type { Frame, Lane } from '../wire/frames.ts'
+import type { Frame, Stream } from '../wire/frames.ts'
 import { INITIAL_WINDOW } from './out-stream.ts'
 import { readPieces } from './pieces.ts'
 
@@ -39,7 +39,7 @@ interface Assembly {
 }
 
 export class InStream {
-  readonly lane: Lane
+  readonly name: Stream
   readonly #limits: InStreamLimits
   readonly #ahead = new Map<number, SegmentFrame>()
   #aheadBytes = 0
@@ -63,8 +63,8 @@ export class InStream {
   #isUrgent = false
   #isContinued = false
 
-  constructor(lane: Lane, limits: InStreamLimits) {
-    this.lane = lane
+  constructor(name: Stream, limits: InStreamLimits) {
+    this.name = name
     this.#limits = { ...limits, windowBytes: Math.max(limits.windowBytes, INITIAL_WINDOW) }
   }
 
@@ -156,7 +156,14 @@ export class InStream {
     // What the next one is about, is told once these are known.
     const taken = (this.#refused[WireLimits.refused] ?? this.#taken + 1) - 1
     const refused = this.#refused.slice(0, WireLimits.refused)
-    return { kind: 'receipt', lane: this.lane, received: this.#received, taken, limit: this.#limit, refused }
+    return {
+      kind: 'receipt',
+      stream: this.name,
+      received: this.#received,
+      taken,
+      limit: this.#limit,
+      refused,
+    }
   }
 
   #takeAhead(): SegmentFrame | undefined {

@@ -1,7 +1,7 @@
 /** A message on its way out. */
 import type { Outgoing } from '../events.ts'
 import type { Authority, NodeId } from '../identity/node-id.ts'
-import type { Lane } from '../wire/frames.ts'
+import type { Stream } from '../wire/frames.ts'
 
 export interface Letter {
   readonly id: number
@@ -9,7 +9,7 @@ export interface Letter {
   /** The one life that it is for; any life of its authority if absent. */
   readonly nodeId: NodeId | undefined
   readonly mailbox: string
-  readonly lane: Lane
+  readonly stream: Stream
   readonly bytes: Uint8Array
   readonly isText: boolean
   /** Bytes that are in segments. */
@@ -22,6 +22,28 @@ export interface Letter {
   isAbandoned: boolean
 }
 
+/** Messages of grains have no name, and nobody is told what becomes of them. */
+export const grainLetterOf = (
+  stream: 'grain' | 'copy',
+  bytes: Uint8Array,
+  authority: Authority,
+  nodeId: NodeId,
+): Letter => ({
+  id: 0,
+  authority,
+  nodeId,
+  mailbox: '$',
+  stream,
+  bytes,
+  isText: false,
+  sent: 0,
+  confirmed: 0,
+  lastSequence: Infinity,
+  isAbandoned: false,
+})
+
+export const isOfGrains = ({ stream }: Letter): boolean => stream === 'grain' || stream === 'copy'
+
 export const letterOf = (
   { id, mailbox, lane, bytes, text }: Outgoing,
   authority: Authority,
@@ -31,7 +53,7 @@ export const letterOf = (
   authority,
   nodeId,
   mailbox,
-  lane,
+  stream: lane,
   bytes,
   isText: text,
   sent: 0,

@@ -1,5 +1,5 @@
 /**
- * OutStream: what one life sends to another in one lane. Cuts and packs messages into segments, keeps each until it has
+ * OutStream: what one life sends to another, in order. Cuts and packs messages into segments, keeps each until it has
  * arrived, and sends it again where it may have been lost: at once when the way has changed, and after a while without
  * an answer. A window of bytes, given by the receiver, bounds what is under way; over several links, where nobody else
  * slows a sender down, a congestion window does too (slow start and halving, as in RFC 5681).
@@ -7,7 +7,7 @@
 import type { Outcome } from '../events.ts'
 import { WireLimits } from '../wire/decode.ts'
 import { Writer } from '../wire/writer.ts'
-import type { Frame, Lane } from '../wire/frames.ts'
+import type { Frame, Stream } from '../wire/frames.ts'
 import { FIRST, headOf, LAST, TEXT, writePiece } from './pieces.ts'
 import type { Letter } from './letter.ts'
 
@@ -56,7 +56,7 @@ const HEADROOM = 64
 const writer = new Writer(HEADROOM + MAX_BODY + 64)
 
 export class OutStream {
-  readonly lane: Lane
+  readonly name: Stream
   readonly #events: StreamEvents
   /** Begun or wholly sent, not settled; the oldest first. */
   readonly #letters: Letter[] = []
@@ -81,8 +81,8 @@ export class OutStream {
   /** The receiver waits to hear that its refusals are known. */
   #owesSettled = false
 
-  constructor(lane: Lane, events: StreamEvents) {
-    this.lane = lane
+  constructor(name: Stream, events: StreamEvents) {
+    this.name = name
     this.#events = events
   }
 
@@ -264,7 +264,14 @@ export class OutStream {
   }
 
   #frame({ sequence, body, times }: Segment, more: boolean): SegmentFrame {
-    const frame = { kind: 'segment', lane: this.lane, more, sequence, settled: this.#settled, body } as const
+    const frame = {
+      kind: 'segment',
+      stream: this.name,
+      more,
+      sequence,
+      settled: this.#settled,
+      body,
+    } as const
     // Once: a link may still hold what was sent first.
     return times === 0 && body.length >= LARGE_BODY ? { ...frame, headroom: HEADROOM } : frame
   }

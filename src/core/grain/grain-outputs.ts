@@ -49,6 +49,11 @@ export interface KindTuning {
   readonly onLost: 'fail' | 'initial'
 }
 
+/** A kind that this process hosts. */
+export interface HostedKind extends KindTuning {
+  readonly version: number
+}
+
 export const DEFAULT_KIND_TUNING: KindTuning = {
   concurrency: 1,
   queueDepth: 64,

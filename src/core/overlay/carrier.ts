@@ -7,22 +7,28 @@ import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import { encodeAlone, encodeForward } from '../wire/codec.ts'
 import type { Envelope, Frame, Lane, RouteHeader } from '../wire/frames.ts'
+import { laneOf } from '../wire/frames.ts'
 import type { MeshLink } from './mesh-link.ts'
 import type { Routes } from './routes.ts'
 
 /** Frames that travel between members that need not be linked. */
-export type CarriedFrame = Extract<Frame, { kind: 'segment' | 'receipt' | 'signal' | 'trace' | 'traced' }>
-export type UserFrame = Extract<Frame, { kind: 'segment' | 'receipt' }>
+export type CarriedFrame = Extract<
+  Frame,
+  { kind: 'segment' | 'receipt' | 'datagram' | 'signal' | 'trace' | 'traced' }
+>
+export type StreamFrame = Extract<Frame, { kind: 'segment' | 'receipt' }>
 
 export interface CarrierOptions {
   readonly table: MembershipTable
   readonly outbox: Outbox
   readonly routes: Routes
   /** A piece of a stream, or what became of one. */
-  readonly onUserFrame: (origin: NodeId, frame: UserFrame, now: number) => void
+  readonly onStreamFrame: (origin: NodeId, frame: StreamFrame, now: number) => void
+  /** Of grains; `body` is a view on the message. */
+  readonly onDatagram: (origin: NodeId, body: Uint8Array) => void
   /** By the mesh, what otherwise comes by the signaling server. */
   readonly onSignal: (origin: NodeId, data: string, now: number) => void
-  /** User messages go between this member and one that it is not linked to, so many frames in a short time. */
+  /** Messages go between this member and one that it is not linked to, so many frames in a short time. */
   readonly onBusy: (nodeId: NodeId, now: number) => void
 }
 
@@ -123,7 +129,9 @@ export class Carrier {
     switch (frame.kind) {
       case 'segment':
       case 'receipt':
-        return this.#options.onUserFrame(origin, frame, now)
+        return this.#options.onStreamFrame(origin, frame, now)
+      case 'datagram':
+        return this.#options.onDatagram(origin, frame.body)
       case 'signal':
         return this.#options.onSignal(origin, frame.data, now)
       case 'trace': {
@@ -154,7 +162,7 @@ export class Carrier {
     const link = routes.next(destination, passed, now)
     if (!link) return
     const bytes = encodeForward(envelope, { origin, destination, ttl: ttl - 1, trail: passed })
-    outbox.bytes(link.linkId, bytes, laneOf(envelope.frame))
+    outbox.bytes(link.linkId, bytes, laneOfFrame(envelope.frame))
   }
 
   #shortsOf(nodeId: NodeId): number[] {
@@ -181,9 +189,10 @@ const NO_TRAIL: readonly number[] = []
 export const isCarried = (frame: Frame): frame is CarriedFrame =>
   frame.kind === 'segment' ||
   frame.kind === 'receipt' ||
+  frame.kind === 'datagram' ||
   frame.kind === 'signal' ||
   frame.kind === 'trace' ||
   frame.kind === 'traced'
 
 /** Segments keep to their lane on the whole way; what is said about streams and links is short, and urgent. */
-const laneOf = (frame: Frame): Lane => (frame.kind === 'segment' ? frame.lane : 'control')
+const laneOfFrame = (frame: Frame): Lane => (frame.kind === 'segment' ? laneOf(frame.stream) : 'control')

@@ -8,7 +8,7 @@ import type { Accusation, SelfRegister } from '../membership/record.ts'
 import { MAX_OBSERVERS, REMOVED } from '../membership/record.ts'
 import { isStateKey, MAX_KEY_BYTES } from '../membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from './frames.ts'
-import { LANES, NONCE_BYTES, WIRE_MAX, WIRE_MIN } from './frames.ts'
+import { NONCE_BYTES, STREAMS, WIRE_MAX, WIRE_MIN } from './frames.ts'
 import type { FrameKind } from './kinds.ts'
 import { RANKS, REFUSALS, STATUSES, VISIBILITIES } from './kinds.ts'
 import type { Reader } from './reader.ts'
@@ -97,16 +97,18 @@ export function readBody(r: Reader, kind: FrameKind): Frame | undefined {
     case 'goodbye':
       return { kind, reason: r.text('goodbye reason', WireLimits.reasonBytes) }
     case 'segment': {
-      const lane = pick(r, LANES, 'lane')
+      const stream = pick(r, STREAMS, 'stream')
       const more = readFlag(r, 'segment')
       const sequence = r.varint('segment sequence', WireLimits.counter)
       const settled = r.varint('settled messages', WireLimits.counter)
       if (sequence === 0) r.fail('segment sequence is 0')
       const body = r.view('segment body', WireLimits.segmentBytes)
-      return lane && { kind, lane, more, sequence, settled, body }
+      return stream && { kind, stream, more, sequence, settled, body }
     }
     case 'receipt':
       return readReceipt(r)
+    case 'datagram':
+      return { kind, body: r.view('datagram', WireLimits.segmentBytes) }
     case 'signal':
       return { kind, data: r.text('signal', WireLimits.signalBytes) }
     case 'trace':
@@ -232,7 +234,7 @@ function readStateEntry(r: Reader): StateEntry {
 }
 
 function readReceipt(r: Reader): Frame | undefined {
-  const lane = pick(r, LANES, 'lane')
+  const stream = pick(r, STREAMS, 'stream')
   const received = r.varint('received segments', WireLimits.counter)
   const taken = r.varint('taken messages', WireLimits.counter)
   const limit = r.varint('stream limit', WireLimits.counter)
@@ -242,7 +244,7 @@ function readReceipt(r: Reader): Frame | undefined {
   if (refused.some((number, i) => number > taken || number <= (refused[i - 1] ?? 0))) {
     r.fail('refused messages are not in order')
   }
-  return lane && { kind: 'receipt', lane, received, taken, limit, refused }
+  return stream && { kind: 'receipt', stream, received, taken, limit, refused }
 }
 
 function readFlag(r: Reader, what: string): boolean {

@@ -1,7 +1,7 @@
 /** Bodies of frames, written. `decode.ts` is its mirror: keep the order of fields the same in both. */
 import type { Accusation, SelfRegister } from '../membership/record.ts'
 import type { DigestEntry, Frame, OriginRange } from './frames.ts'
-import { LANES, WIRE_MAX, WIRE_MIN } from './frames.ts'
+import { STREAMS, WIRE_MAX, WIRE_MIN } from './frames.ts'
 import { RANKS, REFUSALS, STATUSES, VISIBILITIES } from './kinds.ts'
 import type { Writer } from './writer.ts'
 
@@ -72,13 +72,16 @@ export function writeBody(w: Writer, frame: Frame): void {
     case 'unlink':
       return
     case 'segment':
-      w.byte(LANES.indexOf(frame.lane)).byte(frame.more ? 1 : 0)
+      w.byte(STREAMS.indexOf(frame.stream)).byte(frame.more ? 1 : 0)
       w.varint(frame.sequence).varint(frame.settled).blob(frame.body)
       return
     case 'receipt':
-      w.byte(LANES.indexOf(frame.lane)).varint(frame.received).varint(frame.taken).varint(frame.limit)
+      w.byte(STREAMS.indexOf(frame.stream)).varint(frame.received).varint(frame.taken).varint(frame.limit)
       w.varint(frame.refused.length)
       for (const number of frame.refused) w.varint(number)
+      return
+    case 'datagram':
+      w.blob(frame.body)
       return
     case 'signal':
       w.text(frame.data)

@@ -11,6 +11,14 @@ export const WIRE_MAX = 1
 export type Lane = 'control' | 'call' | 'bulk'
 export const LANES: readonly Lane[] = ['control', 'call', 'bulk']
 
+/** What one life sends to another in order: messages of users, one stream for each lane, and two of grains. */
+export type Stream = Lane | 'grain' | 'copy'
+export const STREAMS: readonly Stream[] = ['control', 'call', 'bulk', 'grain', 'copy']
+
+/** The lane that segments of a stream take. */
+export const laneOf = (stream: Stream): Lane =>
+  stream === 'grain' ? 'call' : stream === 'copy' ? 'bulk' : stream
+
 /** Bytes of the nonce in a hello. */
 export const NONCE_BYTES = 16
 
@@ -119,10 +127,10 @@ export type Frame =
   | { readonly kind: 'goodbye'; readonly reason: string }
   /** The sender has links enough and gives this one up; both go on as members. The receiver closes it. */
   | { readonly kind: 'unlink' }
-  /** A piece of a stream of user messages; `association/pieces.ts` reads the body. */
+  /** A piece of a stream of messages; `association/pieces.ts` reads the body. */
   | {
       readonly kind: 'segment'
-      readonly lane: Lane
+      readonly stream: Stream
       /** Another segment follows at once: a receipt may wait for it. */
       readonly more: boolean
       /** Counts the segments of this stream, from 1. */
@@ -137,7 +145,7 @@ export type Frame =
   /** About the stream in the other direction. */
   | {
       readonly kind: 'receipt'
-      readonly lane: Lane
+      readonly stream: Stream
       /** All segments up to this one have arrived. */
       readonly received: number
       /** So many messages were handled. */
@@ -153,6 +161,8 @@ export type Frame =
   | { readonly kind: 'trace'; readonly token: number }
   /** Short names of the members that the `trace` passed, its origin first. */
   | { readonly kind: 'traced'; readonly token: number; readonly hops: readonly number[] }
+  /** Of grains: whoever needs an answer says it again. A view on the message that brought it. Routed. */
+  | { readonly kind: 'datagram'; readonly body: Uint8Array }
 
 /** Where a frame that crosses several links comes from and goes to. Absent between neighbours. */
 export interface RouteHeader {

@@ -27,6 +27,7 @@ export const KIND_OF: Readonly<Record<FrameKind, number>> = {
   signal: 19,
   trace: 20,
   traced: 21,
+  datagram: 22,
 }
 
 export const STATUSES: readonly SelfStatus[] = ['joining', 'up', 'leaving']

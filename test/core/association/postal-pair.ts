@@ -13,7 +13,7 @@ import type { Limits } from '../../../src/core/tuning.ts'
 import { DEFAULT_LIMITS } from '../../../src/core/tuning.ts'
 import { decodeMessage, encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
 import type { Lane } from '../../../src/core/wire/frames.ts'
-import type { UserFrame } from '../../../src/core/overlay/carrier.ts'
+import type { StreamFrame } from '../../../src/core/overlay/carrier.ts'
 import { nodeIdOf, tableOf, wholeOf } from '../support/names.ts'
 
 /** What carries frames now: nothing, one link, or several. */
@@ -61,7 +61,8 @@ export class Post {
       wayTo: () =>
         network.road === 'none' ? undefined : { id: network.roadId, isDirect: network.road === 'direct' },
       linkRevision: () => network.roadId,
-      carry: (_, frame) => network.carry(this, frame as UserFrame),
+      carry: (_, frame) => network.carry(this, frame as StreamFrame),
+      onGrain: () => undefined,
       onQuarantined: () => undefined,
     })
   }
@@ -105,7 +106,7 @@ export class PostalPair {
     this.roadId++
   }
 
-  carry(from: Post, frame: UserFrame): boolean {
+  carry(from: Post, frame: StreamFrame): boolean {
     if (this.road === 'none') return false
     const to = from === this.a ? this.b : this.a
     const bytes = encodeMessage([encodeFrame(frame)])
@@ -129,7 +130,7 @@ export class PostalPair {
         const decoded = decodeMessage(bytes)
         if (!decoded.ok) throw new Error(decoded.reason)
         for (const { frame } of decoded.envelopes)
-          to.associations.onFrame(from.nodeId, frame as UserFrame, this.now)
+          to.associations.onFrame(from.nodeId, frame as StreamFrame, this.now)
         this.#settle(to)
       }
       for (const post of [this.a, this.b]) {

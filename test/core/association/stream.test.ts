@@ -327,7 +327,7 @@ describe('a stream', () => {
     const body = new Uint8Array(0)
     const empty = (sequence: number): SegmentFrame => ({
       kind: 'segment',
-      lane: 'call',
+      stream: 'call',
       more: false,
       sequence,
       settled: 0,
@@ -345,7 +345,7 @@ describe('a stream', () => {
     const segment = (sequence: number): SegmentFrame => {
       return {
         kind: 'segment',
-        lane: 'call',
+        stream: 'call',
         more: false,
         sequence,
         settled: 0,
@@ -360,7 +360,7 @@ describe('a stream', () => {
     const segment = (...body: number[]): SegmentFrame => {
       return {
         kind: 'segment',
-        lane: 'call',
+        stream: 'call',
         more: false,
         sequence: 1,
         settled: 0,

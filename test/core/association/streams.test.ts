@@ -139,7 +139,7 @@ describe('streams', () => {
 })
 
 describe('an authority that breaks the rules', () => {
-  const forged = { kind: 'segment', lane: 'call', more: false, settled: 0 } as const
+  const forged = { kind: 'segment', stream: 'call', more: false, settled: 0 } as const
 
   it('three times in a minute is shut out for half a minute; what waits for it is sent then', () => {
     const pair = new PostalPair(seededRandom(4, 'quarantine'))

@@ -39,7 +39,7 @@ import {
   MAX_TTL,
 } from '../../../src/core/wire/codec.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
-import { LANES, NONCE_BYTES, WIRE_MAX, WIRE_MIN } from '../../../src/core/wire/frames.ts'
+import { STREAMS, NONCE_BYTES, WIRE_MAX, WIRE_MIN } from '../../../src/core/wire/frames.ts'
 import { KIND_OF, RANKS, REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
 import { nodeIdOf, wholeOf } from '../support/names.ts'
 import { fromHex, toHex } from './hex.ts'
@@ -100,7 +100,7 @@ describe('PROTOCOL.md', () => {
       status: STATUSES,
       visibility: VISIBILITIES,
       rank: RANKS,
-      lane: LANES,
+      stream: STREAMS,
       code: REFUSALS,
     })
   })

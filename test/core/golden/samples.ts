@@ -127,7 +127,7 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
   segment: {
     frame: {
       kind: 'segment',
-      lane: 'bulk',
+      stream: 'bulk',
       more: true,
       sequence: 300,
       settled: 2,
@@ -135,8 +135,9 @@ export const SAMPLES: Readonly<Record<string, Sample>> = {
     },
   },
   receipt: {
-    frame: { kind: 'receipt', lane: 'call', received: 300, taken: 7, limit: 1_048_576, refused: [3, 7] },
+    frame: { kind: 'receipt', stream: 'call', received: 300, taken: 7, limit: 1_048_576, refused: [3, 7] },
   },
+  'datagram-routed': { route, frame: { kind: 'datagram', body: Uint8Array.of(0x11, 0x22, 0x33) } },
   'signal-routed': { route, frame: { kind: 'signal', data: '{"s":"abcdefgh","q":0,"d":"x"}' } },
   trace: { route, frame: { kind: 'trace', token: 300 } },
   traced: { route, frame: { kind: 'traced', token: 300, hops: [0x01020304, 0x89abcdef] } },

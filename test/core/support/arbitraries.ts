@@ -11,7 +11,7 @@ import type {
 import { MAX_OBSERVERS, REMOVED } from '../../../src/core/membership/record.ts'
 import { isStateKey } from '../../../src/core/membership/state-key.ts'
 import type { DigestEntry, Frame, OriginRange, StateEntry } from '../../../src/core/wire/frames.ts'
-import { LANES, NONCE_BYTES } from '../../../src/core/wire/frames.ts'
+import { STREAMS, NONCE_BYTES } from '../../../src/core/wire/frames.ts'
 import { WireLimits } from '../../../src/core/wire/decode.ts'
 import { REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
 import { utf8Length } from '../../../src/core/utf8.ts'
@@ -219,7 +219,7 @@ export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } 
   unlink: fc.constant({ kind: 'unlink' as const }),
   segment: fc.record({
     kind: fc.constant('segment'),
-    lane: fc.constantFrom(...LANES),
+    stream: fc.constantFrom(...STREAMS),
     more: fc.boolean(),
     sequence: fc.integer({ min: 1, max: 2 ** 30 }),
     settled: fc.nat(),
@@ -228,17 +228,18 @@ export const anyFrameOf: { readonly [K in Frame['kind']]: fc.Arbitrary<Frame> } 
   receipt: fc
     .record({
       kind: fc.constant('receipt'),
-      lane: fc.constantFrom(...LANES),
+      stream: fc.constantFrom(...STREAMS),
       received: fc.nat(),
       limit: fc.nat(),
       refused: fc.uniqueArray(fc.integer({ min: 1, max: 1_000 }), { maxLength: 64 }),
     })
-    .map(({ lane, received, limit, refused }): Frame => {
+    .map(({ stream, received, limit, refused }): Frame => {
       refused.sort((a, b) => a - b)
-      return { kind: 'receipt', lane, received, taken: refused.at(-1) ?? 0, limit, refused }
+      return { kind: 'receipt', stream, received, taken: refused.at(-1) ?? 0, limit, refused }
     }),
   signal: anyText(1_000).map((data) => ({ kind: 'signal', data })),
   trace: fc.maxSafeNat().map((token) => ({ kind: 'trace', token })),
+  datagram: fc.uint8Array({ maxLength: 300 }).map((body) => ({ kind: 'datagram', body })),
   traced: fc.record({
     kind: fc.constant('traced'),
     token: fc.maxSafeNat(),

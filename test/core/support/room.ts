@@ -34,6 +34,8 @@ export interface SentFrame {
 
 export type EventOf<K extends ClusterEvent['type']> = Extract<ClusterEvent, { type: K }>
 
+export type GrainWork = Extract<Output, { type: 'grain' | 'grain-ended' }>
+
 /** One end of a link, as its transport holds it. */
 interface End {
   readonly owner: Seat
@@ -89,6 +91,10 @@ export class Room {
     void this.#seat(participant).events.push(event)
   /** Whether the signaling server carries links. */
   relays = true
+  /** For how long nobody has been lost from the room, as the signaling server says. */
+  quietMs = 0
+  /** Runs user code: what a core puts out about grains. */
+  onGrain: (participant: Participant, output: GrainWork) => void = () => undefined
   /** Whether two members can have a link. */
   connects: (from: NodeId, to: NodeId) => boolean = () => true
   /** Whether two members answer each other's offers, but find no connection: only a relayed link comes to be. */
@@ -120,7 +126,12 @@ export class Room {
     const seat = this.#seat(participant)
     seat.signaling = true
     this.#later(0, () =>
-      this.#feed(seat, { type: 'signaling-up', contacts: this.#contactsFor(seat), relays: this.relays }),
+      this.#feed(seat, {
+        type: 'signaling-up',
+        contacts: this.#contactsFor(seat),
+        relays: this.relays,
+        quietMs: this.quietMs,
+      }),
     )
   }
 
@@ -158,6 +169,12 @@ export class Room {
 
   feed(participant: Participant, input: Input): void {
     this.#feed(this.#seat(participant), input)
+  }
+
+  /** Feeds what a participant's platform has to say in a while, if it is still there. */
+  later(delay: number, participant: Participant, input: Input): void {
+    const seat = this.#seat(participant)
+    this.#later(delay, () => this.#feed(seat, input))
   }
 
   /** Lets a participant do something of its own accord. */
@@ -247,6 +264,9 @@ export class Room {
 
   #execute(seat: Seat, output: Output): void {
     switch (output.type) {
+      case 'grain':
+      case 'grain-ended':
+        return this.onGrain(seat.participant, output)
       case 'link-open': {
         const { linkId, initiator, nodeId, relay } = output
         const end: End = {
@@ -278,7 +298,11 @@ export class Room {
       case 'signaling-contacts':
         if (!seat.signaling || !this.answers(seat.participant.nodeId)) return
         return this.#later(2 * DELAY, () =>
-          this.#feed(seat, { type: 'signaling-contacts', contacts: this.#contactsFor(seat) }),
+          this.#feed(seat, {
+            type: 'signaling-contacts',
+            contacts: this.#contactsFor(seat),
+            quietMs: this.quietMs,
+          }),
         )
       case 'signaling-goodbye':
         seat.signaling = false

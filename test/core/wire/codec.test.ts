@@ -82,7 +82,7 @@ describe('every kind of frame', () => {
         const body = memory.subarray(headroom, headroom + size)
         const frame = {
           kind: 'segment',
-          lane: 'bulk',
+          stream: 'bulk',
           more,
           sequence: sequence + 1,
           settled: sequence,
@@ -126,7 +126,7 @@ describe('every kind of frame', () => {
   it('has a number of its own', () => {
     expect(new Set(Object.values(KIND_OF)).size).toBe(KINDS.length)
     for (const kind of KINDS) expect(kindName(KIND_OF[kind])).toBe(kind)
-    for (const number of [0, 22, 255]) expect(kindName(number)).toBeUndefined()
+    for (const number of [0, 23, 255]) expect(kindName(number)).toBeUndefined()
   })
 })
 

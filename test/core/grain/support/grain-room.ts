@@ -95,6 +95,7 @@ export class GrainRoom {
       random: seededRandom(index, 'process'),
       kinds: new Map([['counter', DEFAULT_KIND_TUNING]]),
       seats: () => this.#seats(process),
+      isLive: (other) => this.#seats(process).some((seat) => seat.process === other),
       candidates: () =>
         this.#seats(process).map((seat) => ({
           process: seat.process,

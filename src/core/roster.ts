@@ -1,0 +1,317 @@
+/**
+ * Roster: the members as grains see them. Grains know processes, which go on through rebirths; the table knows lives.
+ * It is of the process: after a rebirth it keeps what it knew, until the next life was told who is there.
+ */
+import type { PublishedCouncil } from './council/published-council.ts'
+import { COUNCIL_KEY, parseCouncil } from './council/published-council.ts'
+import type { Loss } from './council/raft-messages.ts'
+import type { Seat } from './council/voters.ts'
+import type { NodeId, ProcessId } from './identity/node-id.ts'
+import type { Visibility } from './membership/record.ts'
+import type { MembershipTable, NodeRecord, TableChange } from './membership/table.ts'
+import type { Candidate } from './partition/placement.ts'
+import type { PublishedKinds } from './published-kinds.ts'
+import { KINDS_KEY, parseKinds } from './published-kinds.ts'
+
+/** What has become of a process. */
+export type RosterNews =
+  /** It is up, or is not any more, or is lost. */
+  | { readonly type: 'liveness'; readonly process: ProcessId; readonly loss: Loss | undefined }
+  /** It goes on as another life: what was under way between it and this process may be lost. */
+  | { readonly type: 'new-life'; readonly process: ProcessId }
+
+/** Who has been up for less, in ms, is given nothing to hold: a storm of reloads moves nothing (DESIGN.md section 11). */
+const SETTLED_MS = 2_000
+/**
+ * A process that is gone without goodbye has no right any more after this long, in ms: longer than the 1.1 L that its
+ * replicas wait.
+ */
+const RIGHTS_MS = 6_000
+const STANDBY: Readonly<Record<Visibility, number>> = { visible: 0, hidden: 1, 'frozen-soon': 2 }
+
+interface Known {
+  readonly process: ProcessId
+  /** Its present life; `undefined` once that is over. */
+  life: NodeId | undefined
+  /** Since when it is up, on the monotonic clock; `undefined` while it is not. */
+  upSince: number | undefined
+  /** Since when it is unreachable, or since when its last life is over. */
+  lostSince: number
+  /** It is gone for good from then on. */
+  endsAt: number
+  isEnded: boolean
+}
+
+export class Roster {
+  readonly #own: ProcessId
+  readonly #tombstoneMs: number
+  #table: MembershipTable | undefined
+  readonly #known = new Map<ProcessId, Known>()
+  readonly #processes = new Map<NodeId, ProcessId>()
+  #news: RosterNews[] = []
+  #attachedAt = Infinity
+  #wakeAt = Infinity
+  #seats: readonly Seat[] | undefined
+  #published: ReadonlyMap<ProcessId, PublishedCouncil> | undefined
+  readonly #candidates = new Map<string, readonly Candidate[]>()
+
+  constructor(own: ProcessId, tombstoneMs: number) {
+    this.#own = own
+    this.#tombstoneMs = tombstoneMs
+  }
+
+  /** The table of the present life; `undefined` before the first one was told who is there. */
+  get table(): MembershipTable | undefined {
+    return this.#table
+  }
+
+  /** A life was told who is there: what its table says counts from now on. */
+  attach(table: MembershipTable, now: number): void {
+    this.#table = table
+    if (this.#attachedAt === Infinity) this.#attachedAt = now
+    for (const record of table.records()) this.#look(record, undefined, now)
+    for (const known of this.#known.values()) {
+      if (known.life !== undefined && !table.get(known.life)) this.#end(known, now + RIGHTS_MS, now)
+    }
+    this.#changed()
+  }
+
+  /** A record of the present life's table has changed. */
+  notice(change: TableChange, now: number): void {
+    const { nodeId, before, after, keys, visibility } = change
+    const record = this.#table?.get(nodeId)
+    if (!record) return
+    if (before !== after) this.#look(record, change, now)
+    if (visibility || before !== after || keys.includes(COUNCIL_KEY) || keys.includes(KINDS_KEY))
+      this.#changed()
+  }
+
+  /** What has happened since the last call. */
+  takeNews(): readonly RosterNews[] {
+    const news = this.#news
+    if (news.length > 0) this.#news = []
+    return news
+  }
+
+  /** Whether anything but liveness has changed since the last call. */
+  isChanged = false
+
+  tick(now: number): void {
+    if (now < this.#wakeAt) return
+    for (const known of this.#known.values()) {
+      if (known.life !== undefined || known.isEnded || now < known.endsAt) continue
+      known.isEnded = true
+      this.#news.push({ type: 'liveness', process: known.process, loss: 'ended' })
+    }
+    this.#changed()
+    this.#findWake(now)
+  }
+
+  nextDeadline(): number {
+    return this.#wakeAt
+  }
+
+  lifeOf(process: ProcessId): NodeId | undefined {
+    return this.#known.get(process)?.life
+  }
+
+  processOf(nodeId: NodeId): ProcessId | undefined {
+    return this.#table?.get(nodeId)?.self?.process ?? this.#processes.get(nodeId)
+  }
+
+  isLive(process: ProcessId): boolean {
+    return this.#known.get(process)?.upSince !== undefined
+  }
+
+  /** It is gone for good, and no right of it is left. Whoever was never met was gone before this process came. */
+  hasEnded(process: ProcessId, now: number): boolean {
+    const known = this.#known.get(process)
+    return known ? known.isEnded : now > this.#attachedAt + RIGHTS_MS
+  }
+
+  /** Even the tombstone of its last life is gone. */
+  isForgotten(process: ProcessId, now: number): boolean {
+    const known = this.#known.get(process)
+    return known ? false : now > this.#attachedAt + this.#tombstoneMs
+  }
+
+  /** Who is up. */
+  seats(): readonly Seat[] {
+    if (this.#seats) return this.#seats
+    const seats: Seat[] = []
+    for (const { process, life, upSince } of this.#known.values()) {
+      const self = life === undefined ? undefined : this.#table?.get(life)?.self
+      if (self && upSince !== undefined)
+        seats.push({ process, browser: self.browser, standby: STANDBY[self.visibility], upSince })
+    }
+    this.#seats = seats
+    return seats
+  }
+
+  /** Who may hold partitions of a kind: of those that are up, who has been for a while. */
+  candidates(kind: string, now: number): readonly Candidate[] {
+    const known = this.#candidates.get(kind)
+    if (known) return known
+    const seats = this.seats()
+    const settled = seats.filter(
+      ({ process, upSince }) => process === this.#own || now >= upSince + SETTLED_MS,
+    )
+    const candidates = settled.map(({ process, browser, standby }): Candidate => {
+      const kinds = this.#kindsOf(process)
+      return { process, browser, standby, isHost: kinds.has(kind) }
+    })
+    this.#candidates.set(kind, candidates)
+    return candidates
+  }
+
+  /** What those that are up publish of their council. */
+  published(): ReadonlyMap<ProcessId, PublishedCouncil> {
+    if (this.#published) return this.#published
+    const published = new Map<ProcessId, PublishedCouncil>()
+    for (const { process } of this.seats()) {
+      const council = parseCouncil(this.#valueOf(process, COUNCIL_KEY))
+      if (council) published.set(process, council)
+    }
+    this.#published = published
+    return published
+  }
+
+  /** Versions of a kind that members which are not gone host. */
+  versionsOf(kind: string): ReadonlySet<number> {
+    const versions = new Set<number>()
+    for (const { process, life } of this.#known.values()) {
+      const version = life === undefined ? undefined : this.#kindsOf(process).get(kind)
+      if (version !== undefined) versions.add(version)
+    }
+    return versions
+  }
+
+  /** Whether it hosts anything. */
+  isHost(process: ProcessId): boolean {
+    return this.#kindsOf(process).size > 0
+  }
+
+  /** Whether anybody, reachable or not, says that there is a council. */
+  get hasCouncil(): boolean {
+    for (const { process, life } of this.#known.values())
+      if (life !== undefined && this.#valueOf(process, COUNCIL_KEY) !== undefined) return true
+    return false
+  }
+
+  /** Whether each member that is not gone is up. */
+  get isWhole(): boolean {
+    for (const { life, upSince } of this.#known.values())
+      if (life !== undefined && upSince === undefined) return false
+    return true
+  }
+
+  #kindsOf(process: ProcessId): PublishedKinds {
+    return parseKinds(this.#valueOf(process, KINDS_KEY))
+  }
+
+  #valueOf(process: ProcessId, key: string): string | undefined {
+    const life = this.#known.get(process)?.life
+    return life === undefined ? undefined : this.#table?.get(life)?.entries.get(key)?.value
+  }
+
+  #look({ nodeId, status, self }: NodeRecord, change: TableChange | undefined, now: number): void {
+    if (status === 'removed') return this.#onRemoved(nodeId, change, now)
+    if (!self) return
+    const { process } = self
+    this.#processes.set(nodeId, process)
+    const known = this.#known.get(process) ?? this.#enter(process)
+    if (known.life !== nodeId) {
+      if (known.life !== undefined && !isNewer(this.#table, nodeId, known.life)) return
+      if (known.life !== undefined || known.lostSince < Infinity)
+        this.#news.push({ type: 'new-life', process })
+      known.life = nodeId
+      known.isEnded = false
+      known.endsAt = Infinity
+    }
+    if (status === 'up') {
+      known.lostSince = Infinity
+      if (known.upSince === undefined) this.#setUp(known, now)
+    } else {
+      if (status === 'unreachable') known.lostSince = Math.min(known.lostSince, now)
+      if (known.upSince !== undefined || status === 'unreachable')
+        this.#setDown(known, status === 'unreachable' ? 'unreachable' : undefined)
+    }
+  }
+
+  #onRemoved(nodeId: NodeId, change: TableChange | undefined, now: number): void {
+    const process = this.#processes.get(nodeId)
+    const known = process === undefined ? undefined : this.#known.get(process)
+    if (known?.life !== nodeId) return
+    // Without having been unreachable, and with no other life in its place: it said goodbye.
+    const hasLeft = known.lostSince === Infinity && change?.supersededBy === undefined
+    this.#end(known, hasLeft ? now : Math.min(known.lostSince, now) + RIGHTS_MS, now)
+  }
+
+  #end(known: Known, endsAt: number, now: number): void {
+    known.life = undefined
+    known.lostSince = Math.min(known.lostSince, now)
+    known.endsAt = endsAt
+    known.isEnded = now >= endsAt
+    this.#setDown(known, known.isEnded ? 'ended' : 'unreachable')
+    if (!known.isEnded) this.#wakeAt = Math.min(this.#wakeAt, endsAt)
+    this.#collect()
+  }
+
+  #enter(process: ProcessId): Known {
+    const known = {
+      process,
+      life: undefined,
+      upSince: undefined,
+      lostSince: Infinity,
+      endsAt: Infinity,
+      isEnded: false,
+    }
+    this.#known.set(process, known)
+    return known
+  }
+
+  #setUp(known: Known, now: number): void {
+    known.upSince = now
+    this.#wakeAt = Math.min(this.#wakeAt, now + SETTLED_MS)
+    this.#news.push({ type: 'liveness', process: known.process, loss: undefined })
+  }
+
+  #setDown(known: Known, loss: Loss | undefined): void {
+    known.upSince = undefined
+    this.#news.push({ type: 'liveness', process: known.process, loss })
+  }
+
+  #changed(): void {
+    this.isChanged = true
+    this.#seats = undefined
+    this.#published = undefined
+    this.#candidates.clear()
+  }
+
+  #findWake(now: number): void {
+    let wakeAt = Infinity
+    for (const { upSince, life, isEnded, endsAt } of this.#known.values()) {
+      if (upSince !== undefined && upSince + SETTLED_MS > now) wakeAt = Math.min(wakeAt, upSince + SETTLED_MS)
+      if (life === undefined && !isEnded) wakeAt = Math.min(wakeAt, endsAt)
+    }
+    this.#wakeAt = wakeAt
+  }
+
+  /** Forgets lives whose tombstones are gone, and processes that had no other. */
+  #collect(): void {
+    for (const [nodeId, process] of this.#processes) {
+      if (this.#table?.get(nodeId)) continue
+      this.#processes.delete(nodeId)
+      const known = this.#known.get(process)
+      if (known?.isEnded && ![...this.#processes.values()].includes(process)) this.#known.delete(process)
+    }
+  }
+}
+
+/** Of two lives of one process that are not over, the one that is up, or else the newer one. */
+function isNewer(table: MembershipTable | undefined, nodeId: NodeId, than: NodeId): boolean {
+  const [one, other] = [table?.get(nodeId), table?.get(than)]
+  if (!one || !other || other.status === 'removed') return true
+  if (one.status !== other.status) return one.status === 'up'
+  return one.parts.generation > other.parts.generation
+}
