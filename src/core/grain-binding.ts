@@ -25,6 +25,7 @@ export interface GrainBindingOptions {
   readonly kinds: ReadonlyMap<string, HostedKind>
   readonly tombstoneMs: number
   readonly tuning?: GrainsTuning | undefined
+  readonly partition?: 'available' | 'majority' | undefined
 }
 
 /**
@@ -50,7 +51,7 @@ export class GrainBinding implements LifeGrains {
   #isActive = false
 
   constructor(options: GrainBindingOptions) {
-    const { process, random, outbox, kinds, tombstoneMs, tuning } = options
+    const { process, random, outbox, kinds, tombstoneMs, tuning, partition } = options
     this.#options = options
     this.#isActive = kinds.size > 0
     const roster = new Roster(process, tombstoneMs)
@@ -64,6 +65,8 @@ export class GrainBinding implements LifeGrains {
       isLive: (other) => roster.isLive(other),
       candidates: (kind) => roster.candidates(kind, this.#now.mono),
       hasEnded: (other) => roster.hasEnded(other, this.#now.mono),
+      lostFor: (other, now) => roster.lostFor(other, now.mono),
+      partition,
       isForgotten: (other) => roster.isForgotten(other, this.#now.mono),
       published: () => roster.published(),
       publish: (text) => this.#life?.publish(COUNCIL_KEY, text),

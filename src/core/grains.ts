@@ -38,7 +38,7 @@ export type GrainLane = 'council' | HoldingLane
 
 export interface GrainsOptions extends Pick<
   CouncilOptions,
-  'self' | 'random' | 'seats' | 'candidates' | 'hasEnded' | 'published' | 'publish'
+  'self' | 'random' | 'seats' | 'candidates' | 'hasEnded' | 'lostFor' | 'partition' | 'published' | 'publish'
 > {
   readonly tuning?: GrainsTuning | undefined
   /** What this process hosts. */

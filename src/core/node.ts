@@ -51,6 +51,11 @@ export interface NodeOptions {
   /** Kinds of grain that this process hosts. Default none: it calls grains of others, and keeps copies for them. */
   readonly kinds?: ReadonlyMap<string, HostedKind> | undefined
   readonly grainTuning?: GrainsTuning | undefined
+  /**
+   * What becomes of grains where most of those that decide who runs them are lost at once: those who are left go on, or
+   * nothing moves any more. Default `available`.
+   */
+  readonly partition?: 'available' | 'majority' | undefined
   /** Where many nodes share a process: work that they share. */
   readonly commons?: Commons | undefined
 }
@@ -65,10 +70,18 @@ export class NodeCore {
 
   constructor(options: NodeOptions) {
     this.#options = options
-    const { process, random, kinds = new Map<string, HostedKind>(), tuning, grainTuning } = options
+    const { process, random, kinds = new Map<string, HostedKind>(), tuning, grainTuning, partition } = options
     const { tombstoneMs } = tuning
     const outbox = this.#outbox
-    this.#binding = new GrainBinding({ process, random, outbox, kinds, tombstoneMs, tuning: grainTuning })
+    this.#binding = new GrainBinding({
+      process,
+      random,
+      outbox,
+      kinds,
+      tombstoneMs,
+      tuning: grainTuning,
+      partition,
+    })
     this.#life = this.#begin(options)
   }
 

@@ -129,6 +129,13 @@ export class Roster {
     return known ? known.isEnded : now > this.#attachedAt + RIGHTS_MS
   }
 
+  /** For how long it has been lost, in ms: `Infinity` once it is gone for good, 0 while it is not lost. */
+  lostFor(process: ProcessId, now: number): number {
+    if (this.hasEnded(process, now)) return Infinity
+    const since = this.#known.get(process)?.lostSince
+    return since === undefined || since === Infinity ? 0 : now - since
+  }
+
   /** Even the tombstone of its last life is gone. */
   isForgotten(process: ProcessId, now: number): boolean {
     const known = this.#known.get(process)

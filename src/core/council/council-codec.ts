@@ -8,10 +8,20 @@ import { Writer } from '../wire/writer.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { decodeCommand, encodeCommand } from './map-codec.ts'
 
-import { MAX_HOLDERS } from './partition-map.ts'
+import { MAX_HOLDERS, MAX_KINDS } from './partition-map.ts'
 import { decodeRaft, encodeRaft, RaftLimits } from './raft-codec.ts'
 
-const KINDS: readonly CouncilMessage['kind'][] = ['raft', 'ask', 'told', 'propose', 'proposed', 'news']
+const KINDS: readonly CouncilMessage['kind'][] = [
+  'raft',
+  'ask',
+  'told',
+  'propose',
+  'proposed',
+  'news',
+  'survey',
+  'surveyed',
+  'adopt',
+]
 const MAX_EPOCH = 2 ** 47
 const COMMAND_BYTES = 32 * 1024
 
@@ -41,6 +51,16 @@ export function encodeCouncil(message: CouncilMessage): Uint8Array {
         .text(message.leader ?? '')
       writeOptionalEntries(message.entries)
       break
+    case 'survey':
+      break
+    case 'surveyed':
+      writer.varint(message.grains.length)
+      for (const [grain, entries] of message.grains) {
+        writer.text(grain)
+        writeEntries(entries)
+      }
+      break
+    case 'adopt':
     case 'news':
       writer.text(message.grain)
       writeEntries(message.entries)
@@ -82,6 +102,15 @@ function readBody(r: Reader, kind: Exclude<CouncilMessage['kind'], 'raft'>, grou
       const [grain, leader] = [readGrain(r), readLeader(r)]
       return { kind, group, id, grain, leader, entries: readOptionalEntries(r) }
     }
+    case 'survey':
+      return { kind, group }
+    case 'surveyed': {
+      const grains: [string, SlotEntry[]][] = []
+      const count = r.varint('kinds of grain', MAX_KINDS)
+      for (let i = 0; i < count && !r.problem; i++) grains.push([readGrain(r), readEntries(r)])
+      return { kind, group, grains }
+    }
+    case 'adopt':
     case 'news':
       return { kind, group, grain: readGrain(r), entries: readEntries(r) }
   }

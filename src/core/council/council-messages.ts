@@ -36,6 +36,21 @@ export type CouncilMessage =
       readonly entries: readonly SlotEntry[] | undefined
       readonly leader: ProcessId | undefined
     }
+  /** This council has lost its quorum: what do you know of the map? */
+  | { readonly kind: 'survey'; readonly group: string }
+  /** Everything that its sender knows, by kind of grain. */
+  | {
+      readonly kind: 'surveyed'
+      readonly group: string
+      readonly grains: readonly (readonly [grain: string, entries: readonly SlotEntry[]])[]
+    }
+  /** To the leader: this is what a council has decided that its sender has given up for this one. */
+  | {
+      readonly kind: 'adopt'
+      readonly group: string
+      readonly grain: string
+      readonly entries: readonly SlotEntry[]
+    }
   /** Unasked, to those whom a change concerns. */
   | {
       readonly kind: 'news'

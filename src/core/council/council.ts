@@ -5,18 +5,25 @@
  *
  * Messages may be lost. A proposal is repeated until it was decided: that is harmless, since a change names the epochs
  * that it is about.
+ *
+ * There may be several groups, after a partition: `lineage.ts` says which is followed. What a group that is given up has
+ * decided stands until the other has said something later: it is asked to.
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import { randomProcessId } from '../identity/node-id.ts'
 import type { MapEntry } from '../partition/partition.ts'
+import { SLOTS } from '../partition/partition.ts'
 import type { Candidate } from '../partition/placement.ts'
 import type { Now, Random } from '../time.ts'
+import { Continuation } from './continuation.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { Government } from './government.ts'
+import type { KnownCouncil } from './lineage.ts'
+import { hasQuorum, isBetter } from './lineage.ts'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.ts'
 import { MapHints } from './map-hints.ts'
 import type { Command } from './partition-map.ts'
-import { PartitionMap } from './partition-map.ts'
+import { isSameEntry, PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
 import type { PublishedCouncil } from './published-council.ts'
 import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
@@ -36,6 +43,13 @@ export interface CouncilOptions {
   readonly candidates: (kind: string) => readonly Candidate[]
   /** The process is gone for good. */
   readonly hasEnded: (process: ProcessId) => boolean
+  /** For how long a process has been lost, in ms: `Infinity` once it is gone for good, 0 while it is not lost. */
+  readonly lostFor: (process: ProcessId, now: Now) => number
+  /**
+   * What becomes of a council that has lost its quorum for good: it is continued by those who are left, or decides
+   * nothing any more. Default `available`.
+   */
+  readonly partition?: 'available' | 'majority' | undefined
   /** What others publish, by process. */
   readonly published: () => ReadonlyMap<ProcessId, PublishedCouncil>
   /** Publishes for this process, under `COUNCIL_KEY`. */
@@ -63,6 +77,7 @@ export class Council {
   readonly #hints = new MapHints()
   readonly #proposals: Proposals
   readonly #government: Government
+  readonly #continuation: Continuation
   #raft: Raft | undefined
   /** As of what Raft has applied. */
   #map = new PartitionMap()
@@ -70,9 +85,9 @@ export class Council {
   /** Remote proposals under way, by the id that Raft knows. */
   readonly #served = new Map<number, { readonly from: ProcessId; readonly id: number }>()
   /** Kinds that this process wants to know, and those of them that it wants born. */
-  readonly #wanted = new Map<string, { mustBeBorn: boolean; proposal: number | undefined; askAt: number }>()
-  /** What the newest publication says of the group's voters. */
-  #newest: PublishedCouncil | undefined
+  readonly #wanted = new Map<string, Wanted>()
+  /** What the newest publication says of the group's voters, also when whoever published it is gone. */
+  #newest: KnownCouncil | undefined
   #publishedLeader: ProcessId | undefined
   #isDismissed = false
   #raftIds = 0
@@ -99,11 +114,22 @@ export class Council {
       change: (id, change, now) => this.#run(now, (raft) => raft.change(id, change, now)),
       propose: (command, now) => void this.propose(command, now),
     })
+    this.#continuation = new Continuation({
+      ...options,
+      voters: () => this.#followed?.voters,
+      isLed: () => this.#leads || this.#publishedLeader !== undefined,
+      known: () => this.#knownMap(),
+      survey: (process) => {
+        const { group } = this
+        if (group !== undefined) options.send(process, { kind: 'survey', group })
+      },
+      found: (map, now) => this.#continue(map, now),
+    })
   }
 
   /** The group that this process follows; `undefined` while it knows of none. */
   get group(): string | undefined {
-    return this.#raft?.group ?? this.#newest?.group
+    return this.#followed?.group
   }
 
   /** Whom this process takes for the leader. */
@@ -139,10 +165,9 @@ export class Council {
 
   /** Founds a council of one. To be called only where it is certain that there is none. */
   found(now: Now): void {
-    this.#look()
+    this.#look(now)
     if (this.group !== undefined) return
-    const group = formatGroup({ name: randomProcessId(this.#options.random), forks: 0 })
-    this.#raft = Raft.found({ ...this.#raftOptions(group), snapshot: encodeMap(this.#map) }, now)
+    this.#begin(0, now)
     this.tick(now)
   }
 
@@ -150,7 +175,7 @@ export class Council {
   want(kind: string, mustBeBorn: boolean, now: Now): void {
     const known = this.#wanted.get(kind)
     if (known) known.mustBeBorn ||= mustBeBorn
-    else this.#wanted.set(kind, { mustBeBorn, proposal: undefined, askAt: now.mono })
+    else this.#wanted.set(kind, newWanted(mustBeBorn, now))
     this.#settle(now)
   }
 
@@ -170,7 +195,8 @@ export class Council {
   /** Members, or what they publish, have changed. */
   notice(now: Now): void {
     this.#government.notice()
-    this.#look()
+    this.#continuation.notice()
+    this.#look(now)
     this.#settle(now)
   }
 
@@ -178,13 +204,17 @@ export class Council {
   lost(process: ProcessId, loss: Loss, now: Now): void {
     this.#run(now, (raft) => raft.lost(process, loss, now))
     this.#government.notice()
+    this.#continuation.notice()
     this.#proposals.hurry(now)
     this.#settle(now)
   }
 
   receive(from: ProcessId, message: CouncilMessage, now: Now): void {
     if (message.kind === 'raft') this.#receiveRaft(from, message.message, now)
-    else if (message.group === this.group) this.#receive(from, message, now)
+    else if (message.kind === 'survey') {
+      const { group } = message
+      this.#options.send(from, { kind: 'surveyed', group, grains: this.#surveyed() })
+    } else if (message.group === this.group) this.#receive(from, message, now)
     this.#settle(now)
   }
 
@@ -209,6 +239,7 @@ export class Council {
   nextDeadline(): number {
     let next = Math.min(this.#raftDeadline, this.#proposals.nextDeadline())
     if (this.#leads) next = Math.min(next, this.#government.nextDeadline())
+    if (this.#mayContinue) next = Math.min(next, this.#continuation.nextDeadline())
     if (this.group !== undefined) {
       for (const { askAt } of this.#wanted.values()) next = Math.min(next, askAt)
     }
@@ -222,6 +253,98 @@ export class Council {
   /** Whoever was dismissed asks for no votes any more. */
   get #raftDeadline(): number {
     return this.#raft && !this.#isDismissed ? this.#raft.nextDeadline() : Infinity
+  }
+
+  /** The group that this process follows, and its voters. */
+  get #followed(): KnownCouncil | undefined {
+    const [raft, newest] = [this.#raft, this.#newest]
+    if (!raft) return newest
+    // It was dismissed, or has not been told of itself yet.
+    if (newest?.group === raft.group && newest.index > raft.log.newest.index) return newest
+    return raftCouncil(raft)
+  }
+
+  get #mayContinue(): boolean {
+    return this.#options.partition !== 'majority' && !this.#isLeaving
+  }
+
+  #begin(forks: number, now: Now): void {
+    const group = formatGroup({ name: randomProcessId(this.#options.random), forks })
+    this.#raft = Raft.found({ ...this.#raftOptions(group), snapshot: encodeMap(this.#map) }, now)
+  }
+
+  /** Founds a council that goes on where one without a quorum has stopped. */
+  #continue(map: PartitionMap, now: Now): void {
+    const { forks } = parseGroup(this.group!)!
+    this.#retire()
+    this.#map = map
+    this.#begin(forks + 1, now)
+    const { group } = this.#raft!
+    const others = this.#options.seats().filter(({ process }) => process !== this.#options.self)
+    for (const [kind] of map.kinds()) {
+      const entries = this.#applied(kind)
+      this.#learn(kind, entries, now)
+      for (const { process } of others)
+        this.#options.send(process, { kind: 'news', group, grain: kind, entries })
+    }
+    this.#proposals.hurry(now)
+    this.#run(now, (raft) => raft.tick(now))
+  }
+
+  /** The group is followed no more. */
+  #retire(): void {
+    this.#raft = undefined
+    this.#newest = undefined
+    this.#publishedLeader = undefined
+    this.#isDismissed = false
+    this.#map = new PartitionMap()
+    this.#outputs.length = 0
+    this.#served.clear()
+    this.#government.reset()
+  }
+
+  /** Another group is followed from now on: what it says of kinds that are known here has to be heard anew. */
+  #follow(council: KnownCouncil, now: Now): void {
+    this.#retire()
+    this.#newest = council
+    for (const kind of this.#hints.kinds()) {
+      const wanted = this.#wanted.get(kind) ?? newWanted(false, now)
+      wanted.mustHear = true
+      wanted.askAt = now.mono
+      wanted.proposal = undefined
+      this.#wanted.set(kind, wanted)
+    }
+    for (const wanted of this.#wanted.values()) wanted.proposal = undefined
+    this.#proposals.hurry(now)
+  }
+
+  /** All that is known here, what was not committed yet included: it may have been, without this process's knowing. */
+  #knownMap(): Map<string, Map<number, MapEntry>> {
+    const known = new Map<string, Map<number, MapEntry>>()
+    const map = this.#raft ? this.#mapToTheEnd(this.#raft) : new PartitionMap()
+    for (const [kind, entries] of map.kinds()) known.set(kind, new Map(entries.entries()))
+    for (const kind of this.#hints.kinds()) {
+      const slots = known.get(kind) ?? new Map<number, MapEntry>()
+      known.set(kind, slots)
+      for (const [slot, entry] of this.#hints.entries(kind))
+        if (entry.epoch > (slots.get(slot)?.epoch ?? 0)) slots.set(slot, entry)
+    }
+    return known
+  }
+
+  #mapToTheEnd({ log, applied }: Raft): PartitionMap {
+    const copy = decodeMap(encodeMap(this.#map))
+    if (typeof copy === 'string') return this.#map
+    for (let index = applied + 1; index <= log.lastIndex; index++) {
+      const entry = log.entryAt(index)
+      const command = entry?.kind === 'command' ? decodeCommand(entry.command) : ''
+      if (typeof command !== 'string') copy.apply(command)
+    }
+    return copy
+  }
+
+  #surveyed(): [string, SlotEntry[]][] {
+    return [...this.#knownMap()].map(([kind, slots]): [string, SlotEntry[]] => [kind, [...slots]])
   }
 
   #raftOptions(group: string): RaftOptions {
@@ -265,6 +388,12 @@ export class Council {
           ? this.#proposals.decided(id, now)
           : this.#proposals.refused(id, from, message.leader, now)
       }
+      case 'survey':
+        return undefined
+      case 'surveyed':
+        return this.#continuation.onSurveyed(from, message.grains)
+      case 'adopt':
+        return this.#onAdopt(message.grain, message.entries, now)
       case 'news':
         return this.#learn(message.grain, message.entries, now)
     }
@@ -272,9 +401,29 @@ export class Council {
 
   /** A voter has said what it knows of a kind: where it is none, it may be born now. */
   #onTold(kind: string, entries: readonly SlotEntry[], now: Now): void {
-    this.#learn(kind, entries, now)
     const wanted = this.#wanted.get(kind)
+    if (wanted?.mustHear) {
+      const told = new Map(entries)
+      const later = this.#hints.entries(kind).filter(([slot, entry]) => !isOver(entry, told.get(slot)))
+      const { group } = this
+      const to = this.#target()
+      if (later.length === 0) wanted.mustHear = false
+      else if (to !== undefined && group !== undefined && (entries.length > 0 || later.length === SLOTS))
+        this.#options.send(to, { kind: 'adopt', group, grain: kind, entries: later })
+    }
+    this.#learn(kind, entries, now)
     if (entries.length === 0 && wanted?.mustBeBorn) this.#bear(kind, wanted, now)
+  }
+
+  /** Somebody has given up another group, which has decided this. */
+  #onAdopt(kind: string, entries: readonly SlotEntry[], now: Now): void {
+    if (!this.#leads) return
+    const isKnown = this.#map.has(kind)
+    const later = entries.filter(([slot, entry]) => !isOver(entry, this.#map.get(kind, slot)))
+    if (later.length === 0 || (!isKnown && later.length < SLOTS)) return
+    const sorted = later.toSorted(([a], [b]) => a - b)
+    const slots = sorted.map(([slot]) => slot)
+    this.propose({ type: 'adopt', kind, slots, entries: sorted.map(([, entry]) => entry) }, now)
   }
 
   #bear(kind: string, wanted: { proposal: number | undefined }, now: Now): void {
@@ -404,6 +553,7 @@ export class Council {
   /** Whether what a command asks for is so, as far as this process knows. */
   #holds(command: Command): boolean {
     if (command.type === 'birth') return this.#hints.has(command.kind)
+    if (command.type === 'adopt') return this.#map.has(command.kind)
     return command.slots.every((slot, i) => {
       const entry = this.#hints.get(command.kind, slot)
       if (!entry) return false
@@ -417,6 +567,7 @@ export class Council {
 
   #settle(now: Now): void {
     if (this.#leads && !this.#isLeaving) this.#government.settle(now)
+    if (this.#mayContinue) this.#continuation.settle(now)
     this.#seekWanted(now)
     this.#proposals.tick(now)
     this.#publish()
@@ -425,7 +576,7 @@ export class Council {
   #seekWanted(now: Now): void {
     if (this.group === undefined) return
     for (const [kind, wanted] of this.#wanted) {
-      if (this.knows(kind)) {
+      if (this.knows(kind) && !wanted.mustHear) {
         this.#wanted.delete(kind)
         continue
       }
@@ -433,6 +584,7 @@ export class Council {
       wanted.askAt = now.mono + ASK_MS
       if (wanted.proposal !== undefined) continue
       if (!this.#leads) this.#askFor(kind)
+      else if (wanted.mustHear) this.#onTold(kind, this.#applied(kind), now)
       else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
     }
   }
@@ -452,31 +604,39 @@ export class Council {
   #someVoter(): ProcessId | undefined {
     const { self, random, seats } = this.#options
     const live = new Set(seats().map(({ process }) => process))
-    const voters = this.#raft && this.isVoter ? this.#raft.voters : (this.#newest?.voters ?? [])
+    const voters = this.#followed?.voters ?? []
     const others = voters.filter((process) => process !== self && live.has(process))
     return others[Math.floor(random() * others.length)]
   }
 
-  /** Reads what others publish. */
-  #look(): void {
-    const { self, published } = this.#options
-    const group = this.#raft?.group
+  /** Reads what others publish: which group is followed, who leads it, and whether this process still has a vote. */
+  #look(now: Now): void {
+    const { self, published, seats } = this.#options
     const known = published()
-    let newest: PublishedCouncil | undefined
+    const live = new Set(seats().map(({ process }) => process))
+    const groups = new Map<string, PublishedCouncil>()
     for (const council of known.values()) {
-      if (group !== undefined && council.group !== group) continue
-      if (!newest || isBetter(council, newest)) newest = council
+      const other = groups.get(council.group)
+      if (!other || council.index > other.index) groups.set(council.group, council)
     }
-    let term = 0
-    this.#publishedLeader = undefined
-    for (const [process, council] of known) {
-      if (council.group !== newest?.group || council.leads <= term) continue
-      this.#publishedLeader = process
-      term = council.leads
+    const own = this.#followed
+    if (own) {
+      const heard = groups.get(own.group)
+      if (!heard || heard.index < own.index) groups.set(own.group, { leads: 0, ...own })
     }
-    this.#newest = newest
-    const isNewer = newest !== undefined && newest.index > (this.#raft?.log.newest.index ?? Infinity)
-    this.#isDismissed = isNewer && !newest!.voters.includes(self)
+    let best: PublishedCouncil | undefined
+    for (const council of groups.values()) if (!best || isBetter(council, best, live)) best = council
+    if (!best) return
+    // Nobody is followed who can decide nothing, unless nobody else is known.
+    if (own && best.group !== own.group) {
+      if (!hasQuorum(best, live)) best = groups.get(own.group)!
+      else this.#follow(best, now)
+    }
+    this.#newest = best
+    this.#publishedLeader = leaderOf(best.group, known)
+    const raft = this.#raft
+    this.#isDismissed =
+      raft !== undefined && best.index > raft.log.newest.index && !best.voters.includes(self)
   }
 
   #publish(): void {
@@ -493,10 +653,34 @@ export class Council {
   }
 }
 
-/** Of two groups that which was continued by force less often, then the larger, then the lower name; of one the newer. */
-function isBetter(a: PublishedCouncil, b: PublishedCouncil): boolean {
-  if (a.group === b.group) return a.index > b.index
-  const forks = parseGroup(a.group)!.forks - parseGroup(b.group)!.forks
-  if (forks !== 0) return forks < 0
-  return a.voters.length !== b.voters.length ? a.voters.length > b.voters.length : a.group < b.group
+interface Wanted {
+  mustBeBorn: boolean
+  /** It is known from another group: it is asked for until this one has said something later. */
+  mustHear: boolean
+  proposal: number | undefined
+  askAt: number
+}
+
+const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
+  mustBeBorn,
+  mustHear: false,
+  proposal: undefined,
+  askAt: now.mono,
+})
+
+const raftCouncil = ({ group, log }: Raft): KnownCouncil => ({ group, ...log.newest })
+
+/** Whether an entry has been followed by another, or is that one. */
+const isOver = (entry: MapEntry, newer: MapEntry | undefined): boolean =>
+  newer !== undefined && (newer.epoch > entry.epoch || isSameEntry(newer, entry))
+
+/** Who says that it leads, in the highest term. */
+function leaderOf(group: string, known: ReadonlyMap<ProcessId, PublishedCouncil>): ProcessId | undefined {
+  let [leader, term]: [ProcessId | undefined, number] = [undefined, 0]
+  for (const [process, council] of known) {
+    if (council.group !== group || council.leads <= term) continue
+    leader = process
+    term = council.leads
+  }
+  return leader
 }

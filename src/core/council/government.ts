@@ -50,6 +50,13 @@ export class Government {
     this.#isResting = true
   }
 
+  /** Another council is served from now on. */
+  reset(): void {
+    this.#isChanging = false
+    this.#lookAt = -Infinity
+    this.#givenUp.clear()
+  }
+
   /** A change of voters has ended. */
   changed(id: number, ok: boolean, now: Now): void {
     if (id !== this.#changes) return

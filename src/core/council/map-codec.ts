@@ -11,7 +11,7 @@ import { Writer } from '../wire/writer.ts'
 import type { Birth, Command } from './partition-map.ts'
 import { MAX_HOLDERS, MAX_KINDS, PartitionMap } from './partition-map.ts'
 
-const TYPES: readonly Command['type'][] = ['birth', 'change', 'lose']
+const TYPES: readonly Command['type'][] = ['birth', 'change', 'lose', 'adopt']
 /** Processes that one command or snapshot may name. */
 const MAX_PROCESSES = 4_096
 const MAX_EPOCH = 2 ** 48
@@ -24,6 +24,15 @@ export function encodeCommand(command: Command): Uint8Array {
   if (type === 'birth') {
     writeProcesses(command.births.flatMap(holdersOf))
     for (const birth of command.births) writeBirth(birth)
+    return writer.take()
+  }
+  if (type === 'adopt') {
+    writeProcesses(command.entries.flatMap(holdersOf))
+    writer.varint(command.slots.length)
+    for (const [i, slot] of command.slots.entries()) {
+      writer.byte(slot)
+      writeEntry(command.entries[i]!)
+    }
     return writer.take()
   }
   writer.varint(command.slots.length)
@@ -42,7 +51,12 @@ export function decodeCommand(bytes: Uint8Array): Command | string {
   const type = TYPES[r.byte('type of command')]
   if (type === undefined) r.fail('the type of command is unknown')
   const kind = readKind(r)
-  const command = type === 'birth' ? readBirths(r, kind) : readChange(r, kind, type ?? 'change')
+  const command =
+    type === 'birth'
+      ? readBirths(r, kind)
+      : type === 'adopt'
+        ? readAdopted(r, kind)
+        : readChange(r, kind, type ?? 'change')
   return finish(r, command)
 }
 
@@ -53,10 +67,7 @@ export function encodeMap(map: PartitionMap): Uint8Array {
   writer.varint(kinds.length)
   for (const [kind, entries] of kinds) {
     writer.text(kind)
-    for (const entry of entries) {
-      writer.varint(entry.epoch).varint(entry.epoch - entry.born)
-      writeBirth(entry)
-    }
+    for (const entry of entries) writeEntry(entry)
   }
   return writer.take()
 }
@@ -70,12 +81,7 @@ export function decodeMap(bytes: Uint8Array): PartitionMap | string {
     const kind = readKind(r)
     if (map.has(kind)) r.fail('a kind is there twice')
     const entries: MapEntry[] = []
-    for (let slot = 0; slot < SLOTS && !r.problem; slot++) {
-      const epoch = r.varint('epoch', MAX_EPOCH)
-      const age = r.varint('epochs since birth', MAX_EPOCH)
-      if (age >= epoch) r.fail('a partition is older than its birth')
-      entries.push({ epoch, born: epoch - age, ...readBirth(r, processes) })
-    }
+    for (let slot = 0; slot < SLOTS && !r.problem; slot++) entries.push(readEntry(r, processes))
     if (!r.problem) map.set(kind, entries)
   }
   return finish(r, map)
@@ -86,6 +92,19 @@ function readBirths(r: Reader, kind: string): Command {
   const births: Birth[] = []
   for (let slot = 0; slot < SLOTS && !r.problem; slot++) births.push(readBirth(r, processes))
   return { type: 'birth', kind, births }
+}
+
+function readAdopted(r: Reader, kind: string): Command {
+  const processes = readProcesses(r)
+  const slots: number[] = []
+  const entries: MapEntry[] = []
+  const count = r.varint('slots', SLOTS)
+  for (let i = 0; i < count && !r.problem; i++) {
+    slots.push(r.byte('slot'))
+    entries.push(readEntry(r, processes))
+  }
+  if (new Set(slots).size < slots.length) r.fail('a slot is there twice')
+  return { type: 'adopt', kind, slots, entries }
 }
 
 function readChange(r: Reader, kind: string, type: 'change' | 'lose'): Command {
@@ -119,6 +138,18 @@ const holdersOf = ({ owner, inSync }: Birth): ProcessId[] => [
   owner,
   ...inSync.filter((process) => process !== owner),
 ]
+
+function writeEntry(entry: MapEntry): void {
+  writer.varint(entry.epoch).varint(entry.epoch - entry.born)
+  writeBirth(entry)
+}
+
+function readEntry(r: Reader, processes: readonly ProcessId[]): MapEntry {
+  const epoch = r.varint('epoch', MAX_EPOCH)
+  const age = r.varint('epochs since birth', MAX_EPOCH)
+  if (age >= epoch) r.fail('a partition is older than its birth')
+  return { epoch, born: epoch - age, ...readBirth(r, processes) }
+}
 
 function writeBirth(birth: Birth): void {
   writer.varint(birth.inSync.length)

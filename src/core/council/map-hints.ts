@@ -18,6 +18,15 @@ export class MapHints {
     return this.#kinds.get(kind)?.size === SLOTS
   }
 
+  kinds(): IterableIterator<string> {
+    return this.#kinds.keys()
+  }
+
+  /** What is known of a kind. */
+  entries(kind: string): SlotEntry[] {
+    return [...(this.#kinds.get(kind) ?? [])]
+  }
+
   /** Returns those that were news. */
   learn(kind: string, entries: Iterable<SlotEntry>): SlotEntry[] {
     const news: SlotEntry[] = []

@@ -30,6 +30,16 @@ export type Command =
       /** It owns them from here on. Where it did so before, its epoch grows all the same: it begins anew. */
       readonly owner?: ProcessId | undefined
     }
+  /**
+   * What a group that is given up for this one has decided. Of a kind that this one does not know, it counts; else the
+   * epochs of these slots rise above it, so that whoever followed that group takes over what this one says.
+   */
+  | {
+      readonly type: 'adopt'
+      readonly kind: string
+      readonly slots: readonly number[]
+      readonly entries: readonly MapEntry[]
+    }
   /** Slots whose last holder is lost: they begin anew. */
   | {
       readonly type: 'lose'
@@ -68,6 +78,7 @@ export class PartitionMap {
   /** Returns the slots whose entry has changed; none where nothing of the command fits. */
   apply(command: Command): readonly number[] {
     if (command.type === 'birth') return this.#bear(command.kind, command.births)
+    if (command.type === 'adopt') return this.#adopt(command)
     const entries = this.#kinds.get(command.kind)
     if (!entries) return NONE
     const changed: number[] = []
@@ -77,6 +88,24 @@ export class PartitionMap {
       const after = command.type === 'lose' ? bornAnew(before, command.birth) : changeOf(before, command)
       if (!after) continue
       entries[slot] = after
+      changed.push(slot)
+    }
+    return changed
+  }
+
+  #adopt({ kind, slots, entries: theirs }: Extract<Command, { type: 'adopt' }>): readonly number[] {
+    const entries = this.#kinds.get(kind)
+    if (!entries) {
+      const isWhole = slots.length === SLOTS && slots.every((slot, i) => slot === i)
+      if (!isWhole || this.#kinds.size >= MAX_KINDS || !theirs.every(isSound)) return NONE
+      this.#kinds.set(kind, [...theirs])
+      return ALL
+    }
+    const changed: number[] = []
+    for (const [i, slot] of slots.entries()) {
+      const [ours, other] = [entries[slot]!, theirs[i]!]
+      if (ours.epoch > other.epoch || isSameEntry(ours, other)) continue
+      entries[slot] = { ...ours, epoch: other.epoch + 1 }
       changed.push(slot)
     }
     return changed
@@ -92,6 +121,13 @@ export class PartitionMap {
     return ALL
   }
 }
+
+export const isSameEntry = (a: MapEntry, b: MapEntry): boolean =>
+  a.epoch === b.epoch &&
+  a.born === b.born &&
+  a.owner === b.owner &&
+  a.inSync.length === b.inSync.length &&
+  a.inSync.every((process) => b.inSync.includes(process))
 
 /** What an entry is after a change, or `undefined` where the change is none, or would leave it unsound. */
 function changeOf(before: MapEntry, command: Extract<Command, { type: 'change' }>): MapEntry | undefined {

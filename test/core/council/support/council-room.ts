@@ -85,6 +85,7 @@ export class CouncilRoom {
           isHost: this.#named(seat.process).kinds.includes(kind),
         })),
       hasEnded: (other) => this.#isLossKnown(this.#named(other)) && this.#named(other).hasLeft,
+      lostFor: (other) => this.#lostFor(this.#named(other)),
       published: () => this.#published(process),
       publish: (text) => {
         process.published = text
@@ -186,6 +187,11 @@ export class CouncilRoom {
 
   #isLossKnown(process: Process): boolean {
     return !process.isAlive && this.t > process.endedAt + (process.hasLeft ? GOODBYE_MS : LOSS_MS)
+  }
+
+  #lostFor(process: Process): number {
+    if (!this.#isLossKnown(process)) return 0
+    return process.hasLeft ? Infinity : this.t - process.endedAt - LOSS_MS
   }
 
   #seats(observer: Process): Seat[] {

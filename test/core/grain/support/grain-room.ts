@@ -104,6 +104,7 @@ export class GrainRoom {
           isHost: true,
         })),
       hasEnded: (other) => this.#named(other).hasLeft && this.#isLost(this.#named(other)),
+      lostFor: (other) => this.#lostFor(this.#named(other)),
       isForgotten: () => false,
       published: () => this.#published(process),
       publish: (text) => {
@@ -238,6 +239,13 @@ export class GrainRoom {
   #isLost(process: Process): boolean {
     if (process.isAlive) return this.t > process.seenLostFrom && this.t <= process.seenLostUntil
     return this.t > process.endedAt + (process.hasLeft ? GOODBYE_MS : LOSS_MS)
+  }
+
+  /** As members see it. */
+  #lostFor(process: Process): number {
+    if (!this.#isLost(process)) return 0
+    if (!process.isAlive) return process.hasLeft ? Infinity : this.t - process.endedAt - LOSS_MS
+    return this.t - process.seenLostFrom
   }
 
   #seats(observer: Process): Seat[] {
