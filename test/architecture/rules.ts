@@ -69,7 +69,7 @@ const RULES: readonly Rule[] = [
   },
   {
     files: /^src\/testing\//,
-    may: /^src\/(?:testing\/(?!cli\/)|core\/|driver\/|adapters\/memory\/|(?:ports|errors|options)\.ts)/,
+    may: /^src\/(?:testing\/(?!cli\/)|core\/|driver\/|adapters\/memory\/|(?:adapters\/signaling\/quiet|ports|errors|options)\.ts)/,
     mayAsTypes: /^src\/api\.ts$/,
   },
   { files: /^src\/cluster(?:\.ts|\/)/, may: /^src\/(?!testing\/|index\.ts|node\.ts|adapters\/node\/)/ },
