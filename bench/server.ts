@@ -50,6 +50,7 @@ async function measure(size: number): Promise<Measured> {
   const plenty = { burst: 1e9, perSecond: 1e9 }
   // all come from one address here
   const server = createSignalingServer({
+    fresh: true,
     limits: {
       connectionsPerAddress: size + joins + 1,
       connectsPerAddress: plenty,

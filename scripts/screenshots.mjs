@@ -51,7 +51,7 @@ async function serve() {
     pathToFileURL(await bundleForNode('signaling-server/index.ts')).href
   )
   const server = http.createServer(serveFolders({ '/': demoFolder }))
-  const signaling = createSignalingServer({ server })
+  const signaling = createSignalingServer({ server, fresh: true })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())

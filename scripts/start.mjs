@@ -30,7 +30,8 @@ try {
     pathToFileURL(await bundleForNode('signaling-server/index.ts')).href
   )
   const server = http.createServer(serveFolders({ '/': demoFolder }))
-  const signaling = createSignalingServer({ server })
+  // the first tab of a demo should not wait for tabs of an earlier run
+  const signaling = createSignalingServer({ server, fresh: true })
   await listen(server, host, port)
   greet(server, host)
   stopOnSignal(server, signaling)

@@ -11,6 +11,7 @@ metrics on /metrics.
   --host <name>   address to listen on; 0.0.0.0 for all of this machine (default 127.0.0.1)
   --origin <url>  allow pages of this origin only; may be repeated (default: all)
   --no-relay      carry no links for members that cannot connect to each other
+  --fresh         no tab can be left from an earlier run: a tab that is alone need not wait for others
   --quiet         print nothing but errors
   --help          show this text
 
@@ -49,6 +50,7 @@ export async function runCommand(
     const server = createSignalingServer({
       log: say,
       relay: flags.relay,
+      fresh: flags.fresh,
       ...(flags.origins.length === 0 ? {} : { origins: flags.origins }),
     })
     const { url, port } = await server.listen(flags.port, flags.host)
@@ -65,6 +67,7 @@ interface Flags {
   readonly host: string
   readonly origins: readonly string[]
   readonly relay: boolean
+  readonly fresh: boolean
   readonly quiet: boolean
   readonly help: boolean
 }
@@ -79,16 +82,17 @@ function parseFlags(args: readonly string[]): Flags | string {
         host: { type: 'string', default: '127.0.0.1' },
         origin: { type: 'string', multiple: true, default: [] },
         'no-relay': { type: 'boolean', default: false },
+        fresh: { type: 'boolean', default: false },
         quiet: { type: 'boolean', default: false },
         help: { type: 'boolean', short: 'h', default: false },
       },
     })
-    const { port, host, origin: origins, quiet, help } = values
+    const { port, host, origin: origins, fresh, quiet, help } = values
     if (!/^[0-9]{1,5}$/.test(port) || Number(port) > 65_535) {
       return `--port must be a number from 0 to 65535, not ${JSON.stringify(port)}`
     }
     if (host === '') return '--host must not be empty'
-    return { port: Number(port), host, origins, relay: !values['no-relay'], quiet, help }
+    return { port: Number(port), host, origins, relay: !values['no-relay'], fresh, quiet, help }
   } catch (error) {
     return error instanceof Error ? (error.message.split('. ')[0] ?? error.message) : String(error)
   }

@@ -1,6 +1,6 @@
 /**
- * Who is in which room, and what every frame leads to. Pure: no socket, no timer, no clock, and the randomness is
- * given. A connection is a number; the server around it keeps the socket and does what `handle` returns, in order.
+ * Who is in which room, and what every frame leads to. Pure: no socket, no timer, and clock and randomness are given.
+ * A connection is a number; the server around it keeps the socket and does what `handle` returns, in order.
  */
 import {
   CloseCode,
@@ -10,6 +10,7 @@ import {
   type RelayRate,
   type ServerFrame,
 } from '../src/adapters/signaling/protocol.ts'
+import { Quiet, type RoomEnds } from '../src/adapters/signaling/quiet.ts'
 
 /** Names one socket. Never used twice by one server. */
 export type ConnectionId = number
@@ -20,6 +21,8 @@ export type RoomsInput =
   | { readonly type: 'ended'; readonly connection: ConnectionId }
   /** From now on nobody is admitted, and sockets that end are no news: everybody is about to lose theirs. */
   | { readonly type: 'drain'; readonly retryMs: number }
+  /** From now on clients can connect, and could not before. The rooms begin as if they could. */
+  | { readonly type: 'reachable' }
 
 export type RoomsOutput =
   | { readonly type: 'send'; readonly connection: ConnectionId; readonly frame: ServerFrame }
@@ -49,6 +52,10 @@ export interface RoomsOptions {
   readonly relay?: RelayRate | undefined
   /** Uniform in [0, 1). From a cryptographic source where strangers connect: resume tokens are made of it. */
   readonly random: () => number
+  /** A clock in ms that never goes back. */
+  readonly now: () => number
+  /** Nobody can be coming back from before the start. Default `false`. */
+  readonly fresh?: boolean
 }
 
 export const DEFAULT_CONTACTS = 3
@@ -60,11 +67,14 @@ export class Rooms {
   private readonly contacts: number
   private readonly rooms = new Map<string, Room>()
   private readonly members = new Map<ConnectionId, Member>()
+  private readonly quiet: Quiet
   private draining = false
 
   constructor(options: RoomsOptions) {
     this.options = options
     this.contacts = Math.min(options.contacts ?? DEFAULT_CONTACTS, MAX_CONTACTS)
+    const { now, rooms, fresh = false } = options
+    this.quiet = new Quiet({ now, rooms, fresh })
   }
 
   get roomCount(): number {
@@ -75,17 +85,30 @@ export class Rooms {
     return this.members.size
   }
 
+  /** Rooms with nobody in them of which something is remembered. */
+  get rememberedCount(): number {
+    return this.quiet.remembered
+  }
+
+  /** Forgets what makes no difference any more. To be called now and then. */
+  sweep(): void {
+    this.quiet.sweep()
+  }
+
   handle(input: RoomsInput): RoomsOutput[] {
     switch (input.type) {
       case 'frame':
         return this.handleFrame(input.connection, input.frame)
       case 'ended':
-        return this.remove(input.connection, !this.draining)
+        return this.remove(input.connection, 'lost')
       case 'drain':
         this.draining = true
         return [...this.members.keys()].map((connection) =>
           send(connection, { t: 'goaway', retryMs: input.retryMs }),
         )
+      case 'reachable':
+        if (!this.options.fresh) this.quiet.restarted()
+        return []
     }
   }
 
@@ -105,9 +128,9 @@ export class Rooms {
       case 'relay':
         return this.relay(member, frame)
       case 'contacts':
-        return [send(connection, { t: 'contacts', contacts: this.pickContacts(member) })]
+        return [send(connection, { t: 'contacts', ...this.outlook(member) })]
       case 'bye':
-        this.remove(connection, false)
+        this.remove(connection, 'bye')
         return [{ type: 'close', connection, code: NORMAL_CLOSURE, reason: 'bye' }]
     }
   }
@@ -137,7 +160,7 @@ export class Rooms {
         const reason = `the server is full: it keeps at most ${this.options.rooms} rooms`
         return this.refuse(connection, CloseCode.unavailable, reason)
       }
-      room = { name: hello.room, byNode: new Map(), list: [] }
+      room = { name: hello.room, byNode: new Map(), list: [], ends: this.quiet.enter(hello.room) }
       this.rooms.set(room.name, room)
     }
     if (room.list.length >= this.options.membersPerRoom) {
@@ -179,18 +202,27 @@ export class Rooms {
     return send(member.connection, {
       t: 'welcome',
       v: SIGNALING_VERSION,
-      contacts: this.pickContacts(member),
+      ...this.outlook(member),
       resume: member.resume,
       ...(relay ? { relay } : {}),
     })
   }
 
+  /** Whom a member may turn to, and for how long there has been nobody else. */
+  private outlook(member: Member): { contacts: string[]; quietMs: number } {
+    const { list, ends } = member.room
+    return {
+      contacts: this.pickContacts(member),
+      quietMs: this.quiet.quietMs(ends, member.node, list.length - 1),
+    }
+  }
+
   private refuse(connection: ConnectionId, code: number, reason: string): RoomsOutput[] {
-    const told = this.remove(connection, !this.draining)
+    const told = this.remove(connection, 'lost')
     return [{ type: 'close', connection, code, reason }, ...told]
   }
 
-  private remove(connection: ConnectionId, tellOthers: boolean): RoomsOutput[] {
+  private remove(connection: ConnectionId, end: 'bye' | 'lost'): RoomsOutput[] {
     const member = this.members.get(connection)
     if (!member) return []
     this.members.delete(connection)
@@ -202,8 +234,12 @@ export class Rooms {
       room.list[member.position] = last
       last.position = member.position
     }
-    if (room.list.length === 0) this.rooms.delete(room.name)
-    if (!tellOthers) return []
+    if (end === 'lost') room.ends.ended(member.node, this.options.now())
+    if (room.list.length === 0) {
+      this.rooms.delete(room.name)
+      this.quiet.leave(room.name, room.ends)
+    }
+    if (end === 'bye' || this.draining) return []
     const frame: ServerFrame = { t: 'gone', node: member.node }
     return room.list.map((other) => send(other.connection, frame))
   }
@@ -238,6 +274,7 @@ interface Room {
   readonly byNode: Map<string, Member>
   /** The same members in a list, to choose from. */
   readonly list: Member[]
+  readonly ends: RoomEnds
 }
 
 interface Member {

@@ -50,6 +50,11 @@ export interface SignalingServerOptions {
   readonly limits?: Partial<SignalingLimits>
   /** Time after which a draining server asks its clients to come back, 0 to 60,000 ms. Default 1,000. */
   readonly retryMs?: number
+  /**
+   * Nobody can be coming back from before this start, as in a test or where no page was ever open: a tab that is alone
+   * need not wait for others. Wrong for a restart. Default `false`.
+   */
+  readonly fresh?: boolean
   /** The address that limits count by; behind a proxy, what the proxy says. Default: the socket's. */
   readonly address?: (request: IncomingMessage) => string
   /** Gets one line for each connection that was refused or ended by force. Default: nothing is logged. */
@@ -118,6 +123,8 @@ class NodeSignalingServer implements SignalingServer {
       membersPerRoom: limits.membersPerRoom,
       relay: options.relay === false ? undefined : announced(limits.relayBytesPerConnection),
       random: secureRandom,
+      now: () => performance.now(),
+      fresh: options.fresh ?? false,
     })
     this.addresses = new Addresses(limits)
     const webSocketOptions = {
@@ -131,6 +138,7 @@ class NodeSignalingServer implements SignalingServer {
     this.probing = setInterval(() => this.probe(), limits.pingMs)
     this.probing.unref()
     options.server?.on('upgrade', this.onUpgrade)
+    options.server?.on('listening', this.onListening)
   }
 
   async listen(port: number, host = '127.0.0.1'): Promise<{ port: number; url: string }> {
@@ -143,6 +151,7 @@ class NodeSignalingServer implements SignalingServer {
     )
     this.own = own
     own.on('upgrade', this.onUpgrade)
+    own.on('listening', this.onListening)
     try {
       await new Promise<void>((resolve, reject) => {
         own.once('error', reject)
@@ -184,6 +193,7 @@ class NodeSignalingServer implements SignalingServer {
     this.draining = true
     clearInterval(this.probing)
     this.options.server?.off('upgrade', this.onUpgrade)
+    this.options.server?.off('listening', this.onListening)
     const ownClosed = this.own && closed(this.own)
     const { clients } = this.webSockets
     const goodbyes = this.rooms.handle({ type: 'drain', retryMs: this.options.retryMs ?? 1_000 })
@@ -201,6 +211,8 @@ class NodeSignalingServer implements SignalingServer {
     this.own?.closeAllConnections()
     await ownClosed
   }
+
+  private readonly onListening = (): void => this.dispatch({ type: 'reachable' })
 
   private readonly onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const { server } = this.options
@@ -285,6 +297,7 @@ class NodeSignalingServer implements SignalingServer {
   private probe(): void {
     for (const connection of this.connections.values()) connection.probe()
     this.addresses.sweep(performance.now())
+    this.rooms.sweep()
   }
 
   private answer(request: IncomingMessage, response: ServerResponse): void {

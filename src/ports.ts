@@ -98,11 +98,12 @@ export type CreateSignalingSocket = (url: string) => SignalingSocket
 export interface SignalingHandlers {
   /**
    * Connected and admitted, first or again; `contacts` are a few other members of the room, possibly none. `relay` is
-   * what `relay()` may carry; absent where nothing is relayed.
+   * what `relay()` may carry; absent where nothing is relayed. For `quietMs` the server has known of nobody else whose
+   * socket in this room may be coming back; never more than is true, and 0 where it cannot tell (the default).
    */
-  onUp(contacts: readonly NodeId[], relay?: RelayRate): void
+  onUp(contacts: readonly NodeId[], relay?: RelayRate, quietMs?: number): void
   /** Answer to `askContacts()`. */
-  onContacts(contacts: readonly NodeId[]): void
+  onContacts(contacts: readonly NodeId[], quietMs?: number): void
   onMessage(from: NodeId, data: string): void
   /** What `from` gave its session's `relay()`. */
   onRelay(from: NodeId, data: string): void

@@ -50,7 +50,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     files(request, response)
   })
   const entrance = signalingDelayMs > 0 ? http.createServer() : pages
-  const signaling = createSignalingServer({ server: entrance })
+  const signaling = createSignalingServer({ server: entrance, fresh: true })
   if (entrance !== pages) {
     const behind = await listen(entrance)
     pages.on('upgrade', (request, socket) => forward(request, socket, behind, signalingDelayMs))

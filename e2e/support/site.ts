@@ -66,6 +66,7 @@ export async function startSite(folder: string): Promise<RunningSite> {
 /** Passes the page server's WebSocket upgrades to the signaling server that runs at the moment, if any does. */
 function controlSignaling(server: http.Server): Pick<SignalingControl, 'running' | 'stop' | 'start'> {
   let current: { entrance: http.Server; server: SignalingServer } | undefined
+  let fresh = true
   server.on('upgrade', (request, socket, head) => {
     // to a tab this is what a port without a listener looks like: the connection fails before it is open
     if (!current) socket.destroy()
@@ -84,7 +85,8 @@ function controlSignaling(server: http.Server): Pick<SignalingControl, 'running'
       if (current) return
       // never listens; lets the signaling server be attached to something that can be thrown away
       const entrance = http.createServer()
-      current = { entrance, server: createSignalingServer({ server: entrance, relay, contacts }) }
+      current = { entrance, server: createSignalingServer({ server: entrance, relay, contacts, fresh }) }
+      fresh = false
     },
   }
 }

@@ -266,11 +266,11 @@ export class Driver {
   #openSignaling(): void {
     const { signaling, room, core } = this.#options
     this.#session = signaling.open(room, core.nodeId, {
-      onUp: (contacts, relay) => {
+      onUp: (contacts, relay, quietMs = 0) => {
         this.#relayed.up(relay)
-        this.feed({ type: 'signaling-up', contacts, relays: relay !== undefined })
+        this.feed({ type: 'signaling-up', contacts, relays: relay !== undefined, quietMs })
       },
-      onContacts: (contacts) => this.feed({ type: 'signaling-contacts', contacts }),
+      onContacts: (contacts, quietMs = 0) => this.feed({ type: 'signaling-contacts', contacts, quietMs }),
       onMessage: (from, data) => this.feed({ type: 'signaling-message', from, data }),
       onRelay: (from, data) => this.#relayed.receive(from, data),
       onRelayRefused: (to, reason) => this.#relayed.fail(to, `it was not relayed: ${reason}`),

@@ -1,4 +1,5 @@
 /** A simulated signaling server with one room: a few contacts, forwarding, hints about who is gone, outages. */
+import { Quiet, type RoomEnds } from '../adapters/signaling/quiet.ts'
 import type { Input } from '../core/events.ts'
 import type { NodeId } from '../core/identity/node-id.ts'
 import type { Random } from '../core/time.ts'
@@ -39,6 +40,8 @@ export class SignalingRoom {
   /** Who the server believes to be here; a crashed member may stay for a while. */
   readonly #room = new Map<NodeId, Session>()
   readonly #sessions = new Map<SignalingHost, Session>()
+  readonly #quiet: Quiet
+  readonly #ends: RoomEnds
   #up = true
   #blocked: ((host: SignalingHost) => boolean) | undefined
 
@@ -46,6 +49,8 @@ export class SignalingRoom {
     this.#timeline = timeline
     this.faults = faults
     this.#seed = seed
+    this.#quiet = new Quiet({ now: () => timeline.now, rooms: 0, fresh: true })
+    this.#ends = this.#quiet.enter('')
   }
 
   /** Connects under this nodeId, and again under another one after a rebirth. */
@@ -91,7 +96,8 @@ export class SignalingRoom {
     const session = this.#connected(host)
     if (!session) return
     this.#atServer(session, () => {
-      this.#tell(session, { type: 'signaling-contacts', contacts: this.#contacts(session) })
+      const contacts = this.#contacts(session)
+      this.#tell(session, { type: 'signaling-contacts', contacts, quietMs: this.#quietMs(session) })
     })
   }
 
@@ -128,7 +134,7 @@ export class SignalingRoom {
     })
   }
 
-  /** The server is gone for `ms` and comes back empty. */
+  /** The server is gone for `ms` and comes back empty; anybody may be coming back to it. */
   outage(ms: number): void {
     if (!this.#up) return
     this.#up = false
@@ -136,6 +142,7 @@ export class SignalingRoom {
     for (const session of this.#sessions.values()) this.#disconnect(session)
     this.#timeline.after(ms, () => {
       this.#up = true
+      this.#quiet.restarted()
     })
   }
 
@@ -176,7 +183,7 @@ export class SignalingRoom {
       session.connection++
       const contacts = this.#contacts(session)
       this.#room.set(session.nodeId, session)
-      this.#tell(session, { type: 'signaling-up', contacts })
+      this.#tell(session, { type: 'signaling-up', contacts, quietMs: this.#quietMs(session) })
     })
   }
 
@@ -211,6 +218,7 @@ export class SignalingRoom {
       )
         return
       this.#room.delete(session.nodeId)
+      this.#ends.ended(session.nodeId, this.#timeline.now)
       for (const other of this.#room.values()) {
         if (other.random() < this.faults.goneDropRate) continue
         this.#tell(other, { type: 'signaling-gone', nodeId: session.nodeId })
@@ -222,6 +230,10 @@ export class SignalingRoom {
     const others: NodeId[] = []
     for (const nodeId of this.#room.keys()) if (nodeId !== session.nodeId) others.push(nodeId)
     return sample(session.random, others, CONTACTS)
+  }
+
+  #quietMs({ nodeId }: Session): number {
+    return this.#quiet.quietMs(this.#ends, nodeId, this.#room.size - (this.#room.has(nodeId) ? 1 : 0))
   }
 
   /** Runs `run` when something that `session` sent now is at the server. */

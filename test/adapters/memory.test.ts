@@ -11,13 +11,22 @@ const settle = () => new Promise<void>((resolve) => void clock.timer(1, resolve)
 interface Member {
   readonly session: SignalingSession
   readonly told: string[]
+  /** What every `onUp` and `onContacts` said of it. */
+  readonly quiet: (number | undefined)[]
 }
 
 function enter(network: MemoryNetwork, room: string, nodeId: string): Member {
   const told: string[] = []
+  const quiet: (number | undefined)[] = []
   const session = network.signaling().open(room, nodeId, {
-    onUp: (contacts) => told.push(`up ${contacts.toSorted().join()}`),
-    onContacts: (contacts) => told.push(`contacts ${contacts.toSorted().join()}`),
+    onUp: (contacts, _relay, quietMs) => {
+      told.push(`up ${contacts.toSorted().join()}`)
+      quiet.push(quietMs)
+    },
+    onContacts: (contacts, quietMs) => {
+      told.push(`contacts ${contacts.toSorted().join()}`)
+      quiet.push(quietMs)
+    },
     onMessage: (from, data) => told.push(`${from}: ${data}`),
     onRelay: (from, data) => told.push(`relayed ${from}: ${data}`),
     onRelayRefused: (to, reason) => told.push(`refused to ${to}: ${reason}`),
@@ -25,7 +34,7 @@ function enter(network: MemoryNetwork, room: string, nodeId: string): Member {
     onDown: (reason) => told.push(`down ${reason}`),
     onRefused: (reason) => told.push(`refused ${reason}`),
   })
-  return { session, told }
+  return { session, told, quiet }
 }
 
 describe('signaling in memory', () => {
@@ -85,6 +94,62 @@ describe('signaling in memory', () => {
     network.startSignaling()
     await settle()
     expect([a.told.at(-1), b.told.at(-1)]).toEqual(['up ', 'up a'])
+  })
+})
+
+describe('quiet in memory', () => {
+  const setUp = () => {
+    let mono = 1_000
+    const network = createMemoryNetwork({
+      clock: { now: () => ({ mono, wall: 0 }), timer: () => () => undefined },
+    })
+    return { network, pass: (ms: number) => (mono += ms) }
+  }
+
+  it('is long where nobody was, none with another member, and begins when a session closes', async () => {
+    const { network, pass } = setUp()
+    const a = enter(network, 'x', 'a')
+    const b = enter(network, 'x', 'b')
+    await settle()
+    expect([a.quiet, b.quiet]).toEqual([[60_000], [0]])
+    b.session.close()
+    pass(300)
+    a.session.askContacts()
+    await settle()
+    expect(a.quiet[1]).toBe(300)
+    a.session.goodbye()
+    pass(100)
+    const [again, other] = [enter(network, 'x', 'b'), enter(network, 'y', 'b')]
+    await settle()
+    expect([again.quiet, other.quiet]).toEqual([[60_000], [60_000]])
+    again.session.goodbye()
+    const c = enter(network, 'x', 'c')
+    await settle()
+    expect(c.quiet).toEqual([400])
+  })
+
+  it('is not ended by a goodbye', async () => {
+    const { network } = setUp()
+    const [a, b] = [enter(network, 'x', 'a'), enter(network, 'x', 'b')]
+    await settle()
+    b.session.goodbye()
+    a.session.askContacts()
+    await settle()
+    expect(a.quiet).toEqual([60_000, 60_000])
+  })
+
+  it('begins again when the server comes back', async () => {
+    const { network, pass } = setUp()
+    const a = enter(network, 'x', 'a')
+    await settle()
+    network.stopSignaling()
+    pass(5_000)
+    network.startSignaling()
+    await settle()
+    pass(70)
+    a.session.askContacts()
+    await settle()
+    expect(a.quiet).toEqual([60_000, 0, 70])
   })
 })
 

@@ -53,7 +53,7 @@ const RULES: readonly Rule[] = [
   // keeps the keys that the other makes
   adapter('indexeddb', /^idb-keyval$/, String.raw`adapters/webcrypto/key-pair\.ts$|`),
   // plays the signaling server too, within the same limits
-  adapter('memory', undefined, String.raw`adapters/signaling/protocol\.ts$|`),
+  adapter('memory', undefined, String.raw`adapters/signaling/(?:protocol|quiet)\.ts$|`),
   adapter('node', /^(?:node:.*|ws)$/, String.raw`adapters/webcrypto/(?:key-pair|algorithms)\.ts$|`),
   // keeps within what the signaling protocol carries, and asks the platform for WebCrypto as identities do
   adapter('relay', undefined, String.raw`adapters/(?:signaling/protocol|webcrypto/key-pair)\.ts$|`),
@@ -69,7 +69,7 @@ const RULES: readonly Rule[] = [
   },
   {
     files: /^src\/testing\//,
-    may: /^src\/(?:testing\/(?!cli\/)|core\/|driver\/|adapters\/memory\/|(?:ports|errors|options)\.ts)/,
+    may: /^src\/(?:testing\/(?!cli\/)|core\/|driver\/|adapters\/memory\/|(?:adapters\/signaling\/quiet|ports|errors|options)\.ts)/,
     mayAsTypes: /^src\/api\.ts$/,
   },
   { files: /^src\/cluster(?:\.ts|\/)/, may: /^src\/(?!testing\/|index\.ts|node\.ts|adapters\/node\/)/ },
@@ -77,7 +77,7 @@ const RULES: readonly Rule[] = [
   { files: /^src\/node\.ts$/, may: /^src\/(?:adapters\/(?:browser|node)\/|ports\.ts$)/ },
   {
     files: /^signaling-server\//,
-    may: /^(?:signaling-server\/|src\/adapters\/signaling\/protocol\.ts$)/,
+    may: /^(?:signaling-server\/|src\/adapters\/signaling\/(?:protocol|quiet)\.ts$)/,
     packages: /^(?:node:.*|ws)$/,
   },
   user('demo'),

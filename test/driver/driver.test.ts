@@ -151,6 +151,8 @@ describe('a driver', () => {
     driver.start()
     sessions[0]!.onUp(['c'])
     sessions[0]!.onContacts(['d'])
+    sessions[0]!.onUp([], { bytesPerSecond: 1, burst: 1 }, 7)
+    sessions[0]!.onContacts([], 8)
     sessions[0]!.onMessage('other', 'text')
     sessions[0]!.onGone('other')
     sessions[0]!.onDown('lost')
@@ -160,8 +162,10 @@ describe('a driver', () => {
     links[0]!.onClose('gone')
     expect(core.inputs).toEqual([
       { type: 'start' },
-      { type: 'signaling-up', contacts: ['c'], relays: false },
-      { type: 'signaling-contacts', contacts: ['d'] },
+      { type: 'signaling-up', contacts: ['c'], relays: false, quietMs: 0 },
+      { type: 'signaling-contacts', contacts: ['d'], quietMs: 0 },
+      { type: 'signaling-up', contacts: [], relays: true, quietMs: 7 },
+      { type: 'signaling-contacts', contacts: [], quietMs: 8 },
       { type: 'signaling-message', from: 'other', data: 'text' },
       { type: 'signaling-gone', nodeId: 'other' },
       { type: 'signaling-down', reason: 'lost' },

@@ -44,7 +44,7 @@ class FakeSocket implements SignalingSocket {
 
   welcome(): void {
     this.emit('open')
-    this.receive({ t: 'welcome', v: 1, contacts: [], resume: 'token' })
+    this.receive({ t: 'welcome', v: 1, contacts: [], quietMs: 0, resume: 'token' })
   }
 
   get listening(): string[] {

@@ -27,6 +27,7 @@ function join(
 ) {
   const calls: string[] = []
   const rates: (RelayRate | undefined)[] = []
+  const quiet: (number | undefined)[] = []
   const problems: string[] = []
   const sockets: WebSocket[] = []
   const signaling = createSignalingClient({
@@ -44,11 +45,15 @@ function join(
     ...more,
   })
   const session = signaling.open(room, node(index), {
-    onUp: (contacts, rate) => {
+    onUp: (contacts, rate, quietMs) => {
       calls.push(`up ${contacts.join(' ')}`.trim())
       rates.push(rate)
+      quiet.push(quietMs)
     },
-    onContacts: (contacts) => calls.push(`contacts ${contacts.join(' ')}`.trim()),
+    onContacts: (contacts, quietMs) => {
+      calls.push(`contacts ${contacts.join(' ')}`.trim())
+      quiet.push(quietMs)
+    },
     onMessage: (from, data) => calls.push(`message ${from} ${data}`),
     onRelay: (from, data) => calls.push(`relay ${from} ${data}`),
     onRelayRefused: (to, reason) => calls.push(`relay-refused ${to} ${reason}`),
@@ -59,7 +64,7 @@ function join(
   cleanups.push(() => session.close())
   const told = (what: string, count = 1) =>
     until(() => expect(calls.filter((call) => call.startsWith(what)).length, calls.join('\n')).toBe(count))
-  return { session, calls, rates, problems, sockets, told }
+  return { session, calls, rates, quiet, problems, sockets, told }
 }
 
 async function expectExchange(
@@ -170,6 +175,22 @@ describe('with a server', () => {
     await expectExchange(one, two, 'after')
     expect(one.calls.join()).not.toContain('relay')
     expect(server.counts().relayRefusals).toBe(0)
+  })
+
+  test('hears for how long its room has been quiet, its own lost socket aside', async () => {
+    const { url } = await start()
+    const one = join(url, 1)
+    await one.told('up')
+    one.sockets[0]?.terminate()
+    await one.told('up', 2)
+    const two = join(url, 2)
+    await two.told('up')
+    expect([one.quiet, two.quiet]).toEqual([[60_000, 60_000], [0]])
+    two.session.close()
+    await one.told(`gone ${node(2)}`)
+    one.session.askContacts()
+    await one.told('contacts')
+    expect(one.quiet[2]).toBeLessThan(60_000)
   })
 
   test('goodbye is received, and tells nobody that it is gone', async () => {
@@ -345,7 +366,9 @@ describe('ends', () => {
     other.on('connection', (socket) => {
       socket.send(Buffer.from([1, 2, 3]))
       socket.send('{"t":"contacts","contacts":[]}')
+      socket.send('{"t":"welcome","v":1,"contacts":[],"resume":"r","quietMs":60001}')
       socket.send(`{"t":"welcome","v":1,"contacts":["${node(2)}","${node(1)}"],"resume":"r"}`)
+      socket.send('{"t":"contacts","contacts":[],"quietMs":"long"}')
       socket.send('{"t":"welcome","v":1,"contacts":[],"resume":"r"}')
       socket.send('{"t":"gone","node":"you"}')
       socket.send(`{"t":"gone","node":"${node(1, 9_999_999_999_999)}"}`)
@@ -356,9 +379,13 @@ describe('ends', () => {
     const one = join(`ws://127.0.0.1:${(other.address() as { port: number }).port}/`, 1)
     await one.told('message')
     expect(one.calls).toEqual([`up ${node(2)}`, `message ${node(2)} still here`])
+    // the one that was taken says nothing of quiet, as an older server
+    expect(one.quiet).toEqual([0])
     expect(one.problems).toEqual([
       'ignored: a binary frame',
       'ignored: contacts before welcome',
+      'ignored: quietMs: must be an integer from 0 to 60000',
+      'ignored: quietMs: must be an integer from 0 to 60000',
       'ignored: welcome a second time',
       'ignored: node: must be a nodeId',
       'ignored: node: no nodeId',

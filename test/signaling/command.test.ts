@@ -26,7 +26,7 @@ async function run(...args: string[]) {
 describe('flags', () => {
   test('--help tells every flag and starts nothing', async () => {
     expect(await run('--help')).toEqual({ code: 0, out: USAGE, err: '' })
-    for (const flag of ['--port', '--host', '--origin', '--no-relay', '--quiet', '--help'])
+    for (const flag of ['--port', '--host', '--origin', '--no-relay', '--fresh', '--quiet', '--help'])
       expect(USAGE).toContain(flag)
   })
 
@@ -49,6 +49,12 @@ describe('flags', () => {
 })
 
 describe('running', () => {
+  test('--fresh: nobody is coming back', async () => {
+    const [first, again] = [await run('--port', '0', '--fresh'), await run('--port', '0')]
+    expect((await member(first.running!.url, 1)).welcome.quietMs).toBe(60_000)
+    expect((await member(again.running!.url, 1)).welcome.quietMs).toBeLessThan(60_000)
+  })
+
   test('prints where it listens', async () => {
     const { running, out } = await run('--port', '0')
     expect(out).toMatch(

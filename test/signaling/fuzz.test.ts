@@ -139,7 +139,7 @@ test(`${DIRECT_FRAMES} frames through parser and rooms (seed ${SEED})`, () => {
   const random = seeded(SEED)
   const nextFrame = frameSource(random)
   const relay = { bytesPerSecond: 1_000, burst: 1_000 }
-  const rooms = new Rooms({ rooms: 100, membersPerRoom: 100, relay, random })
+  const rooms = new Rooms({ rooms: 100, membersPerRoom: 100, relay, random, now: () => 0 })
   const [ONE, TWO] = [1, 2]
   const admit = (connection: number, index: number) =>
     rooms.handle({ type: 'frame', connection, frame: hello(index) })

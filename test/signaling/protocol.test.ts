@@ -80,9 +80,10 @@ describe('client frames', () => {
 })
 
 describe('server frames', () => {
+  const QUIET = 'quietMs: must be an integer from 0 to 60000'
   const frames: ServerFrame[] = [
-    { t: 'welcome', v: 1, contacts: Array.from({ length: 16 }, (_, i) => node(i)), resume: 'r' },
-    { t: 'contacts', contacts: [] },
+    { t: 'welcome', v: 1, contacts: Array.from({ length: 16 }, (_, i) => node(i)), quietMs: 0, resume: 'r' },
+    { t: 'contacts', contacts: [], quietMs: 60_000 },
     { t: 'signal', from: node(1), data: 'x' },
     { t: 'gone', node: node(1) },
     { t: 'goaway', retryMs: 60_000 },
@@ -97,6 +98,12 @@ describe('server frames', () => {
     ['contacts: must hold nodeIds only', { t: 'contacts', contacts: [node(1), null] }],
     ['contacts: must have at most 16 entries', { t: 'contacts', contacts: Array(17).fill(node(1)) }],
     ['resume: must be a string', { t: 'welcome', v: 1, contacts: [] }],
+    [QUIET, { t: 'welcome', v: 1, contacts: [], resume: 'r', quietMs: 60_001 }],
+    [QUIET, { t: 'welcome', v: 1, contacts: [], resume: 'r', quietMs: null }],
+    [QUIET, { t: 'contacts', contacts: [], quietMs: -1 }],
+    [QUIET, { t: 'contacts', contacts: [], quietMs: 1.5 }],
+    [QUIET, { t: 'contacts', contacts: [], quietMs: '1' }],
+    [QUIET, '{"t":"contacts","contacts":[],"quietMs":1e999}'],
     ['from: must be a nodeId', { t: 'signal', to: node(1), data: '' }],
     ['node: must be a nodeId', { t: 'gone' }],
     ['retryMs: must be an integer from 0 to 60000', { t: 'goaway', retryMs: 60_001 }],
@@ -105,6 +112,14 @@ describe('server frames', () => {
     ['__proto__: not allowed', '{"t":"goaway","retryMs":1,"__proto__":null}'],
   ])('%s', (reason, frame) => {
     expect(reasonOf(parseServerFrame(typeof frame === 'string' ? frame : JSON.stringify(frame)))).toBe(reason)
+  })
+
+  test('a server that says nothing of quiet is an older one, and knows of none', () => {
+    for (const frame of [
+      { t: 'welcome', v: 1, contacts: [], resume: 'r' },
+      { t: 'contacts', contacts: [] },
+    ])
+      expect(parseServerFrame(JSON.stringify(frame))).toEqual({ ok: true, frame: { ...frame, quietMs: 0 } })
   })
 
   test('the largest signal that a client may send can be forwarded', () => {

@@ -4,11 +4,13 @@ import { CloseCode, type ClientFrame } from '../../src/adapters/signaling/protoc
 import { hello, node, seeded } from './support.ts'
 
 let rooms: Rooms
+let now = 0
 
 const make = (options: Partial<RoomsOptions> = {}): Rooms =>
-  new Rooms({ rooms: 10, membersPerRoom: 100, random: seeded(1), ...options })
+  new Rooms({ rooms: 10, membersPerRoom: 100, random: seeded(1), now: () => now, ...options })
 
 beforeEach(() => {
+  now = 1_000_000
   rooms = make()
 })
 
@@ -125,7 +127,7 @@ describe('signals', () => {
     frame(2, hello(2, { room: 'other' }))
     expect(frame(1, { t: 'signal', to: node(2), data: 'x' })).toEqual([gone(1, 2)])
     expect(frame(1, { t: 'contacts' })).toEqual([
-      { type: 'send', connection: 1, frame: { t: 'contacts', contacts: [] } },
+      { type: 'send', connection: 1, frame: { t: 'contacts', contacts: [], quietMs: 0 } },
     ])
   })
 

@@ -33,10 +33,10 @@ export const hello = (
 /** Polls until `check` no longer throws. */
 export const until = <T>(check: () => T): Promise<T> => vi.waitFor(check, { interval: 5, timeout: 8_000 })
 
-/** A server on a free port, to be closed by the test. */
+/** A server to be closed by the test. On a free port it is a first one, on a port that is named one that comes back. */
 export async function startServer(options: SignalingServerOptions = {}, port = 0) {
   const log: string[] = []
-  const server = createSignalingServer({ log: (line) => log.push(line), ...options })
+  const server = createSignalingServer({ log: (line) => log.push(line), fresh: port === 0, ...options })
   const listening = await server.listen(port)
   return { server, log, ...listening, httpUrl: listening.url.replace('ws:', 'http:') }
 }

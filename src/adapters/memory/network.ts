@@ -11,7 +11,7 @@ import { createMemorySignalingServer } from './signaling.ts'
 export interface MemoryNetworkOptions {
   /** Time from one process to another, for links and signaling alike. Default 0: a microtask. */
   readonly latencyMs?: number
-  /** Keeps the latency. Default: timers of the platform. */
+  /** Keeps the latency, and how long rooms are quiet. Default: clock and timers of the platform. */
   readonly clock?: Clock
   /** Chooses contacts. Default `Math.random`. */
   readonly random?: Random
@@ -54,6 +54,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions = {}): MemoryN
   const server = createMemorySignalingServer({
     random: options.random ?? Math.random,
     delivery,
+    now: () => options.clock?.now().mono ?? performance.now(),
     ...(options.contacts === undefined ? {} : { contacts: options.contacts }),
   })
 

@@ -1,5 +1,6 @@
 import type { NodeId } from '../../core/identity/node-id.ts'
 import { MAX_SIGNALING_FRAME } from '../signaling/protocol.ts'
+import { Quiet, type RoomEnds } from '../signaling/quiet.ts'
 import type { Random, RelayRate, Signaling, SignalingHandlers, SignalingSession } from '../../ports.ts'
 import type { Deliver } from './delivery.ts'
 
@@ -9,7 +10,7 @@ export interface MemorySignalingServer {
   signaling(): Signaling
   /** Every session is told that it is down and stays so until `start()`. */
   stop(reason?: string): void
-  /** Admits the sessions that wait, in the order in which they were opened. */
+  /** Admits the sessions that wait, in the order in which they were opened. No room is quiet then: they come back. */
   start(): void
   /** Sessions not yet closed. */
   readonly sessions: number
@@ -20,17 +21,23 @@ export interface MemorySignalingOptions {
   /** Contacts in one answer. Default 4. */
   readonly contacts?: number
   delivery(): Deliver
+  /** A clock in ms that never goes back. */
+  now(): number
 }
 
 export function createMemorySignalingServer(options: MemorySignalingOptions): MemorySignalingServer {
   const { random } = options
   const limit = options.contacts ?? 4
   const sessions = new Set<Session>()
-  const rooms = new Map<string, Map<NodeId, Session>>()
+  const rooms = new Map<string, Room>()
+  // what begins with this process has nobody to wait for
+  const quiet = new Quiet({ now: options.now, rooms: MAX_REMEMBERED, fresh: true })
   let running = true
 
   const contactsFor = (session: Session): NodeId[] => {
-    const others = [...(rooms.get(session.room)?.keys() ?? [])].filter((nodeId) => nodeId !== session.nodeId)
+    const others = [...(rooms.get(session.room)?.members.keys() ?? [])].filter(
+      (nodeId) => nodeId !== session.nodeId,
+    )
     const chosen: NodeId[] = []
     while (chosen.length < limit && others.length > 0) {
       chosen.push(...others.splice(Math.floor(random() * others.length), 1))
@@ -38,28 +45,37 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
     return chosen
   }
 
+  const quietFor = ({ room, nodeId }: Session): number => {
+    const here = rooms.get(room)
+    return here ? quiet.quietMs(here.ends, nodeId, here.members.size - 1) : 0
+  }
+
   const admit = (session: Session): void => {
-    const room = rooms.get(session.room) ?? new Map<NodeId, Session>()
-    if (room.has(session.nodeId)) {
+    const room = rooms.get(session.room) ?? { members: new Map(), ends: quiet.enter(session.room) }
+    if (room.members.has(session.nodeId)) {
       sessions.delete(session)
       session.refuse(`${session.nodeId} is already in the room`)
       return
     }
     const contacts = contactsFor(session)
-    rooms.set(session.room, room.set(session.nodeId, session))
+    rooms.set(session.room, room)
+    room.members.set(session.nodeId, session)
     session.up = true
     const { early = [] } = session
     session.early = undefined
     for (const { to, data } of early) session.send(to, data)
-    session.handlers.onUp(contacts, RELAY_RATE)
+    session.handlers.onUp(contacts, RELAY_RATE, quietFor(session))
   }
 
-  const remove = (session: Session): void => {
+  const remove = (session: Session, farewell: boolean): void => {
     session.up = false
     const room = rooms.get(session.room)
-    if (room?.get(session.nodeId) !== session) return
-    room.delete(session.nodeId)
-    if (room.size === 0) rooms.delete(session.room)
+    if (room?.members.get(session.nodeId) !== session) return
+    room.members.delete(session.nodeId)
+    if (!farewell) room.ends.ended(session.nodeId, options.now())
+    if (room.members.size > 0) return
+    rooms.delete(session.room)
+    quiet.leave(session.room, room.ends)
   }
 
   const open = (room: string, nodeId: NodeId, handlers: SignalingHandlers): SignalingSession => {
@@ -74,9 +90,9 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
       const wasUp = session.up
       session.closed = true
       sessions.delete(session)
-      remove(session)
+      remove(session, farewell)
       if (!wasUp || farewell) return
-      for (const other of rooms.get(room)?.values() ?? []) {
+      for (const other of rooms.get(room)?.members.values() ?? []) {
         other.later(() => other.handlers.onGone(nodeId))
       }
     }
@@ -84,7 +100,7 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
       if (data.length > MAX_SIGNALING_FRAME) return
       if (!session.up && session.early && session.early.length < MAX_EARLY) session.early.push({ to, data })
       if (!session.up) return
-      const target = rooms.get(room)?.get(to)
+      const target = rooms.get(room)?.members.get(to)
       if (target) target.later(() => target.handlers.onMessage(nodeId, data))
       else session.later(() => handlers.onGone(to))
     }
@@ -92,14 +108,14 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
       send: session.send,
       relay(to, data) {
         if (!session.up) return
-        const target = rooms.get(room)?.get(to)
+        const target = rooms.get(room)?.members.get(to)
         if (target) target.later(() => target.handlers.onRelay(nodeId, data))
         else session.later(() => handlers.onGone(to))
       },
       askContacts() {
         if (!session.up) return
         session.later(() => {
-          if (session.up) handlers.onContacts(contactsFor(session))
+          if (session.up) handlers.onContacts(contactsFor(session), quietFor(session))
         })
       },
       goodbye: () => end(true),
@@ -120,13 +136,14 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
       running = false
       for (const session of sessions) {
         if (!session.up) continue
-        remove(session)
+        remove(session, false)
         session.later(() => session.handlers.onDown(reason))
       }
     },
     start() {
       if (running) return
       running = true
+      quiet.restarted()
       for (const session of sessions) {
         session.later(() => {
           if (running && !session.up) admit(session)
@@ -140,6 +157,13 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
 const RELAY_RATE: RelayRate = { bytesPerSecond: 1e9, burst: 1e9 }
 /** Messages that wait for the first admission. */
 const MAX_EARLY = 32
+/** Rooms with nobody in them whose last lost session is remembered. */
+const MAX_REMEMBERED = 1_000
+
+interface Room {
+  readonly members: Map<NodeId, Session>
+  readonly ends: RoomEnds
+}
 
 class Session {
   readonly room: string

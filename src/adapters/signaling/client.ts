@@ -296,10 +296,10 @@ class Session implements SignalingSession {
         this.takenRefusals = 0
         this.upSince = this.settings.clock.now().mono
         this.relays = frame.relay !== undefined
-        this.handlers.onUp(this.usable(frame.contacts), frame.relay)
+        this.handlers.onUp(this.usable(frame.contacts), frame.relay, frame.quietMs)
         return
       case 'contacts':
-        this.handlers.onContacts(this.usable(frame.contacts))
+        this.handlers.onContacts(this.usable(frame.contacts), frame.quietMs)
         return
       case 'signal':
         if (isNodeId(frame.from)) this.handlers.onMessage(frame.from, frame.data)

@@ -20,6 +20,8 @@ export const MAX_TOKEN = 8 * 1024
 export const MAX_RATE = 1_000_000_000
 /** Longest pause that a `goaway` may ask for, in ms. */
 export const MAX_RETRY_MS = 60_000
+/** Longest quiet that is told of a room, in ms: so long or longer. A server remembers no end of a socket beyond it. */
+export const MAX_QUIET_MS = 60_000
 
 /** Close codes (RFC 6455 leaves 4000 to 4999 to applications). Codes under 4500 mean: do not try again as you are. */
 export const CloseCode = {
@@ -52,8 +54,9 @@ export type ClientFrame =
 
 export type ServerFrame =
   /** `relay` is what one connection may send of relayed links; absent where the server does not relay. */
-  | { t: 'welcome'; v: number; contacts: string[]; resume: string; relay?: RelayRate }
-  | { t: 'contacts'; contacts: string[] }
+  | { t: 'welcome'; v: number; contacts: string[]; quietMs: number; resume: string; relay?: RelayRate }
+  /** For `quietMs` the server has known of nobody else whose socket may be coming back. Absent, as 0, if it is older. */
+  | { t: 'contacts'; contacts: string[]; quietMs: number }
   | { t: 'signal'; from: string; data: string }
   | { t: 'relay'; from: string; data: string }
   /** What was to be relayed to `to` was not: too much of it, an addressee that does not read, or no relay here. */
@@ -123,12 +126,17 @@ export function parseServerFrame(text: string): Parsed<ServerFrame> {
           t,
           v: fields.integer('v', 0, 1_000_000),
           contacts: fields.nodes('contacts'),
+          quietMs: fields.integer('quietMs', 0, MAX_QUIET_MS, 0),
           resume: fields.text('resume', 1, 128),
           ...(relay === undefined ? {} : { relay }),
         }
       }
       case 'contacts':
-        return { t, contacts: fields.nodes('contacts') }
+        return {
+          t,
+          contacts: fields.nodes('contacts'),
+          quietMs: fields.integer('quietMs', 0, MAX_QUIET_MS, 0),
+        }
       case 'signal':
         return { t, from: fields.node('from'), data: fields.data('data') }
       case 'relay':
@@ -252,8 +260,10 @@ class Fields {
     return value.every(isNode) ? value : this.fail(name, 'must hold nodeIds only', [])
   }
 
-  integer(name: string, min: number, max: number): number {
-    const value = this.own(name)
+  /** `absent` is what a field that is not there stands for; without it the field must be there. */
+  integer(name: string, min: number, max: number, absent?: number): number {
+    const given = this.own(name)
+    const value = given === undefined ? absent : given
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
     return this.fail(name, `must be an integer from ${min} to ${max}`, 0)
   }
