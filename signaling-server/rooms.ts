@@ -208,12 +208,12 @@ export class Rooms {
     })
   }
 
-  /** Whom a member may turn to, and for how long there has been nobody else. */
+  /** Whom a member may turn to, and for how long nobody else can have been coming back. */
   private outlook(member: Member): { contacts: string[]; quietMs: number } {
-    const { list, ends } = member.room
+    const { ends } = member.room
     return {
       contacts: this.pickContacts(member),
-      quietMs: this.quiet.quietMs(ends, member.node, list.length - 1),
+      quietMs: this.quiet.quietMs(ends, member.node),
     }
   }
 

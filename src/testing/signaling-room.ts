@@ -233,7 +233,7 @@ export class SignalingRoom {
   }
 
   #quietMs({ nodeId }: Session): number {
-    return this.#quiet.quietMs(this.#ends, nodeId, this.#room.size - (this.#room.has(nodeId) ? 1 : 0))
+    return this.#quiet.quietMs(this.#ends, nodeId)
   }
 
   /** Runs `run` when something that `session` sent now is at the server. */

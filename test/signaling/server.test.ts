@@ -34,7 +34,7 @@ describe('a server of its own', () => {
     second.send({ t: 'signal', to: node(1), data: 'offer ä😀' })
     expect(await first.take('signal')).toEqual([{ t: 'signal', from: node(2), data: 'offer ä😀' }])
     first.send({ t: 'contacts' })
-    expect(await first.take('contacts')).toEqual([{ t: 'contacts', contacts: [node(2)], quietMs: 0 }])
+    expect(await first.take('contacts')).toEqual([{ t: 'contacts', contacts: [node(2)], quietMs: 60_000 }])
   })
 
   test('the sender is overwritten', async () => {

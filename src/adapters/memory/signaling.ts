@@ -47,7 +47,7 @@ export function createMemorySignalingServer(options: MemorySignalingOptions): Me
 
   const quietFor = ({ room, nodeId }: Session): number => {
     const here = rooms.get(room)
-    return here ? quiet.quietMs(here.ends, nodeId, here.members.size - 1) : 0
+    return here ? quiet.quietMs(here.ends, nodeId) : 0
   }
 
   const admit = (session: Session): void => {

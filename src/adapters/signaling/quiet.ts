@@ -51,9 +51,8 @@ export class Quiet {
     }
   }
 
-  /** What `node` is told, with `others` in the room besides itself. */
-  quietMs(ends: RoomEnds, node: string, others: number): number {
-    if (others > 0) return 0
+  /** What `node` is told. Of those who are there, its contacts tell it. */
+  quietMs(ends: RoomEnds, node: string): number {
     const since = Math.max(this.startedAt, ends.lastBut(node))
     return Math.min(MAX_QUIET_MS, Math.floor(this.options.now() - since))
   }
