@@ -120,6 +120,11 @@ export class NodeCore {
     return this.#life.associations
   }
 
+  /** Names this process through all its lives. */
+  get process(): ProcessId {
+    return this.#options.process
+  }
+
   /** Grains of this process, and what it knows of those of others. */
   get grains() {
     return this.#binding.grains

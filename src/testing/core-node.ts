@@ -24,6 +24,10 @@ export function tableOf(node: SimulatedNode): MembershipTable {
   return node.table
 }
 
+/** The core itself, of a node that `createCoreNode` made; for what only cores have. */
+export const coreOf = (node: SimulatedNode): NodeCore | undefined =>
+  node instanceof CoreNode ? node.core : undefined
+
 class CoreNode implements SimulatedNode {
   readonly view: NodeView
   readonly #core: NodeCore
@@ -35,6 +39,10 @@ class CoreNode implements SimulatedNode {
 
   get nodeId(): NodeId {
     return this.#core.nodeId
+  }
+
+  get core(): NodeCore {
+    return this.#core
   }
 
   get table(): MembershipTable {

@@ -3,7 +3,7 @@ import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
 import { isStandInSignature, standInPublicKey, standInSignature } from '../adapters/memory/stand-in-keys.ts'
 import { createNodeId } from '../core/identity/node-id.ts'
 import type { Authority, NodeId } from '../core/identity/node-id.ts'
-import type { Random } from '../core/time.ts'
+import type { Now, Random } from '../core/time.ts'
 import type { LinkEnd, LinkHost, SimulatedLinks } from './links.ts'
 import type { Lane } from '../core/wire/frames.ts'
 import { between } from './random.ts'
@@ -27,6 +27,8 @@ export interface ProcessObserver {
   sent(process: SimulatedProcess, bytes: Uint8Array, linkId: LinkId, lane: Lane): void
   /** Messages of users that have come, or what became of those that were sent. */
   mail?(process: SimulatedProcess, output: Extract<Output, { type: 'deliver' | 'outcome' }>): void
+  /** User code is to run, or a call has ended. */
+  grain?(process: SimulatedProcess, output: Extract<Output, { type: 'grain' | 'grain-ended' }>): void
   event(process: SimulatedProcess, event: ClusterEvent): void
   after(process: SimulatedProcess, input: Input): void
   /** The node threw, or spins. The process is over. */
@@ -146,14 +148,18 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
     if (this.#alive) this.#world.signaling.join(this, this.nodeId)
   }
 
+  /** What its clocks show. */
+  get now(): Now {
+    const { now } = this.#world.timeline
+    return { mono: now - this.#monoOrigin, wall: WALL_AT_START + now + this.wallSkewMs }
+  }
+
   input(input: Input): void {
     if (!this.#alive) return
-    const { timeline, observer } = this.#world
+    const { observer } = this.#world
     observer.before(this, input)
-    const { now } = timeline
     try {
-      const mono = now - this.#monoOrigin
-      const outputs = this.node.handle(input, { mono, wall: WALL_AT_START + now + this.wallSkewMs })
+      const outputs = this.node.handle(input, this.now)
       for (const output of outputs) this.#execute(output)
     } catch (error) {
       observer.failed(this, input, error)
@@ -245,6 +251,10 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
       case 'deliver':
       case 'outcome':
         observer.mail?.(this, output)
+        return
+      case 'grain':
+      case 'grain-ended':
+        observer.grain?.(this, output)
         return
       case 'event':
         observer.event(this, output.event)

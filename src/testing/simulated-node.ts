@@ -1,5 +1,6 @@
 /** What the simulator asks of a node, so that the real core and the baseline run under the same faults. */
 import type { Commons } from '../core/commons.ts'
+import type { HostedKind } from '../core/grain/grain-outputs.ts'
 import type { ClusterStatus, GossipState, Input, Output } from '../core/events.ts'
 import type { Authority, NodeId, ProcessId } from '../core/identity/node-id.ts'
 import type { NodeStatus, Visibility } from '../core/membership/record.ts'
@@ -75,6 +76,9 @@ export interface NodeSeed {
   readonly canRelay: boolean
   readonly tuning: Tuning
   readonly limits: Limits
+  /** Kinds of grain that it hosts, and what becomes of them where the room falls apart. */
+  readonly kinds?: ReadonlyMap<string, HostedKind> | undefined
+  readonly partition?: 'available' | 'majority' | undefined
   /** A few members that an earlier life of this authority knew. */
   readonly contacts: readonly NodeId[]
   /** Work that the nodes of a run share; by default each works for itself. */

@@ -17,6 +17,8 @@ import type { Faults } from './faults.ts'
 import { differences, Invariants } from './invariants.ts'
 import type { Violation } from './invariants.ts'
 import { SimulatedLinks } from './links.ts'
+import { GrainLoad, LOG_KINDS } from './grain-load.ts'
+import type { GrainCounts } from './grain-load.ts'
 import { Mail } from './mail.ts'
 import type { MailCounts } from './mail.ts'
 import { Measures } from './measures.ts'
@@ -57,6 +59,11 @@ export interface SimulationOptions {
   readonly stormMs?: number
   /** Whether members send each other messages while it is calm and in the storm. Default false. */
   readonly mail?: boolean
+  /**
+   * Whether members use grains in the storm, and what becomes of these where the room falls apart. `available` promises
+   * nothing about what two sides of a partition do: there are none then. Default: they use none.
+   */
+  readonly grains?: 'available' | 'majority' | undefined
   /** Takes the trace as readable lines. */
   readonly trace?: (line: string) => void
 }
@@ -68,6 +75,7 @@ export interface SimulationResult {
   readonly differences: readonly string[]
   readonly traceHash: string
   readonly mail: MailCounts
+  readonly grains?: GrainCounts
   readonly measured: Measured & { readonly detected: Detected }
   /** Living processes at the end, for whoever wants to look closer. */
   readonly processes: readonly SimulatedProcess[]
@@ -134,6 +142,7 @@ class Simulation implements ProcessObserver, Room {
   readonly #present = new Map<number, SimulatedProcess>()
   readonly #tabs: Tabs
   readonly #mail: Mail
+  readonly #grains: GrainLoad | undefined
   readonly #actions: ActionRunner
   readonly #name = (text: string): string => this.#short(text)
 
@@ -148,6 +157,9 @@ class Simulation implements ProcessObserver, Room {
       ...drawn,
       actionEveryMs: (drawn.actionEveryMs * stormMs) / STORMS_MS[0],
     }
+    const { grains } = options
+    if (grains === 'available')
+      this.#faults = { ...this.#faults, weights: { ...this.#faults.weights, partition: 0 } }
     this.#tuning = { ...DEFAULT_TUNING, ...drawTuning(random), ...options.tuning }
     const { maxLinks = DEFAULT_MAX_LINKS } = options
     this.invariants = new Invariants(maxLinks)
@@ -156,6 +168,8 @@ class Simulation implements ProcessObserver, Room {
       create: options.create,
       maxLinks,
       relayOnlyShare: options.relayOnlyShare,
+      kinds: grains && LOG_KINDS,
+      partition: grains,
       tuning: this.#tuning,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
     })
@@ -166,6 +180,14 @@ class Simulation implements ProcessObserver, Room {
     this.links = new SimulatedLinks(this.timeline, calmWeather, seed, options.blockedShare)
     this.signaling = new SignalingRoom(this.timeline, calmWeather, seed)
     this.#actions = new ActionRunner(this)
+    this.#grains =
+      grains &&
+      new GrainLoad({
+        timeline: this.timeline,
+        seed,
+        present: () => this.#present.values(),
+        report: (invariant, node, what) => this.invariants.report(invariant, this.timeline.now, node, what),
+      })
     this.#mail = new Mail({
       timeline: this.timeline,
       seed,
@@ -190,16 +212,19 @@ class Simulation implements ProcessObserver, Room {
     this.#pass(calmMs)
     this.#enter('storm')
     if (this.#options.mail) this.#mail.start()
+    this.#grains?.start()
     this.#detection.begin(this.timeline.now)
     this.links.faults = this.signaling.faults = this.#faults
     this.#perform(this.#plan.storm)
     this.#pass(this.#plan.stormMs)
     this.#enter('healing')
     this.#mail.stop()
+    this.#grains?.stop()
     this.#heal()
     const bound = healBoundMs(this.#tuning, this.#faults)
     this.measures.healedMs = this.#passUntilAgreed(bound, 'M5 equal views after healing')
     this.#passUntilDelivered()
+    this.#checkGrains()
     const left = this.differences(10)
     for (const process of this.#present.values()) this.#hash.text(process.node.view.viewHash)
     return {
@@ -208,6 +233,7 @@ class Simulation implements ProcessObserver, Room {
       differences: left,
       traceHash: this.#hash.hex,
       mail: this.#mail.counts,
+      ...(this.#grains && { grains: this.#grains.counts }),
       measured: { ...this.measures.result(), detected: this.#detection.result(this.timeline.now) },
       processes: [...this.#present.values()],
     }
@@ -224,6 +250,7 @@ class Simulation implements ProcessObserver, Room {
     this.#present.set(slot, process)
     this.#detection.born(process, this.timeline.now)
     this.note(process, `starts as ${process.nodeId}`)
+    this.#grains?.born(process)
     process.start()
   }
 
@@ -232,6 +259,7 @@ class Simulation implements ProcessObserver, Room {
     if (this.#present.get(process.slot) !== process) return
     this.#present.delete(process.slot)
     this.#tabs.unload(process)
+    this.#grains?.look()
     const { now } = this.timeline
     this.measures.ended(process, now)
     if (crash) this.#detection.crashed(process, crash.silent, this.#present.values(), now)
@@ -270,6 +298,10 @@ class Simulation implements ProcessObserver, Room {
 
   mail(process: SimulatedProcess, output: Extract<Output, { type: 'deliver' | 'outcome' }>): void {
     this.#mail.onOutput(process, output)
+  }
+
+  grain(process: SimulatedProcess, output: Extract<Output, { type: 'grain' | 'grain-ended' }>): void {
+    this.#grains?.onOutput(process, output)
   }
 
   event(process: SimulatedProcess, event: ClusterEvent): void {
@@ -345,8 +377,23 @@ class Simulation implements ProcessObserver, Room {
     this.invariants.report('R3 every message has one outcome', this.timeline.now, '*', what)
   }
 
+  /** Every call ends by its deadline; then what is there is held against what was told. */
+  #checkGrains(): void {
+    const grains = this.#grains
+    if (!grains) return
+    const end = this.timeline.now + DRAIN_BOUND_MS
+    while (this.timeline.now < end && grains.pending().length > 0) this.#look(LOOK_EVERY_MS)
+    const pending = grains.pending()
+    if (pending.length > 0) {
+      const what = `${pending.length} have no end: ${pending.slice(0, 3).join('; ')}`
+      this.invariants.report('G4 every call ends once', this.timeline.now, '*', what)
+    }
+    grains.check((ms) => this.#look(ms))
+  }
+
   #look(ms: number): void {
     this.timeline.runUntil(this.timeline.now + ms)
+    this.#grains?.look()
     const { now } = this.timeline
     this.measures.elapsed(ms / 1_000, this.#present.values())
     this.#unreachable.check(this.#present.values(), now, ({ label }, what) =>

@@ -1,6 +1,7 @@
 /** The tabs of a run: who each one is through its reloads, and how a page load in it is made. */
 import { standInPublicKey } from '../adapters/memory/stand-in-keys.ts'
 import type { Commons } from '../core/commons.ts'
+import type { HostedKind } from '../core/grain/grain-outputs.ts'
 import { createNodeId, randomAuthority, randomName, randomProcessId } from '../core/identity/node-id.ts'
 import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import type { Random } from '../core/time.ts'
@@ -18,6 +19,9 @@ export interface TabsOptions {
   readonly relayOnlyShare?: number | undefined
   readonly tuning: Tuning
   readonly limits: Limits
+  /** Kinds of grain that all host; by default none. */
+  readonly kinds?: ReadonlyMap<string, HostedKind> | undefined
+  readonly partition?: 'available' | 'majority' | undefined
   /** Work that all nodes share; by default each works for itself. */
   readonly commons?: Commons
 }
@@ -69,6 +73,8 @@ export class Tabs {
       canRelay: true,
       tuning,
       limits,
+      kinds: this.#options.kinds,
+      partition: this.#options.partition,
       contacts: identity.contacts,
       memory: identity.memory,
       commons: this.#options.commons,

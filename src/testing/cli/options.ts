@@ -23,6 +23,8 @@ export interface StormOptions extends CommonOptions {
   readonly faults: readonly ActionKind[]
   /** Seconds of every storm, right after the room has formed; else drawn from the seed, after two quiet phases. */
   readonly stormSeconds: number | undefined
+  /** Whether grains are used, and what becomes of them where the room falls apart. */
+  readonly grains: 'available' | 'majority' | undefined
 }
 
 export type DetectionModel = 'core' | 'plain-swim'
@@ -88,6 +90,7 @@ const WORDS = {
   '--scenario': ['storm', 'detection', 'overlay'],
   '--model': ['core', 'scalar', 'plain-swim'],
   '--throttle': ['timers', 'slow'],
+  '--grains': ['available', 'majority'],
   '--fault': Object.keys(DEFAULT_FAULTS.weights),
 } as const satisfies Record<string, readonly string[]>
 
@@ -98,6 +101,7 @@ type WordFlag = keyof typeof WORDS
 const ONLY_IN = {
   '--fault': 'storm',
   '--storm': 'storm',
+  '--grains': 'storm',
   '--joins': 'overlay',
   '--hours': 'detection',
   '--throttled': 'detection',
@@ -137,6 +141,7 @@ export function replayCommand(
   if (options.scenario === 'storm') {
     for (const fault of options.faults) parts.push(`--fault ${fault}`)
     if (options.stormSeconds !== undefined) parts.push(`--storm ${options.stormSeconds}`)
+    if (options.grains !== undefined) parts.push(`--grains ${options.grains}`)
     if (options.model !== 'core') parts.push(`--model ${options.model}`)
     return parts.join(' ')
   }
@@ -188,6 +193,7 @@ function stormOptions(given: Flags, common: CommonOptions): StormOptions {
     model: model === 'scalar' ? model : 'core',
     faults,
     stormSeconds,
+    grains: given.word('--grains'),
   }
 }
 

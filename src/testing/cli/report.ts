@@ -13,6 +13,7 @@ export function report(options: StormOptions, outcomes: readonly SeedOutcome[], 
     headline(options, outcomes, tookMs),
     timesSection(outcomes),
     accusationLine(outcomes),
+    ...(options.grains ? [grainLine(outcomes)] : []),
     trafficSection(outcomes),
     options.model === 'scalar' ? divergenceSection(options, outcomes) : violationSection(options, outcomes),
   ]
@@ -105,6 +106,18 @@ function trafficSection(outcomes: readonly SeedOutcome[]): string {
     row('under churn, no faults', 'calm'),
     row('under churn and faults', 'storm'),
   ].join('\n')
+}
+
+function grainLine(outcomes: readonly SeedOutcome[]): string {
+  const all = outcomes.flatMap(({ grains }) => grains ?? [])
+  const total = (of: (counts: (typeof all)[number]) => number): number =>
+    all.reduce((count, counts) => count + of(counts), 0)
+  const codes = new Map<string, number>()
+  for (const { failed } of all)
+    for (const [code, count] of Object.entries(failed)) codes.set(code, (codes.get(code) ?? 0) + count)
+  const failures = [...codes].map(([code, count]) => `${count} ${code}`).join(', ') || 'none failed'
+  const [called, done, lost] = [total((c) => c.called), total((c) => c.done), total((c) => c.lost)]
+  return `calls of grains: ${called}, of which ${done} acknowledged; ${failures}; logs lost with all that held them: ${lost}`
 }
 
 function violationSection(options: StormOptions, outcomes: readonly SeedOutcome[]): string {

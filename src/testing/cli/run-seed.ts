@@ -20,6 +20,7 @@ export interface SeedOutcome {
   readonly traceHash: string
   readonly measured: SimulationResult['measured']
   readonly mail: SimulationResult['mail']
+  readonly grains?: SimulationResult['grains']
   /** Real time it took, in ms. */
   readonly tookMs: number
   /** Of the scalar model only. */
@@ -64,13 +65,22 @@ export function runSeed(options: StormOptions, seed: number, trace?: Trace): See
     nodes,
     maxLinks,
     create,
-    mail: model === 'core',
+    mail: model === 'core' && options.grains === undefined,
+    grains: model === 'core' ? options.grains : undefined,
     ...faults,
     ...phases,
     ...(trace ? { trace } : {}),
   })
-  const { violations, traceHash, measured, mail, processes } = result
-  const outcome = { seed, violations, traceHash, measured, mail, tookMs: performance.now() - started }
+  const { violations, traceHash, measured, mail, grains, processes } = result
+  const outcome = {
+    seed,
+    violations,
+    traceHash,
+    measured,
+    mail,
+    ...(grains && { grains }),
+    tookMs: performance.now() - started,
+  }
   if (model === 'core') return outcome
   return { ...outcome, divergence: divergence(processes.map((process) => process.node)) }
 }

@@ -1,0 +1,327 @@
+/**
+ * GrainLoad: what users of a simulated room do with grains, and whether grains keep their promises (DESIGN section 17).
+ *
+ * Grains are logs: a handler adds the name of its call, or hands one on to another log by a nested call first; the
+ * reply says at which place. So the whole history can be checked at the end:
+ *
+ * G1, G5 what was acknowledged is there, at the place that was told, and what began after it has a later place: there
+ * was one log all the time. G2 nothing is there twice. G4 every call ends, once. A log whose last holders were all gone
+ * at once is lost, and must say so (G3): it never begins anew in silence.
+ */
+import type { Output } from '../core/events.ts'
+import type { HostedKind } from '../core/grain/grain-outputs.ts'
+import { DEFAULT_KIND_TUNING } from '../core/grain/grain-outputs.ts'
+import type { GrainOutput } from '../core/grain/grain-outputs.ts'
+import type { ProcessId } from '../core/identity/node-id.ts'
+import type { MapEntry } from '../core/partition/partition.ts'
+import { parsePartition, partitionOf } from '../core/partition/partition.ts'
+import type { CallEnd } from '../core/rpc/calls.ts'
+import type { Random } from '../core/time.ts'
+import { coreOf } from './core-node.ts'
+import type { InvariantName } from './invariants.ts'
+import type { SimulatedProcess } from './process.ts'
+import { exponential, pick, seededRandom } from './random.ts'
+import type { Timeline } from './timeline.ts'
+
+export interface GrainLoadOptions {
+  readonly timeline: Timeline
+  readonly seed: number
+  readonly present: () => Iterable<SimulatedProcess>
+  readonly report: (invariant: InvariantName, node: string, what: string) => void
+}
+
+/** What was counted of the grains of one run. */
+export interface GrainCounts {
+  readonly called: number
+  readonly done: number
+  /** Ended with an error, by its code. */
+  readonly failed: Readonly<Record<string, number>>
+  /** Logs that were lost with their last holders. */
+  readonly lost: number
+}
+
+export const LOG_KIND = 'log'
+/** Kept in memory a short while only, so that logs are put away and taken up again within a run. */
+export const LOG_KINDS: ReadonlyMap<string, HostedKind> = new Map([
+  [LOG_KIND, { ...DEFAULT_KIND_TUNING, idleMs: 4_000, version: 1 }],
+])
+
+const KEYS = ['likes', 'votes', 'board', 'chat', 'undo', 'money']
+const CALL_EVERY_MS = 60
+const HANDLER_MS = [0, 0, 1, 5, 30] as const
+const READ_BOUND_MS = 60_000
+
+interface Call {
+  readonly process: SimulatedProcess
+  readonly key: string
+  /** `undefined` for a read, and for what a handler asks of another log. */
+  readonly name: string | undefined
+  /** The log that it is handed on to first. */
+  readonly target: string | undefined
+  readonly startedAt: number
+  end: CallEnd | undefined
+  endedAt: number
+  readonly onEnd: ((end: CallEnd) => void) | undefined
+}
+
+interface Running {
+  readonly key: string
+  names: string[]
+}
+
+export class GrainLoad {
+  readonly #options: GrainLoadOptions
+  readonly #random: Random
+  readonly #calls = new Map<number, Call>()
+  readonly #running = new Map<SimulatedProcess, Map<number, Running>>()
+  /** The newest that anybody ever held for true of each key's partition. */
+  readonly #entries = new Map<string, MapEntry>()
+  readonly #processes = new Map<ProcessId, SimulatedProcess>()
+  readonly #lost = new Set<string>()
+  #ids = 0
+  #isOn = false
+
+  constructor(options: GrainLoadOptions) {
+    this.#options = options
+    this.#random = seededRandom(options.seed, 'grains')
+  }
+
+  get counts(): GrainCounts {
+    const failed: Record<string, number> = {}
+    let done = 0
+    for (const { end, name } of this.#calls.values()) {
+      if (name === undefined) continue
+      if (end?.type === 'result') done++
+      else if (end) failed[end.code] = (failed[end.code] ?? 0) + 1
+    }
+    const called = [...this.#calls.values()].filter(({ name }) => name !== undefined).length
+    return { called, done, failed, lost: this.#lost.size }
+  }
+
+  start(): void {
+    this.#isOn = true
+    this.#plan()
+  }
+
+  stop(): void {
+    this.#isOn = false
+  }
+
+  /** A process begins; a process id is used by one page load only. */
+  born(process: SimulatedProcess): void {
+    this.#processes.set(coreOf(process.node)!.process, process)
+  }
+
+  onOutput(process: SimulatedProcess, output: Extract<Output, { type: 'grain' | 'grain-ended' }>): void {
+    if (output.type === 'grain') return this.#execute(process, output.output)
+    const call = this.#calls.get(output.id)!
+    if (call.end)
+      this.#options.report('G4 every call ends once', process.label, `call ${output.id} ended twice`)
+    call.end = output.end
+    call.endedAt = this.#options.timeline.now
+    call.onEnd?.(output.end)
+  }
+
+  /** To be called whenever a process is gone: were these the last ones that held something? */
+  look(): void {
+    for (const process of this.#options.present()) this.#readEntries(process)
+    for (const [key, { inSync }] of this.#entries)
+      if (!inSync.some((id) => this.#processes.get(id)?.alive)) this.#lost.add(key)
+  }
+
+  /** Calls that have not ended, of processes that are there. */
+  pending(): string[] {
+    return [...this.#calls].flatMap(([id, { process, end, key }]) =>
+      end || !process.alive ? [] : [`${id} of ${process.label} to ${key}`],
+    )
+  }
+
+  /** Reads all logs and holds them against what was told. `pass` lets time go by. */
+  check(pass: (ms: number) => void): void {
+    const logs = new Map<string, readonly string[]>()
+    for (const key of KEYS) {
+      const names = this.#readAll(key, pass)
+      if (names) logs.set(key, names)
+    }
+    for (const [key, names] of logs) this.#checkLog(key, names)
+    for (const { name, target, end } of this.#calls.values()) {
+      const log = end?.type === 'result' && target !== undefined ? logs.get(target) : undefined
+      if (log && !this.#lost.has(target!) && !log.includes(name!))
+        this.#options.report(
+          'G5 what was acknowledged is there',
+          '*',
+          `${target} was handed ${name}, and has it not`,
+        )
+    }
+  }
+
+  #plan(): void {
+    this.#options.timeline.after(exponential(this.#random, CALL_EVERY_MS), () => {
+      if (!this.#isOn) return
+      const random = this.#random
+      const able = [...this.#options.present()].filter((process) => !process.frozen)
+      if (able.length > 0) {
+        const process = pick(random, able)
+        const target = random() < 0.2 ? pick(random, KEYS) : undefined
+        const key = pick(random, KEYS)
+        this.#call(process, key, `c${this.#ids + 1}`, target === key ? undefined : target)
+      }
+      this.#plan()
+    })
+  }
+
+  #call(process: SimulatedProcess, key: string, name: string, target?: string): void {
+    const id = this.#enter(process, key, name, target)
+    const [method, args] = target === undefined ? ['add', name] : ['move', `${name} ${target}`]
+    process.input({ type: 'grain-call', request: { id, kind: LOG_KIND, key, method, args: bytesOf(args) } })
+  }
+
+  #enter(
+    process: SimulatedProcess,
+    key: string,
+    name?: string,
+    target?: string,
+    onEnd?: Call['onEnd'],
+  ): number {
+    const id = ++this.#ids
+    const startedAt = this.#options.timeline.now
+    this.#calls.set(id, { process, key, name, target, startedAt, end: undefined, endedAt: 0, onEnd })
+    return id
+  }
+
+  #execute(process: SimulatedProcess, output: GrainOutput): void {
+    const running = this.#running.get(process) ?? new Map<number, Running>()
+    this.#running.set(process, running)
+    const ms = pick(this.#random, HANDLER_MS)
+    switch (output.type) {
+      case 'activate':
+        running.set(output.activation, { key: output.key, names: namesIn(output.state) })
+        return process.later(ms, { type: 'grain-activated', activation: output.activation })
+      case 'invoke':
+        return this.#invoke(process, running, output, ms)
+      case 'restore': {
+        const restored = running.get(output.activation)
+        if (restored) restored.names = namesIn(output.state)
+        return
+      }
+      case 'passivate':
+        running.delete(output.activation)
+        return process.later(ms, { type: 'grain-passivated', activation: output.activation })
+      case 'abort':
+        running.delete(output.activation)
+    }
+  }
+
+  #invoke(
+    process: SimulatedProcess,
+    running: Map<number, Running>,
+    { activation, invocation, method, args }: Extract<GrainOutput, { type: 'invoke' }>,
+    ms: number,
+  ): void {
+    const [name = '', target] = textOf(args).split(' ')
+    const finish = (): void => {
+      const log = running.get(activation)
+      if (!log) return
+      if (method === 'read') {
+        const bytes = bytesOf(log.names.join(' '))
+        return process.later(0, { type: 'grain-invoked', invocation, invoked: { type: 'ok', bytes } })
+      }
+      log.names = [...log.names, name]
+      const invoked = {
+        type: 'ok',
+        bytes: bytesOf(String(log.names.length)),
+        state: bytesOf(log.names.join(' ')),
+      } as const
+      process.later(0, { type: 'grain-invoked', invocation, invoked })
+    }
+    const fail = (): void =>
+      process.later(0, {
+        type: 'grain-invoked',
+        invocation,
+        invoked: { type: 'error', bytes: bytesOf('the other log did not take it') },
+      })
+    this.#soon(process, ms, () => {
+      if (target === undefined) return finish()
+      const parent = coreOf(process.node)!.parentOf(invocation, process.now)
+      if (!parent) return
+      const onEnd = (end: CallEnd): void => (end.type === 'result' ? finish() : fail())
+      const id = this.#enter(process, target, undefined, undefined, onEnd)
+      const request = { id, kind: LOG_KIND, key: target, method: 'add', args: bytesOf(name), parent }
+      process.input({ type: 'grain-call', request })
+    })
+  }
+
+  #soon(process: SimulatedProcess, ms: number, run: () => void): void {
+    this.#options.timeline.after(ms, () => {
+      if (process.alive && !process.hold(run)) run()
+    })
+  }
+
+  #readEntries(process: SimulatedProcess): void {
+    const { council } = coreOf(process.node)!.grains
+    for (const key of KEYS) {
+      const { kind, slot } = parsePartition(partitionOf(LOG_KIND, key))!
+      const entry = council.entry(kind, slot)
+      if (entry && entry.epoch > (this.#entries.get(key)?.epoch ?? 0)) this.#entries.set(key, entry)
+    }
+  }
+
+  #readAll(key: string, pass: (ms: number) => void): string[] | undefined {
+    const { timeline, present, report } = this.#options
+    const until = timeline.now + READ_BOUND_MS
+    let problem = 'nobody is there'
+    while (timeline.now < until) {
+      const process = pick(this.#random, [...present()])
+      const id = this.#enter(process, key)
+      process.input({
+        type: 'grain-call',
+        request: { id, kind: LOG_KIND, key, method: 'read', args: bytesOf('') },
+      })
+      while (!this.#calls.get(id)!.end && timeline.now < until) pass(100)
+      const { end } = this.#calls.get(id)!
+      if (end?.type === 'result') return namesIn(end.bytes)
+      if (end?.code === 'state-missing' && this.#lost.has(key)) return undefined
+      problem = end ? end.code : 'a call has no end'
+      pass(500)
+    }
+    if (!this.#lost.has(key))
+      report('G5 what was acknowledged is there', '*', `${key} cannot be read: ${problem}`)
+    return undefined
+  }
+
+  #checkLog(key: string, names: readonly string[]): void {
+    const { report } = this.#options
+    const places = new Map(names.map((name, i) => [name, i + 1]))
+    if (places.size < names.length) {
+      const twice = names.find((name, i) => names.indexOf(name) < i)
+      report('G2 nothing takes effect twice', '*', `${key} has ${twice} twice`)
+    }
+    if (this.#lost.has(key)) return
+    const done = [...this.#calls.values()].filter(
+      (call) => call.key === key && call.name !== undefined && call.end?.type === 'result',
+    )
+    for (const { name, end } of done) {
+      const told = end?.type === 'result' ? Number(textOf(end.bytes)) : 0
+      if (places.get(name!) !== told)
+        report(
+          'G5 what was acknowledged is there',
+          '*',
+          `${key} has ${name} at ${places.get(name!)}, told was ${told}`,
+        )
+    }
+    let latest = 0
+    for (const call of done.toSorted((a, b) => a.startedAt - b.startedAt)) {
+      const before = done.filter(({ endedAt }) => endedAt < call.startedAt)
+      for (const { name } of before) latest = Math.max(latest, places.get(name!) ?? 0)
+      if ((places.get(call.name!) ?? Infinity) < latest)
+        report('G1 a log is one log', '*', `${key} has ${call.name} before what ended before it began`)
+    }
+  }
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const bytesOf = (text: string): Uint8Array => encoder.encode(text)
+const textOf = (bytes: Uint8Array): string => decoder.decode(bytes)
+const namesIn = (bytes: Uint8Array | undefined): string[] =>
+  bytes && bytes.length > 0 ? textOf(bytes).split(' ') : []
