@@ -3,9 +3,11 @@ import type { AbortSignalLike } from '../options.ts'
 
 /**
  * What a setup may return: methods, and nothing else. Interfaces fit. A method named `then` does not: awaiting the
- * grain would call it.
+ * grain would call it. Names that begin with `$` are Grainmesh's own.
  */
-export type GrainMethods<M> = { [K in keyof M]-?: K extends 'then' ? never : (...args: never[]) => unknown }
+export type GrainMethods<M> = {
+  [K in keyof M]-?: K extends 'then' | `$${string}` ? never : (...args: never[]) => unknown
+}
 
 declare const METHODS: unique symbol
 
