@@ -7,7 +7,9 @@
  */
 import type { Commons } from './commons.ts'
 import type { Input, LinkId, Output } from './events.ts'
+import type { HostedKind } from './grain/grain-outputs.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
+import type { Parent } from './rpc/messages.ts'
 import { Memory } from './gossip/memory.ts'
 import type { Associations, QueuePolicy } from './association/associations.ts'
 import type { EstablishedLink, Path } from './life.ts'
@@ -43,6 +45,8 @@ export interface NodeOptions {
   readonly limits: Limits
   /** What an earlier life of this authority knew, whole records: a hint, see `gossip/memory.ts`. */
   readonly remembered?: readonly OriginRange[]
+  /** Kinds of grains that this process hosts. Default none. */
+  readonly kinds?: ReadonlyMap<string, HostedKind>
   /** Where many nodes share a process: work that they share. */
   readonly commons?: Commons | undefined
 }
@@ -133,6 +137,16 @@ export class NodeCore {
       this.#left = this.#life.status === 'left'
     }
     return this.#outbox.take()
+  }
+
+  /** What a running handler needs to make a nested call; `undefined` once its right has ended. */
+  parentOf(_invocation: number, _now: Now): Parent | undefined {
+    return undefined
+  }
+
+  /** Versions of a kind that live members publish, this process included; `undefined` while that is not known. */
+  versionsOf(_kind: string): ReadonlySet<number> | undefined {
+    return undefined
   }
 
   /** When `handle` wants to be called at the latest, on the monotonic clock; `undefined` for never. */

@@ -166,6 +166,9 @@ export function errorCodes(code: ClusterErrorCode): string {
     case 'grain-threw':
     case 'deadline':
     case 'deadlock':
+    case 'chain-too-long':
+    case 'activation-failed':
+    case 'outcome-lost':
     case 'call-too-old':
     case 'state-missing':
     case 'state-limit':

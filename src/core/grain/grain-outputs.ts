@@ -49,6 +49,12 @@ export interface KindTuning {
   readonly onLost: 'fail' | 'initial'
 }
 
+/** A kind as a process hosts it. */
+export interface HostedKind extends KindTuning {
+  /** Of its methods; members publish it. */
+  readonly version: number
+}
+
 export const DEFAULT_KIND_TUNING: KindTuning = {
   concurrency: 1,
   queueDepth: 64,
