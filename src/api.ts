@@ -216,7 +216,8 @@ export interface Cluster {
   mailbox(name: string): Mailbox
   /**
    * A grain: one activation in the whole cluster, on a member that hosts its kind, made when it is first called. Every
-   * method gives a promise; calls of one process to one key run in the order in which they were made.
+   * method gives a promise; calls of one process to one key run one after the other, in the order in which they were
+   * made.
    *
    * ```ts
    * const total = await cluster.grain(Counter, 'likes').add(1)

@@ -15,7 +15,7 @@ export interface KindOptions<M = unknown> {
    */
   readonly reentrant?: boolean
   /**
-   * Calls of one key that run at a time. Default 1: a handler sees no change of another between two of its lines, and if
+   * Calls of one key that run at a time, each of another caller. Default 1: a handler sees no change of another between two of its lines, and if
    * it throws, its changes are undone. With more, handlers that overlap share one state, a change is kept even if its
    * handler throws later: make changes that belong together in one `update`.
    */
@@ -32,7 +32,8 @@ export interface KindOptions<M = unknown> {
   readonly persist?: boolean
   /**
    * Checks what comes in and goes out, by method: for arguments one schema each, by Standard Schema. What a schema makes
-   * of a value is what the handler, or the caller, gets. Checked where the grain runs.
+   * of a value is what the handler, or the caller, gets. Arguments are checked before they are sent as well, where the
+   * caller has the kind.
    */
   readonly schemas?: { readonly [K in keyof M]?: SchemasOf<M[K]> }
 }
