@@ -5,6 +5,7 @@ import type { Authority, NodeId } from './core/identity/node-id.ts'
 import type { Path } from './core/life.ts'
 import type { AssociationState } from './core/association/association.ts'
 import type { Lane } from './core/wire/frames.ts'
+import type { GrainCallOptions, GrainProxy, GrainRef } from './grains/types.ts'
 import type { AbortSignalLike } from './options.ts'
 import type { NodeStatus, Visibility } from './core/membership/record.ts'
 import type { HistogramSample, MetricFamily, MetricLabels, MetricSample } from './core/metrics/registry.ts'
@@ -213,6 +214,25 @@ export interface Cluster {
   peerState<T>(key: string): PeerState<T>
   /** @throws ClusterError `invalid-value` if the name is empty, over 64 characters, or not printable ASCII */
   mailbox(name: string): Mailbox
+  /**
+   * A grain: one activation in the whole cluster, on a member that hosts its kind, made when it is first called. Every
+   * method gives a promise; calls of one process to one key run one after the other, in the order in which they were
+   * made.
+   *
+   * ```ts
+   * const total = await cluster.grain(Counter, 'likes').add(1)
+   * ```
+   *
+   * Calls that are made before the join is done wait for it, within their deadline. A call whose host is lost is sent
+   * to the next one, and takes effect on `self.state` once. A promise rejects with a ClusterError: `deadline` `aborted`
+   * `left` `grain-threw` `invalid-arguments` `invalid-result` `too-large` `queue-full` `deadlock` `chain-too-long`
+   * `unknown-kind` `unknown-method` `version-mismatch` `activation-failed` `state-missing` `state-limit`
+   * `invalid-state` `call-too-old` `outcome-lost`.
+   * @param kind what `defineGrain` returned, or `grainRef` where this process does not have the kind's code
+   * @param key a text of 1 to 256 bytes: which grain of the kind
+   * @throws ClusterError `invalid-value` for a kind or a key that cannot be; `invalid-option`
+   */
+  grain<M>(kind: GrainRef<string, M>, key: string, options?: GrainCallOptions): GrainProxy<M>
   /** What a PID leads to now. Never throws. */
   resolve(pid: string): ResolveResult
   /** The authorities that messages went to or came from. */

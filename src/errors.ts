@@ -18,7 +18,7 @@ export type ClusterErrorCode =
   | 'left'
   /** There is no way to the member, or no answer from it. */
   | 'unreachable'
-  /** Too many messages wait for the member: wait for earlier ones, or raise `limits`. */
+  /** Too many messages wait for the member, or calls for the grain: wait for earlier ones, or raise limits. */
   | 'queue-full'
   /** The member broke the rules and is shut out for a while; see `cluster.release`. */
   | 'quarantined'
@@ -52,6 +52,12 @@ export type ClusterErrorCode =
   | 'deadline'
   /** The call is part of a chain that waits for it: call another key, or make the kind `reentrant`. */
   | 'deadlock'
+  /** More than 16 grains wait for each other in a row. Return first, then call the next one. */
+  | 'chain-too-long'
+  /** The setup or `onActivate` of the grain threw, or took too long. `cause` has what it threw; nothing ran. */
+  | 'activation-failed'
+  /** It ran and took effect, and its result was not kept until a retry asked for it. Read the state instead. */
+  | 'outcome-lost'
   /** This retry came after its call was given up. Nothing to do: nothing ran now. */
   | 'call-too-old'
   /** All holders of this key's state are gone. Wait for one to return, or give `onLost: 'initial'` to `self.state`. */

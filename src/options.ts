@@ -1,4 +1,6 @@
 import type { Limits, Tuning } from './core/tuning.ts'
+import type { ValueCodec } from './grains/codec.ts'
+import type { GrainKind } from './grains/types.ts'
 import type { Platform } from './ports.ts'
 
 export { DEFAULT_LIMITS, DEFAULT_TUNING } from './core/tuning.ts'
@@ -14,6 +16,15 @@ export interface IceServer {
 export interface ClusterOptions {
   /** WebSocket URL of the signaling server (`ws:` or `wss:`); several are tried in turn. */
   signaling: string | readonly string[]
+  /**
+   * Kinds of grains that this process hosts: at most 32, each once. Whoever only calls grains needs none. Of a second
+   * join of the same room in the same page they are not looked at.
+   */
+  grains?: readonly GrainKind[]
+  /**
+   * How arguments, results and states become bytes. All members must use the same one. Default: `valueCodec`.
+   */
+  codec?: ValueCodec
   /** A value that the other members see beside this one: JSON, at most 1 KiB. */
   meta?: unknown
   /** Sent to the signaling server, which may ask for it. A function is called at every connection. */

@@ -15,6 +15,7 @@ import type {
   Trace,
 } from '../api.ts'
 import { ClusterError } from '../errors.ts'
+import type { GrainCallOptions, GrainProxy, GrainRef } from '../grains/types.ts'
 import type { AbortSignalLike } from '../options.ts'
 import { checkMailboxName } from './mailboxes.ts'
 import type { Membership } from './membership.ts'
@@ -108,6 +109,11 @@ export class ClusterHandle implements OpeningCluster {
     this.#mailboxes.set(name, mailbox)
     return mailbox
   }
+
+  readonly grain = <M>(kind: GrainRef<string, M>, key: string, options?: GrainCallOptions): GrainProxy<M> =>
+    this.#membership.grains.grain(kind, key, options, () =>
+      this.#left || this.#membership.isOver ? 'left' : {},
+    )
 
   readonly resolve = (pid: string): ResolveResult => this.#membership.resolve(pid)
 

@@ -12,7 +12,7 @@ import type {
   ResolveResult,
   Trace,
 } from '../api.ts'
-import type { Authority, NodeId, NodeIdParts, ProcessId } from '../core/identity/node-id.ts'
+import type { Authority, NodeId, NodeIdParts } from '../core/identity/node-id.ts'
 import { parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
 import type { Input, Output } from '../core/events.ts'
 import { isUserStateKey } from '../core/membership/state-key.ts'
@@ -32,7 +32,11 @@ import {
 } from '../options.ts'
 import type { OriginRange } from '../core/wire/frames.ts'
 import type { CancelTimer, Platform } from '../ports.ts'
+import { DEFAULT_ACTIVATION_LIMITS } from '../grains/activation-host.ts'
+import { valueCodec } from '../grains/codec.ts'
 import { EventLog } from './event-log.ts'
+import { GrainHost } from './grain-host.ts'
+import { hostedKinds } from './hosted-kinds.ts'
 import { JoinAttempt } from './join-attempt.ts'
 import { Mailboxes } from './mailboxes.ts'
 import { MemberList } from './members.ts'
@@ -43,7 +47,7 @@ import { PeerStateView } from './peer-states.ts'
 import { resolvePid } from './resolve.ts'
 import { createPlatform } from './platform.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
-import { Revision, Store } from './store.ts'
+import { Revision, Store, throwLater } from './store.ts'
 import { decodeValue, encodeValue } from './values.ts'
 
 const NOT_YET: Convergence = Object.freeze({ state: 'diffusing', viewHash: '0'.repeat(16) })
@@ -58,6 +62,7 @@ export class Membership {
   readonly links: Store<readonly Link[]>
   readonly associations: Store<readonly AssociationView[]>
   readonly mailboxes: Mailboxes
+  readonly grains: GrainHost
   /** Settles with the join. */
   readonly ready: Promise<void>
   /** Settles when everything is ended and given back. */
@@ -66,7 +71,6 @@ export class Membership {
   readonly #platform: Platform
   readonly #limits: Limits
   readonly #tuning: Tuning
-  readonly #process: ProcessId
   readonly #join: JoinAttempt
   readonly #lives: OwnLives
   readonly #memberList = new MemberList()
@@ -107,7 +111,6 @@ export class Membership {
     this.#platform = createPlatform(options)
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
     this.#tuning = { ...DEFAULT_TUNING, ...options.tuning }
-    this.#process = randomProcessId(this.#platform.random)
     this.#lives = new OwnLives({
       cluster: name,
       store: this.#platform.identity,
@@ -155,6 +158,21 @@ export class Membership {
         return true
       },
       onEvent: (event) => this.#onEvent({ at: this.#platform.clock.now().wall, ...event }),
+    })
+    this.grains = new GrainHost({
+      kinds: options.grains ?? [],
+      codec: options.codec ?? valueCodec,
+      clock: this.#platform.clock,
+      random: this.#platform.random,
+      limits: DEFAULT_ACTIVATION_LIMITS,
+      feed: (inputs) => {
+        if (!this.#driver || this.#suspended) return false
+        this.#driver.feed(inputs)
+        return true
+      },
+      parentOf: (invocation) => this.#core?.parentOf(invocation, this.#platform.clock.now()),
+      versionsOf: (kind) => this.#core?.versionsOf(kind),
+      onTimerFailed: throwLater,
     })
     this.metrics = new ClusterMetrics({
       isOn: options.metrics !== false,
@@ -294,7 +312,8 @@ export class Membership {
       cluster: this.name,
       nodeId,
       publicKey,
-      process: this.#process,
+      // of this core: another one, after the page came back, has forgotten what this one was called and voted for
+      process: randomProcessId(random),
       browser: identity.browser,
       meta: this.#meta,
       visibility: this.#visibility,
@@ -307,6 +326,7 @@ export class Membership {
       limits: this.#limits,
       remembered,
       queuePolicy: this.#options.queue ?? 'reject-new',
+      kinds: hostedKinds(this.#options.grains ?? []),
     })
     this.#driver = new Driver({
       core: this.#core,
@@ -320,14 +340,22 @@ export class Membership {
       sign: (bytes) => this.#lives.sign(bytes),
       nextLife: (fresh) => this.#nextLife(fresh),
       onEvent: (event) => this.#onEvent(event),
-      onTurn: () => this.mailboxes.answer(),
+      onTurn: () => {
+        this.mailboxes.answer()
+        this.grains.flush()
+      },
       onRest: () => this.#onRest(),
       onMessages: (output) => this.#onMessages(output),
+      onGrain: (output) => {
+        if (output.type === 'grain') this.grains.execute(output.output)
+        else this.grains.ended(output.id, output.end)
+      },
       onTraced: (traced) => this.#traced(traced.id, traced),
       onRefused: (reason) => this.#join.refused(reason),
     })
     this.#driver.start()
     this.mailboxes.flush()
+    this.grains.flush()
     for (const [key, value] of this.#values) this.#feed({ type: 'set-peer-state', key, value })
   }
 
@@ -360,6 +388,7 @@ export class Membership {
     this.#suspended = false
     this.#driver?.stop()
     this.#driver = undefined
+    this.grains.restart()
     const life = await this.#nextLife(false)
     if (this.isOver) return
     if (!this.#join.settled) this.#setJoinTimer()
@@ -439,6 +468,7 @@ export class Membership {
     this.#driver?.stop()
     for (const id of this.#traces.keys()) this.#traced(id)
     this.mailboxes.end()
+    this.grains.end()
     this.#snapshots?.close()
     this.#lives.release()
     this.#announce()

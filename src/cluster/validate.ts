@@ -1,6 +1,7 @@
 import { ClusterError } from '../errors.ts'
 import type { ClusterOptions, Limits } from '../options.ts'
 import { DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
+import { kindProblems } from './hosted-kinds.ts'
 import { encodeValue } from './values.ts'
 
 /** Positions in a status bitmap. */
@@ -9,6 +10,8 @@ const MAX_MEMBERS = 8_192
 const MAX_RECORD_BYTES = 56 * 1024
 const KNOWN = new Set<string>([
   'signaling',
+  'grains',
+  'codec',
   'meta',
   'token',
   'iceServers',
@@ -64,17 +67,19 @@ function optionProblems(options: unknown): string[] {
   return [
     ...Object.keys(given).flatMap((key) => (KNOWN.has(key) ? [] : [`${key} is not an option`])),
     ...signalingProblems(given),
+    ...kindProblems(given.grains),
+    ...codecProblems(given.codec),
     ...metaProblems(given),
     ...iceProblems(given.iceServers),
     ...wholeNumber('maxLinks', given.maxLinks, 1, 120),
     ...minLinksProblem(given.minLinks, given.maxLinks),
-    ...kindProblem('relay', given.relay, 'boolean'),
+    ...typeProblem('relay', given.relay, 'boolean'),
     ...wholeNumber('joinTimeoutMs', given.joinTimeoutMs, 1, 3_600_000),
-    ...kindProblem('token', given.token, 'string', 'function'),
+    ...typeProblem('token', given.token, 'string', 'function'),
     ...(given.snapshot === undefined || given.snapshot === false
       ? []
       : ['snapshot may only be `false`; a store of your own goes into platform.snapshot']),
-    ...kindProblem('metrics', given.metrics, 'boolean'),
+    ...typeProblem('metrics', given.metrics, 'boolean'),
     ...signalProblems(given.signal),
     ...(['reject-new', 'drop-oldest', undefined].includes(given.queue as string)
       ? []
@@ -107,6 +112,13 @@ function signalingProblems({ signaling, platform }: Record<string, unknown>): st
     }
     return url.includes('#') ? [`signaling must have no fragment: "${url.slice(0, 100)}"`] : []
   })
+}
+
+function codecProblems(codec: unknown): string[] {
+  if (codec === undefined) return []
+  const { encode, decode } = (codec ?? {}) as { encode?: unknown; decode?: unknown }
+  const fits = typeof encode === 'function' && typeof decode === 'function'
+  return fits ? [] : ['codec must be an object with the functions encode and decode']
 }
 
 function metaProblems({ meta, limits }: Record<string, unknown>): string[] {
@@ -180,10 +192,10 @@ function wholeNumber(what: string, value: unknown, min: number, max: number): st
   return [`${what} must be a whole number from ${min} to ${max}, not ${describe(value)}`]
 }
 
-function kindProblem(what: string, value: unknown, ...kinds: string[]): string[] {
-  return value === undefined || kinds.includes(typeof value)
+function typeProblem(what: string, value: unknown, ...types: string[]): string[] {
+  return value === undefined || types.includes(typeof value)
     ? []
-    : [`${what} must be a ${kinds.join(' or a ')}, not ${describe(value)}`]
+    : [`${what} must be a ${types.join(' or a ')}, not ${describe(value)}`]
 }
 
 function describe(value: unknown): string {

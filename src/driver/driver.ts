@@ -43,6 +43,8 @@ export interface DriverOptions {
   readonly onRest: () => void
   /** Messages of users that have come, or news of those that were sent. */
   readonly onMessages: (output: Extract<Output, { type: 'deliver' | 'outcome' | 'progress' }>) => void
+  /** User code is to be run or stopped, or a call of this process has ended. */
+  readonly onGrain: (output: Extract<Output, { type: 'grain' | 'grain-ended' }>) => void
   /** The answer to the input `trace`. */
   readonly onTraced: (traced: Extract<Output, { type: 'traced' }>) => void
   /** The signaling server said no for good. */
@@ -180,6 +182,9 @@ export class Driver {
       case 'outcome':
       case 'progress':
         return this.#options.onMessages(output)
+      case 'grain':
+      case 'grain-ended':
+        return this.#options.onGrain(output)
       case 'rebirth':
         return this.#rebirth(output.fresh)
       case 'event':

@@ -23,10 +23,13 @@ interface Timer {
   readonly fn: () => unknown
   cancel: CancelTimer
   isDue: boolean
+  isRunning: boolean
 }
 
 interface Run {
   readonly token: unknown
+  /** Its changes were taken back while it ran. */
+  isUndone: boolean
 }
 
 /**
@@ -99,17 +102,42 @@ export class Activation {
     })
   }
 
-  /** Runs a timer's function whose turn it is. */
-  tick(timer: number): Promise<Outcome> {
-    return this.#run(undefined, async () => {
+  /** Runs a timer's function whose turn it is. `token`: as in `invoke`. */
+  tick(timer: number, token?: unknown): Promise<Outcome> {
+    return this.#run(token, async () => {
       const due = this.#timers.get(timer)
       if (!due) return
+      due.isRunning = true
       try {
         await due.fn()
       } finally {
-        due.isDue = false
+        due.isDue = due.isRunning = false
       }
     })
+  }
+
+  /** A turn that a timer had asked for does not come: it may ask for the next one. */
+  skip(timer: number): void {
+    const due = this.#timers.get(timer)
+    if (due && !due.isRunning) due.isDue = false
+  }
+
+  /**
+   * The host could not store what a run came to: the state is this one. Whatever still runs comes to `aborted`, since
+   * its changes are gone with it.
+   */
+  restore(state: Uint8Array | undefined): void {
+    if (this.#isOver) return
+    for (const run of this.#runs) run.isUndone = true
+    this.#cell?.reset(state)
+    this.#isCleared = false
+    this.#settled = state
+    this.#settle()
+  }
+
+  /** Whether the state is another one than after the last run that ended well. */
+  get isChanged(): boolean {
+    return this.#kept() !== this.#settled
   }
 
   /** Ends timers, and runs what was given to `onDeactivate`. Call it when nothing runs; it is over afterwards. */
@@ -138,12 +166,13 @@ export class Activation {
 
   async #run(token: unknown, body: () => Promise<unknown>): Promise<Outcome> {
     if (this.#isOver) return this.#aborted()
-    const run: Run = { token }
+    const run: Run = { token, isUndone: false }
     if (this.#runs.size === 0) this.#settle()
     this.#runs.add(run)
     try {
       const result = await body()
       if (this.#isOver) return this.#aborted()
+      if (run.isUndone) throw new HostError(new ClusterError('aborted', UNDONE))
       const bytes = this.#encodeResult(result)
       this.#checkBytes()
       return this.#finish(bytes)
@@ -170,8 +199,13 @@ export class Activation {
   /** From here on, going back leads here. */
   #settle(): void {
     this.#back = this.#cell?.mark()
-    if (this.#cell) this.#settled = this.#cell.kept
-    else if (this.#isCleared) this.#settled = undefined
+    this.#settled = this.#kept()
+  }
+
+  /** What is to be stored now. */
+  #kept(): Uint8Array | undefined {
+    if (this.#cell) return this.#cell.kept
+    return this.#isCleared ? undefined : this.#settled
   }
 
   #setUp(): void {
@@ -197,6 +231,7 @@ export class Activation {
     for (let level: object | null = target; level && level !== Object.prototype;) {
       for (const name of Object.getOwnPropertyNames(level)) {
         if (name === 'then') return 'a member named `then`, which is not allowed'
+        if (name.startsWith('$')) return `\`${name}\`: names that begin with $ are Grainmesh's own`
         if ((name === 'constructor' && level !== target) || this.#methods.has(name)) continue
         const method: unknown = (target as Record<string, unknown>)[name]
         if (typeof method !== 'function')
@@ -273,7 +308,7 @@ export class Activation {
     }
     if (this.#isOver) return () => {}
     const id = this.#nextTimer++
-    const timer: Timer = { fn, isDue: false, cancel: () => {} }
+    const timer: Timer = { fn, isDue: false, isRunning: false, cancel: () => {} }
     const arm = (): void => {
       timer.cancel = this.#host.clock.timer(ms, () => {
         arm()
@@ -346,6 +381,8 @@ export class Activation {
     this.#timers.clear()
   }
 }
+
+const UNDONE = 'Its changes were undone together with those of another call, which could not be stored.'
 
 /** Carries an error that is the host's answer, past what user code may throw. */
 class HostError extends Error {

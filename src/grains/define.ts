@@ -63,6 +63,19 @@ export function grainRef<K extends GrainRef>(name: K['name']): GrainRef<K['name'
 /** The methods of a kind, as its setup returns them. */
 export type MethodsOf<K> = K extends GrainRef<string, infer M> ? M : never
 
+/** Whether it is what `defineGrain` gives: by its shape, since a page may have two copies of this library. */
+export function isGrainKind(value: unknown): value is GrainKind {
+  const { name, setup, options } = (isObject(value) ? value : {}) as Record<string, unknown>
+  if (nameProblems(name).length > 0 || typeof setup !== 'function' || !isObject(options)) return false
+  const { version, accepts, schemas } = options as Record<string, unknown>
+  return Number.isInteger(version) && Array.isArray(accepts) && schemas instanceof Map
+}
+
+/** Whether it is what `grainRef` gives, or a kind. */
+export function isGrainRef(value: unknown): value is GrainRef {
+  return isObject(value) && nameProblems((value as { name?: unknown }).name).length === 0
+}
+
 /** What is wrong with a key; `undefined` if nothing is. */
 export function keyProblem(key: unknown): string | undefined {
   if (typeof key !== 'string') return `a key must be a text, not ${show(key)}`
@@ -74,6 +87,8 @@ export function keyProblem(key: unknown): string | undefined {
     ? `a key has ${length} bytes of UTF-8, at most ${MAX_KEY_BYTES} are allowed`
     : undefined
 }
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 function nameProblems(name: unknown): string[] {
   if (typeof name !== 'string') return [`a name must be a text, not ${show(name)}`]

@@ -11,13 +11,15 @@ export interface KindOptions<M = unknown> {
   readonly accepts?: readonly number[]
   /**
    * Whether a call that comes from this grain, by way of others, runs while the first one waits. Default `false`: it is
-   * refused with `deadlock`. What the outer call changed before an inner one ended stays, if it throws later.
+   * refused with `deadlock`. So it is, too, where the first one has changed the state: call first, then change. What an
+   * inner call has changed before it threw stays, if the first one ends well.
    */
   readonly reentrant?: boolean
   /**
-   * Calls of one key that run at a time. Default 1: a handler sees no change of another between two of its lines, and if
-   * it throws, its changes are undone. With more, handlers that overlap share one state, a change is kept even if its
-   * handler throws later: make changes that belong together in one `update`.
+   * Calls of one key that run at a time, each of another caller. Default 1: a handler sees no change of another between
+   * two of its lines, and if it throws, its changes are undone. With more, handlers that overlap share one state, and
+   * whichever ends first has the changes of all stored: a change is kept even if its handler throws later, and made
+   * twice if its host is lost and it runs again. Make changes last, and those that belong together in one `update`.
    */
   readonly concurrency?: number
   /** Calls of one key that may wait. Default 64. */
@@ -32,7 +34,8 @@ export interface KindOptions<M = unknown> {
   readonly persist?: boolean
   /**
    * Checks what comes in and goes out, by method: for arguments one schema each, by Standard Schema. What a schema makes
-   * of a value is what the handler, or the caller, gets. Checked where the grain runs.
+   * of a value is what the handler, or the caller, gets. Arguments are checked before they are sent as well, where the
+   * caller has the kind.
    */
   readonly schemas?: { readonly [K in keyof M]?: SchemasOf<M[K]> }
 }

@@ -21,8 +21,8 @@ export interface StateCellOptions {
 export class StateCell<T> implements State<T> {
   readonly #options: StateCellOptions
   readonly #initial: T | (() => T)
-  /** The bytes of the value; of the initial one too. */
-  #bytes: Uint8Array
+  /** The bytes of the value, of the initial one too; `undefined` for an initial one that is not made yet. */
+  #bytes: Uint8Array | undefined
   /** Whether there is a state, or only the initial value. */
   #isKept: boolean
   #read: unknown
@@ -71,6 +71,11 @@ export class StateCell<T> implements State<T> {
     this.#replace(this.#encode(this.#makeInitial()), false)
   }
 
+  /** Back to what is stored, whatever was changed since. Runs nothing of the user's: `initial` is made when it is read. */
+  reset(stored: Uint8Array | undefined): void {
+    this.#replace(stored, stored !== undefined)
+  }
+
   /** Replaces the value by one made of it and of another state's bytes. */
   merge(merge: NonNullable<StateOptions<T>['merge']>, other: Uint8Array): void {
     const theirs = this.#options.codec.decode(other, 'state')
@@ -90,7 +95,8 @@ export class StateCell<T> implements State<T> {
   checkBytes(): void {
     if (!this.#hasBytes) return
     const now = this.#options.codec.encode(this.#read, 'state')
-    if (now.length === this.#bytes.length && now.every((byte, i) => byte === this.#bytes[i])) return
+    const bytes = this.#present()
+    if (now.length === bytes.length && now.every((byte, i) => byte === bytes[i])) return
     this.#isRead = this.#hasBytes = false
     throw new ClusterError(
       'invalid-state',
@@ -112,7 +118,11 @@ export class StateCell<T> implements State<T> {
     }
   }
 
-  #replace(bytes: Uint8Array, isKept: boolean): void {
+  #present(): Uint8Array {
+    return (this.#bytes ??= this.#encode(this.#makeInitial()))
+  }
+
+  #replace(bytes: Uint8Array | undefined, isKept: boolean): void {
     this.#bytes = bytes
     this.#isKept = isKept
     this.#read = undefined
@@ -135,7 +145,8 @@ export class StateCell<T> implements State<T> {
   }
 
   #decode(): unknown {
-    return asState(() => this.#options.codec.decode(this.#bytes, 'state'))
+    const bytes = this.#present()
+    return asState(() => this.#options.codec.decode(bytes, 'state'))
   }
 }
 

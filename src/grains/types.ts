@@ -3,9 +3,11 @@ import type { AbortSignalLike } from '../options.ts'
 
 /**
  * What a setup may return: methods, and nothing else. Interfaces fit. A method named `then` does not: awaiting the
- * grain would call it.
+ * grain would call it. Names that begin with `$` are Grainmesh's own.
  */
-export type GrainMethods<M> = { [K in keyof M]-?: K extends 'then' ? never : (...args: never[]) => unknown }
+export type GrainMethods<M> = {
+  [K in keyof M]-?: K extends 'then' | `$${string}` ? never : (...args: never[]) => unknown
+}
 
 declare const METHODS: unique symbol
 
@@ -62,7 +64,8 @@ export interface GrainContext {
   readonly grain: GrainOf
   /**
    * Calls `fn` each `ms` milliseconds, as a call of its own that may change the state, as long as this activation
-   * lives. A turn that is not done when the next is due makes that one drop out. Returns the way to stop.
+   * lives. A turn that is not done when the next is due makes that one drop out. As its turns are calls, the grain does
+   * not become idle. After its host is lost it begins when the grain is next called. Returns the way to stop.
    * @throws ClusterError `invalid-value` for less than 1 ms
    */
   every(ms: number, fn: () => unknown): () => void

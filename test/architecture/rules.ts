@@ -37,7 +37,7 @@ const RULES: readonly Rule[] = [
   {
     files: /^src\/options\.ts$/,
     may: /^src\/(?:core\/tuning|errors)\.ts$/,
-    mayAsTypes: /^src\/(?:core\/|ports\.ts)/,
+    mayAsTypes: /^src\/(?:core\/|grains\/|ports\.ts)/,
   },
   { files: /^src\/ports\.ts$/, mayAsTypes: /^src\/core\// },
   { files: /^src\/api\.ts$/, mayAsTypes: /^src\/(?!testing\/)/ },

@@ -3,8 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { openCluster } from '../../src/cluster.ts'
 import { Membership } from '../../src/cluster/membership.ts'
 import type { OpeningCluster } from '../../src/api.ts'
+import { grainRef as refOf } from '../../src/grains/define.ts'
+import type { GrainKind } from '../../src/grains/types.ts'
 import { codeOf, createWorld, ROOM, upCount, type World } from './support.ts'
 
+const grainRef = refOf<GrainKind<'counter', { read(): number }>>
 const SIGNALING = 'ws://memory/'
 const REGISTRY = Symbol.for('grainmesh.memberships.1')
 const page = globalThis as { [REGISTRY]?: Map<string, { membership: Membership; users: number }> }
@@ -44,6 +47,7 @@ describe('handles on one membership', () => {
     expect([a!.status.get(), b!.status.get(), c!.status.get()]).toEqual(['left', 'up', 'up'])
     expect(await codeOf(() => a!.setMeta(1))).toBe('left')
     expect(await codeOf(() => a!.peerState('x').set(1))).toBe('left')
+    expect(await codeOf(a!.grain(grainRef('counter'), 'k').read())).toBe('left')
     b!.peerState('x').set('b')
     a!.peerState('x').clear()
     await world.until('it is there', () => other.peerState('x').get().size === 1)

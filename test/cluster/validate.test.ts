@@ -1,11 +1,17 @@
 /** Options are looked at before anything starts, and each one that is wrong is named. */
 import { describe, expect, it } from 'vitest'
 import { joinCluster, openCluster } from '../../src/cluster.ts'
+import { defineGrain } from '../../src/grains/define.ts'
 import { ClusterError } from '../../src/errors.ts'
 import type { ClusterOptions, Platform } from '../../src/index.ts'
 import { createWorld } from './support.ts'
 
 const signaling = 'ws://localhost:8787/'
+
+const named = (name: string) => defineGrain(name, () => ({ run: () => 1 }))
+const Counter = named('counter')
+const many = (count: number, length: number) =>
+  Array.from({ length: count }, (_, i) => named(`k${i}`.padEnd(length, 'x')))
 
 function problemsOf(name: unknown, options: unknown): readonly string[] {
   try {
@@ -42,6 +48,17 @@ describe('each wrong option is named', () => {
     [{ signaling: [] }, /^signaling is an empty list/],
     [{ signaling: [signaling, 7] }, /^signaling must be a URL, not 7$/],
     [{ signalling: signaling }, /^signalling is not an option$/],
+    [{ grains: Counter }, /^grains must be a list of kinds$/],
+    [{ grains: [Counter, { name: 'other' }] }, /^grains\[1\] is no kind: use what defineGrain returns$/],
+    [{ grains: [Counter, undefined] }, /^grains\[1\] is no kind/],
+    [{ grains: [Counter, named('counter')] }, /^grains has the kind "counter" twice$/],
+    [{ grains: many(33, 4) }, /^grains has 33 kinds, at most 32 are allowed$/],
+    [{ grains: many(20, 64) }, /^the names and versions of grains have 1340 bytes together, at most 900/],
+    [
+      { codec: { encode: () => new Uint8Array(1) } },
+      /^codec must be an object with the functions encode and/,
+    ],
+    [{ codec: null }, /^codec must be an object/],
     [{ meta: () => 1 }, /^meta is a function/],
     [{ meta: 'x'.repeat(1_100) }, /^meta has 1102 bytes of JSON, over its limit of 1024/],
     [

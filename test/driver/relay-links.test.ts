@@ -72,6 +72,7 @@ function createRig({ relay = true, session: hasRelay = true } = {}) {
     onEvent: () => undefined,
     onTurn: () => undefined,
     onRest: () => undefined,
+    onGrain: () => undefined,
     onTraced: () => undefined,
     onMessages: () => undefined,
     onRefused: () => undefined,

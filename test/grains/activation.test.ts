@@ -172,6 +172,11 @@ describe('setup', () => {
     expect(seen(await host(kind).activation.activate()).fault?.code).toBe('invalid-state')
   })
 
+  it('is refused a method with a name of our own', async () => {
+    const kind = defineGrain('bad', () => ({ ['$tick']: () => 1 }) as object)
+    expect(seen(await host(kind).activation.activate()).fault?.message).toContain('$tick')
+  })
+
   it('runs onActivate in order, and onDeactivate backwards, and may change the state in both', async () => {
     const order: string[] = []
     const kind = defineGrain('hooks', (self) => {
@@ -373,6 +378,16 @@ describe('timers', () => {
     expect(seen(await activation.tick(1))).toEqual({ result: undefined, changed: false })
   })
 
+  it('ask again after a turn that does not come', async () => {
+    const { activation, clock, due } = await active(kind)
+    clock.advance(200)
+    expect(due).toEqual([1])
+    activation.skip(1)
+    clock.advance(100)
+    expect(due).toEqual([1, 1])
+    activation.skip(7)
+  })
+
   it('end with the activation', async () => {
     const { activation, clock } = await active(kind)
     expect(clock.pending).toBe(1)
@@ -396,5 +411,68 @@ describe('calls of others', () => {
     const outcome = await activation.invoke('run', encode([]), 'call-1')
     expect(seen(outcome)).toMatchObject({ result: 'x' })
     expect(parents).toEqual(['call-1'])
+  })
+})
+
+describe('what could not be stored', () => {
+  it('is taken back', async () => {
+    const { activation, call } = await active(Counter, { state: encode(7) })
+    await call('add', 1)
+    activation.restore(encode(7))
+    expect(activation.isChanged).toBe(false)
+    expect(await call('read')).toEqual({ result: 7, changed: false })
+    expect(await call('add', 1)).toMatchObject({ state: 8 })
+    activation.restore(undefined)
+    expect(await call('read')).toEqual({ result: 0, changed: false })
+    await call('fail', 1)
+    expect(await call('read')).toEqual({ result: 0, changed: false })
+    expect(await call('add', 1)).toMatchObject({ changed: true, state: 1 })
+  })
+
+  it('is taken back from those that still run', async () => {
+    const waiting = gate()
+    const kind = defineGrain(
+      'slow',
+      (self) => {
+        const count = self.state(() => 0)
+        return {
+          add: () => (count.value += 1),
+          async slow() {
+            count.value += 10
+            await waiting.promise
+            return (count.value += 10)
+          },
+          read: () => count.value,
+        }
+      },
+      { concurrency: 4 },
+    )
+    const { activation, call } = await active(kind)
+    const slow = call('slow')
+    expect(activation.isChanged).toBe(true)
+    expect(await call('add')).toMatchObject({ state: 11 })
+    activation.restore(undefined)
+    waiting.open()
+    expect((await slow).fault?.code).toBe('aborted')
+    expect(await call('read')).toEqual({ result: 0, changed: false })
+    expect(await call('add')).toMatchObject({ state: 1 })
+  })
+
+  it('runs nothing of the user: an initial state that cannot be made fails whoever reads it', async () => {
+    let isBroken = false
+    const kind = defineGrain('initial', (self) => {
+      const count = self.state(() => {
+        if (isBroken) throw new Error('no initial state')
+        return 0
+      })
+      return { add: () => (count.value += 1), read: () => count.value }
+    })
+    const { activation, call } = await active(kind)
+    await call('add')
+    isBroken = true
+    activation.restore(undefined)
+    expect((await call('read')).fault?.message).toBe('no initial state')
+    isBroken = false
+    expect(await call('read')).toEqual({ result: 0, changed: false })
   })
 })

@@ -67,7 +67,13 @@ describe('a page built with Vite', () => {
       .flatMap(({ moduleIds }) => moduleIds)
       .filter((id) => !id.startsWith('\0'))
       .map((id) => /node_modules\/([^/]+)/.exec(id)?.[1] ?? path.basename(id))
-    expect([...new Set(packages)].toSorted()).toEqual(['grainmesh', 'idb-keyval', 'main.ts', 'simple-peer'])
+    expect([...new Set(packages)].toSorted()).toEqual([
+      'devalue',
+      'grainmesh',
+      'idb-keyval',
+      'main.ts',
+      'simple-peer',
+    ])
   })
 })
 

@@ -1,13 +1,15 @@
 /** Compiled, never run: what the public types allow and what they do not. Each `@ts-expect-error` must find one. */
-import { joinCluster, openCluster } from '../../src/index.ts'
+import { defineGrain, grainRef, joinCluster, openCluster, valueCodec } from '../../src/index.ts'
 import type {
   Cluster,
   ClusterErrorCode,
   ClusterEvent,
   ClusterOptions,
   Convergence,
+  GrainProxy,
   HistogramSample,
   Member,
+  MethodsOf,
   Metrics,
   MetricsSnapshot,
   NodeId,
@@ -119,6 +121,30 @@ export function options(): void {
   void openCluster('room', given)
 }
 
+const Counter = defineGrain('counter', (self) => {
+  const count = self.state(0)
+  return { add: (by: number) => (count.value += by) }
+})
+
+export async function grains(cluster: Cluster): Promise<void> {
+  const signaling = 'ws://localhost:8787/'
+  void joinCluster('room', { signaling, grains: [Counter], codec: valueCodec })
+  // @ts-expect-error a reference hosts nothing
+  void joinCluster('room', { signaling, grains: [grainRef<typeof Counter>('counter')] })
+  // @ts-expect-error all of a codec
+  void joinCluster('room', { signaling, codec: { encode: () => new Uint8Array(0) } })
+  const likes = cluster.grain(Counter, 'likes')
+  same<Equal<typeof likes, GrainProxy<MethodsOf<typeof Counter>>>>()
+  same<Equal<ReturnType<typeof likes.add>, Promise<number>>>()
+  await cluster.grain(grainRef<typeof Counter>('counter'), 'likes', { deadlineMs: 100 }).add(1)
+  // @ts-expect-error not of that type
+  await likes.add('1')
+  // @ts-expect-error no such method
+  await likes.subtract(1)
+  // @ts-expect-error no such option
+  cluster.grain(Counter, 'likes', { deadline: 100 })
+}
+
 export function values(cluster: Cluster): void {
   const cursor = cluster.peerState<{ x: number }>('cursor')
   cursor.set({ x: 1 })
@@ -166,6 +192,9 @@ export function errorCodes(code: ClusterErrorCode): string {
     case 'grain-threw':
     case 'deadline':
     case 'deadlock':
+    case 'chain-too-long':
+    case 'activation-failed':
+    case 'outcome-lost':
     case 'call-too-old':
     case 'state-missing':
     case 'state-limit':

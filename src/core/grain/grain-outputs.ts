@@ -49,8 +49,9 @@ export interface KindTuning {
   readonly onLost: 'fail' | 'initial'
 }
 
-/** A kind that this process hosts. */
+/** A kind as a process hosts it. */
 export interface HostedKind extends KindTuning {
+  /** Of its methods; members publish it. */
   readonly version: number
 }
 

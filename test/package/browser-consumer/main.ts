@@ -1,5 +1,5 @@
 /** A page of somebody who installed Grainmesh, with the strictest settings that they may have. */
-import { ClusterError, joinCluster } from 'grainmesh'
+import { ClusterError, defineGrain, grainRef, joinCluster } from 'grainmesh'
 import type { Cluster, ClusterOptions, Member, NodeId } from 'grainmesh'
 
 interface Cursor {
@@ -7,8 +7,18 @@ interface Cursor {
   readonly y: number
 }
 
+const Counter = defineGrain('counter', (self) => {
+  const count = self.state(0)
+  return {
+    add: (by: number) => (count.value += by),
+    load: (url: string) => fetch(url, { signal: self.signal }).then(({ status }) => status),
+  }
+})
+const CounterRef = grainRef<typeof Counter>('counter')
+
 const options: ClusterOptions = {
   signaling: 'ws://localhost:5173/',
+  grains: [Counter],
   meta: { name: 'Ada' },
   iceServers: [{ urls: 'stun:stun.example.com' } satisfies RTCIceServer],
   signal: new AbortController().signal,
@@ -27,6 +37,8 @@ export async function start(): Promise<Cluster | undefined> {
       const entries: [NodeId, Cursor][] = [...all]
       document.title = `${entries.length} cursors, ${cluster.convergence.get().viewHash}`
     })
+    const total: number = await cluster.grain(CounterRef, 'visits', { deadlineMs: 1_000 }).add(1)
+    document.title = `visit ${total}`
     return cluster
   } catch (error) {
     if (error instanceof ClusterError && error.code === 'signaling-unreachable') return undefined

@@ -7,7 +7,7 @@
 import type { PublishedCouncil } from '../../../../src/core/council/published-council.ts'
 import { parseCouncil } from '../../../../src/core/council/published-council.ts'
 import type { Seat } from '../../../../src/core/council/voters.ts'
-import type { GrainOutput } from '../../../../src/core/grain/grain-outputs.ts'
+import type { GrainOutput, KindTuning } from '../../../../src/core/grain/grain-outputs.ts'
 import { DEFAULT_KIND_TUNING } from '../../../../src/core/grain/grain-outputs.ts'
 import type { GrainLane } from '../../../../src/core/grains.ts'
 import { Grains } from '../../../../src/core/grains.ts'
@@ -26,6 +26,16 @@ export interface Op {
   endedAt: number
 }
 
+/** What runs user code in the place of the room's own handlers. */
+export interface RoomDriver {
+  readonly kinds: ReadonlyMap<string, KindTuning>
+  /** Called within a turn. */
+  execute(output: GrainOutput): void
+  ended(id: number, end: CallEnd): void
+  /** A turn is over. */
+  rest(): void
+}
+
 interface Activation {
   readonly key: string
   names: string[]
@@ -39,6 +49,7 @@ export interface Process {
   readonly startedAt: number
   readonly activations: Map<number, Activation>
   readonly ops: Map<number, Op>
+  readonly driver: RoomDriver | undefined
   /** What came while it stood still. */
   readonly inbox: (() => void)[]
   isAlive: boolean
@@ -86,22 +97,22 @@ export class GrainRoom {
     )
   }
 
-  join(browser?: string): Process {
+  join(browser?: string, driver?: RoomDriver): Process {
     const index = this.processes.length
     const letters = 'abcdefghijklmnopqrstuvwxyz'
     const id = letters[index % 26]!.repeat(15) + letters[Math.floor(index / 26)]!
     const grains = new Grains({
       self: id,
       random: seededRandom(index, 'process'),
-      kinds: new Map([['counter', DEFAULT_KIND_TUNING]]),
+      kinds: driver?.kinds ?? COUNTER,
       seats: () => this.#seats(process),
       isLive: (other) => this.#seats(process).some((seat) => seat.process === other),
-      candidates: () =>
+      candidates: (kind) =>
         this.#seats(process).map((seat) => ({
           process: seat.process,
           browser: seat.browser,
           standby: 0,
-          isHost: true,
+          isHost: kindsOf(this.#named(seat.process)).has(kind),
         })),
       hasEnded: (other) => this.#named(other).hasLeft && this.#isLost(this.#named(other)),
       lostFor: (other) => this.#lostFor(this.#named(other)),
@@ -113,8 +124,9 @@ export class GrainRoom {
         for (const other of this.processes) this.#noticeSoon(other)
       },
       send: (to, lane, bytes) => this.#send(process, to, lane, bytes),
-      output: (output) => this.#execute(process, output),
+      output: (output) => (driver ? driver.execute(output) : this.#execute(process, output)),
       ended: (call, end) => {
+        if (driver) return driver.ended(call, end)
         const op = process.ops.get(call)!
         if (op.end) throw new Error(`${op.name} ended twice`)
         op.end = end
@@ -131,6 +143,7 @@ export class GrainRoom {
       startedAt: this.t,
       activations: new Map(),
       ops: new Map(),
+      driver,
       inbox: [],
       isAlive: true,
       hasLeft: false,
@@ -219,6 +232,20 @@ export class GrainRoom {
 
   at(delay: number, run: () => void): void {
     this.#timeline.after(delay, run)
+  }
+
+  /** Those that a process takes for live, itself included. */
+  seenBy(observer: Process): Process[] {
+    return this.#seats(observer).map(({ process }) => this.#named(process))
+  }
+
+  now(): Now {
+    return this.#now()
+  }
+
+  /** What happens to a process: at once, or when it no longer stands still. */
+  input(process: Process, run: () => void): void {
+    this.#input(process, run)
   }
 
   #call(from: Process, op: Op, method: string): void {
@@ -348,6 +375,7 @@ export class GrainRoom {
   }
 
   #wake(process: Process): void {
+    process.driver?.rest()
     const due = process.grains.nextDeadline()
     if (due === Infinity || !process.isAlive) return
     this.at(Math.max(0, due - this.t), () => {
@@ -357,6 +385,9 @@ export class GrainRoom {
     })
   }
 }
+
+const COUNTER: ReadonlyMap<string, KindTuning> = new Map([['counter', DEFAULT_KIND_TUNING]])
+export const kindsOf = ({ driver }: Process): ReadonlyMap<string, KindTuning> => driver?.kinds ?? COUNTER
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

@@ -1,0 +1,131 @@
+/** How calls that came to nothing are told to their callers: each with what happened, and what can be done. */
+import type { CallEnd } from '../core/rpc/calls.ts'
+import { ClusterError } from '../errors.ts'
+import type { ClusterErrorCode } from '../errors.ts'
+import { decodeFault, errorOf } from '../grains/faults.ts'
+import type { CallDetails } from '../grains/faults.ts'
+
+/** What its caller knows of a call. */
+export interface CallName {
+  readonly kind: string
+  readonly key: string
+  readonly method: string
+}
+
+/** Of a call that was never sent. */
+export function unsent(
+  code: ClusterErrorCode,
+  call: CallName,
+  reason: string,
+  more: { readonly cause?: unknown; readonly issues?: ClusterError['issues'] } = {},
+): ClusterError {
+  return new ClusterError(code, `${placeOf(call)}: ${reason}`, { ...nameOf(call), ...more })
+}
+
+/** Of a call whose cluster was left. */
+export function leftError(call: CallName, wasSent: boolean): ClusterError {
+  const reason = wasSent
+    ? 'this process left before the call had ended.'
+    : 'this process has left the cluster.'
+  return new ClusterError('left', `${placeOf(call)}: ${reason}`, { ...nameOf(call), mayHaveRun: wasSent })
+}
+
+/** Of a call that the core ended without a result. */
+export function callError(
+  end: Extract<CallEnd, { type: 'error' }>,
+  call: CallName,
+  argsBytes: number,
+): ClusterError {
+  const { code, attempts, mayHaveRun, bytes } = end
+  const details: CallDetails = { ...nameOf(call), attempts, mayHaveRun }
+  if (bytes && code === 'failed') return errorOf(decodeFault(bytes), details)
+  if (bytes && code === 'activation-failed') return activationError(bytes, details)
+  const [as, reason] = reasonOf(end, argsBytes)
+  return new ClusterError(as, `${placeOf(call)}: ${reason}`, details)
+}
+
+/** Of a grain that could not be set up: by Grainmesh's own account, or because its setup threw. */
+function activationError(bytes: Uint8Array, details: CallDetails): ClusterError {
+  const error = errorOf(decodeFault(bytes), details)
+  if (error.code !== 'grain-threw') return error
+  const { message } = error.cause as Error
+  const reason = `the grain could not be set up: ${message}`
+  return new ClusterError('activation-failed', `${placeOf(details)}: ${reason}`, {
+    ...details,
+    cause: error.cause,
+  })
+}
+
+function reasonOf(
+  { code, attempts, mayHaveRun, ms }: Extract<CallEnd, { type: 'error' }>,
+  argsBytes: number,
+): readonly [ClusterErrorCode, string] {
+  switch (code) {
+    case 'deadline':
+      return [
+        code,
+        `there was no answer within ${Math.round(ms)} ms. ${deadlineAdvice(attempts, mayHaveRun)}`,
+      ]
+    case 'aborted':
+      return [
+        code,
+        `the call was given up. ${mayHaveRun ? 'It may have run all the same.' : 'It has not run.'}`,
+      ]
+    case 'superseded':
+      return ['aborted', 'the handler that made this call had lost the right to run; it runs anew elsewhere.']
+    case 'queue-full':
+      return [
+        code,
+        'too many calls wait for this grain: call less often, spread them over keys, or raise queueDepth.',
+      ]
+    case 'records-full':
+      return [
+        'queue-full',
+        'too many callers of this grain have not acknowledged their results: call again soon.',
+      ]
+    case 'too-many-calls':
+      return ['queue-full', 'too many calls of this process have not ended: await earlier ones first.']
+    case 'call-too-old':
+      return [code, 'a retry came after its call was given up; nothing ran now.']
+    case 'outcome-lost':
+      return [code, 'it ran, and its result was too large to be kept for a retry: read the state instead.']
+    case 'deadlock':
+      return [
+        code,
+        'the call comes from this grain itself, by way of others: call another key, or make the kind reentrant.',
+      ]
+    case 'chain-too-long':
+      return [code, 'too many grains wait for each other in a row: return first, then call the next.']
+    case 'unknown-kind':
+      return [code, 'nobody hosts this kind: give it to `grains` in some tab, or correct the name.']
+    case 'state-missing':
+      return [code, 'all holders of its state are gone: wait for one to return.']
+    case 'state-limit':
+      return [
+        code,
+        'its host has no room for the new state; the change was undone: keep less in all, or clear keys.',
+      ]
+    case 'too-large':
+      return attempts === 0
+        ? [code, `the arguments have ${argsBytes} bytes, over the limit for a call: send less, or in parts.`]
+        : [code, 'the result is over the limit of its host; the change was undone: return less.']
+    case 'activation-failed':
+      return [code, 'the grain could not be set up in time: look at its setup and `onActivate`.']
+    case 'failed':
+      return ['grain-threw', 'its handler threw; nothing more is known.']
+    case 'invalid-name':
+      return ['invalid-value', 'the kind, the key or the method has a name that is not allowed.']
+    case 'invalid-deadline':
+      return ['invalid-option', 'deadlineMs must be at most 600,000.']
+  }
+}
+
+function deadlineAdvice(attempts: number, mayHaveRun: boolean): string {
+  if (mayHaveRun) return 'It may have run: look before calling again.'
+  if (attempts > 0) return 'It has not run: call again.'
+  return 'It was not sent, for nobody was known to host it: is the kind in `grains` of some tab?'
+}
+
+const placeOf = ({ kind, key, method }: CallName): string => `${kind}/${key}.${method}`
+
+const nameOf = ({ kind, key, method }: CallName): CallName => ({ kind, key, method })

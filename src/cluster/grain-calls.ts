@@ -1,0 +1,307 @@
+/**
+ * The caller's side of grains: what users and handlers call goes to the core, and its end comes back as a result or as
+ * the error that tells why. Calls that are made in one go of the event loop go to the core together.
+ */
+import type { Input } from '../core/events.ts'
+import type { CallRequest } from '../core/rpc/call.ts'
+import type { CallEnd } from '../core/rpc/calls.ts'
+import { grainName } from '../core/rpc/call-id.ts'
+import type { Parent } from '../core/rpc/messages.ts'
+import { ClusterError } from '../errors.ts'
+import type { AbortSignalLike } from '../options.ts'
+import type { CancelTimer, Clock } from '../ports.ts'
+import type { ValueCodec } from '../grains/codec.ts'
+import { checkArguments } from '../grains/schema.ts'
+import type { GrainKind, StandardSchema } from '../grains/types.ts'
+import type { CallName } from './call-errors.ts'
+import { callError, leftError, unsent } from './call-errors.ts'
+
+export interface GrainCallsOptions {
+  readonly codec: ValueCodec
+  readonly clock: Clock
+  /** Hands inputs to the core, in one turn. Returns `false` while there is none. */
+  readonly feed: (inputs: readonly Input[]) => boolean
+  /** Versions of a kind that live members publish; `undefined` while that is not known. */
+  readonly versionsOf: (kind: string) => ReadonlySet<number> | undefined
+}
+
+/** Who is called, and how. */
+export interface CallTarget {
+  readonly kind: string
+  readonly key: string
+  /** Where the caller has more than a name. */
+  readonly definition: GrainKind | undefined
+  readonly deadlineMs: number | undefined
+  readonly signal: AbortSignalLike | undefined
+}
+
+/** On whose behalf a call is made, at the moment when it is. */
+export type Origin = { readonly parent?: Parent } | 'left' | 'over'
+
+/** A call that has not ended. */
+interface Open extends CallName {
+  readonly id: number
+  readonly args: Uint8Array
+  readonly deadlineMs: number | undefined
+  readonly parent: Parent | undefined
+  readonly startedAt: number
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: ClusterError) => void
+  /** The core has it. */
+  isSent: boolean
+  stopWatching: (() => void) | undefined
+  /** Its deadline, as long as the core does not see to it. */
+  cancelTimer: CancelTimer | undefined
+  /** Called at its end. */
+  onEnd: (() => void) | undefined
+}
+
+/** Of a kind that only its name is known of. As the core has it. */
+const DEFAULT_DEADLINE_MS = 10_000
+
+export class GrainCalls {
+  readonly #options: GrainCallsOptions
+  readonly #open = new Map<number, Open>()
+  /** The last call of each line that is not ready to be sent: those behind it wait, for calls of a line keep order. */
+  readonly #lines = new Map<string, Promise<void>>()
+  #outgoing: Open[] = []
+  #isFlushPlanned = false
+  #isOver = false
+  #ids = 0
+
+  constructor(options: GrainCallsOptions) {
+    this.#options = options
+  }
+
+  /** Calls that have not ended. */
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** Never throws: whatever is wrong, the promise rejects. */
+  call(target: CallTarget, method: string, args: readonly unknown[], origin: Origin): Promise<unknown> {
+    const { kind, key, signal, definition } = target
+    const name: CallName = { kind, key, method }
+    if (this.#isOver || origin === 'left') return Promise.reject(leftError(name, false))
+    if (origin === 'over') {
+      return Promise.reject(unsent('aborted', name, 'the activation that makes this call is over.'))
+    }
+    if (signal?.aborted) {
+      return Promise.reject(unsent('aborted', name, 'its signal was aborted.', { cause: signal.reason }))
+    }
+    const problem = this.#problemOf(name, definition)
+    if (problem) return Promise.reject(problem)
+    let bytes: Uint8Array
+    try {
+      bytes = this.#encode(args)
+    } catch (error) {
+      return Promise.reject(unsent('invalid-arguments', name, messageOf(error)))
+    }
+    const deadlineMs = target.deadlineMs ?? definition?.options.deadlineMs
+    const schemas = definition?.options.schemas.get(method)?.args
+    return this.#accept(name, bytes, deadlineMs, origin.parent, signal, schemas)
+  }
+
+  /** Calls a method of our own, whose name begins with `$`. */
+  callOwn(name: CallName, args: readonly unknown[], deadlineMs: number): Promise<unknown> {
+    if (this.#isOver) return Promise.reject(leftError(name, false))
+    return this.#accept(name, this.#encode(args), deadlineMs, undefined, undefined, undefined)
+  }
+
+  /** The one end of a call that the core has. */
+  ended(id: number, end: CallEnd): void {
+    const call = this.#open.get(id)
+    if (!call) return
+    if (end.type === 'error') {
+      this.#fail(call, callError(end, call, call.args.length))
+      return
+    }
+    this.#close(call)
+    let result: unknown
+    try {
+      result = this.#options.codec.decode(end.bytes, 'result')
+    } catch (cause) {
+      const { kind, key, method } = call
+      const message = `${kind}/${key}.${method}: the result cannot be read: ${messageOf(cause)} All members must use one codec.`
+      const { attempts } = end
+      call.reject(
+        new ClusterError('invalid-result', message, { kind, key, method, attempts, mayHaveRun: true, cause }),
+      )
+      return
+    }
+    call.resolve(result)
+  }
+
+  /** What was called in this go goes to the core, and what was called before there was one. */
+  flush(): void {
+    this.#isFlushPlanned = false
+    const calls = this.#outgoing
+    if (calls.length === 0) return
+    // before they are fed: what they lead to may call more
+    this.#outgoing = []
+    for (const call of calls) call.isSent = true
+    const now = this.#options.clock.now().mono
+    if (this.#options.feed(calls.map((call) => ({ type: 'grain-call', request: requestOf(call, now) })))) {
+      for (const call of calls) call.cancelTimer?.()
+      return
+    }
+    for (const call of calls) {
+      call.isSent = false
+      this.#setTimer(call)
+    }
+    this.#outgoing = calls
+  }
+
+  /** The core that these were sent to is no more; what was not sent waits for the next one. */
+  forget(): void {
+    for (const call of this.#open.values()) {
+      if (!call.isSent) continue
+      const { kind, key, method } = call
+      const message = `${kind}/${key}.${method}: the page was put away before the call had ended.`
+      this.#fail(call, new ClusterError('aborted', message, { kind, key, method, mayHaveRun: true }))
+    }
+  }
+
+  /** Nothing is called any more. */
+  end(): void {
+    this.#isOver = true
+    for (const call of this.#open.values()) this.#fail(call, leftError(call, call.isSent))
+    this.#outgoing = []
+  }
+
+  #problemOf(name: CallName, definition: GrainKind | undefined): ClusterError | undefined {
+    if (name.method.startsWith('$')) {
+      return unsent('unknown-method', name, "names that begin with $ are Grainmesh's own.")
+    }
+    if (!definition) return undefined
+    const versions = this.#options.versionsOf(name.kind)
+    if (!versions) return undefined
+    if (versions.size === 0) {
+      return unsent('unknown-kind', name, 'nobody hosts this kind: give it to `grains` in some tab.')
+    }
+    const { accepts } = definition.options
+    if (accepts.some((version) => versions.has(version))) return undefined
+    const there = [...versions].toSorted((a, b) => a - b).join(', ')
+    const reason = `version ${there} is hosted, and ${accepts.join(', ')} is accepted here: reload the older tab, or widen \`accepts\`.`
+    return unsent('version-mismatch', name, reason)
+  }
+
+  #encode(args: readonly unknown[]): Uint8Array {
+    const bytes: unknown = this.#options.codec.encode(args, 'args')
+    if (bytes instanceof Uint8Array) return bytes
+    throw new TypeError('the codec gave no bytes.')
+  }
+
+  #accept(
+    name: CallName,
+    args: Uint8Array,
+    deadlineMs: number | undefined,
+    parent: Parent | undefined,
+    signal: AbortSignalLike | undefined,
+    schemas: readonly StandardSchema[] | undefined,
+  ): Promise<unknown> {
+    const id = ++this.#ids
+    return new Promise((resolve, reject) => {
+      const call: Open = {
+        ...name,
+        id,
+        args,
+        deadlineMs,
+        parent,
+        startedAt: this.#options.clock.now().mono,
+        resolve,
+        reject,
+        isSent: false,
+        stopWatching: undefined,
+        cancelTimer: undefined,
+        onEnd: undefined,
+      }
+      this.#open.set(id, call)
+      call.stopWatching = signal && this.#watch(signal, call)
+      const line = `${parent?.caller ?? ''}/${grainName(name.kind, name.key)}`
+      const before = this.#lines.get(line)
+      if (schemas || before) this.#sendInTurn(call, line, before, schemas)
+      else this.#send(call)
+    })
+  }
+
+  #send(call: Open): void {
+    this.#outgoing.push(call)
+    if (this.#isFlushPlanned) return
+    this.#isFlushPlanned = true
+    queueMicrotask(() => this.flush())
+  }
+
+  /** Sends it when its arguments were found good and those before it are sent. */
+  #sendInTurn(
+    call: Open,
+    line: string,
+    before: Promise<void> | undefined,
+    schemas: readonly StandardSchema[] | undefined,
+  ): void {
+    this.#setTimer(call)
+    const ended = new Promise<void>((resolve) => (call.onEnd = resolve))
+    const checked = schemas && this.#check(call, schemas)
+    const turn = Promise.race([ended, Promise.all([checked, before])]).then(() => {
+      if (this.#lines.get(line) === turn) this.#lines.delete(line)
+      if (this.#open.has(call.id)) this.#send(call)
+    })
+    this.#lines.set(line, turn)
+  }
+
+  /** By a copy, as its host gets it: schemas may change what they are given, and are asked again there. */
+  async #check(call: Open, schemas: readonly StandardSchema[]): Promise<void> {
+    try {
+      const args = this.#options.codec.decode(call.args, 'args')
+      await checkArguments(schemas, args as readonly unknown[])
+    } catch (error) {
+      const issues = error instanceof ClusterError ? error.issues : []
+      const more = issues.length > 0 ? { issues } : { cause: error }
+      this.#fail(call, unsent('invalid-arguments', call, messageOf(error), more))
+    }
+  }
+
+  #watch(signal: AbortSignalLike, call: Open): () => void {
+    const onAbort = (): void => {
+      if (call.isSent) this.#options.feed([{ type: 'grain-abort', id: call.id }])
+      else this.#fail(call, unsent('aborted', call, 'its signal was aborted.', { cause: signal.reason }))
+    }
+    signal.addEventListener('abort', onAbort)
+    return () => signal.removeEventListener('abort', onAbort)
+  }
+
+  /** The core sees to deadlines of what it has; until then somebody must. */
+  #setTimer(call: Open): void {
+    const { deadlineMs = DEFAULT_DEADLINE_MS } = call
+    call.cancelTimer ??= this.#options.clock.timer(deadlineMs, () => {
+      const reason = `it could not be sent within ${deadlineMs} ms. It has not run: call again.`
+      this.#fail(call, unsent('deadline', call, reason))
+    })
+  }
+
+  #fail(call: Open, error: ClusterError): void {
+    if (this.#close(call)) call.reject(error)
+  }
+
+  /** @returns whether it was open */
+  #close(call: Open): boolean {
+    if (!this.#open.delete(call.id)) return false
+    call.stopWatching?.()
+    call.cancelTimer?.()
+    call.onEnd?.()
+    const at = call.isSent ? -1 : this.#outgoing.indexOf(call)
+    if (at >= 0) this.#outgoing.splice(at, 1)
+    return true
+  }
+}
+
+/** Its deadline is absolute: what it has waited here counts. */
+function requestOf(
+  { id, kind, key, method, args, deadlineMs = DEFAULT_DEADLINE_MS, parent, startedAt }: Open,
+  now: number,
+): CallRequest {
+  const left = Math.max(1, startedAt + deadlineMs - now)
+  return { id, kind, key, method, args, deadlineMs: left, ...(parent && { parent }) }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -1,0 +1,214 @@
+/**
+ * Grains of one membership: what stands between the user's code and the core's door. It runs what the core says is to
+ * be run here, and makes the proxies by which users and handlers call.
+ */
+import type { Input } from '../core/events.ts'
+import type { GrainOutput } from '../core/grain/grain-outputs.ts'
+import type { CallEnd } from '../core/rpc/calls.ts'
+import type { Parent } from '../core/rpc/messages.ts'
+import { ClusterError } from '../errors.ts'
+import type { ActivationLimits } from '../grains/activation-host.ts'
+import type { ValueCodec } from '../grains/codec.ts'
+import { isGrainKind, isGrainRef, keyProblem } from '../grains/define.ts'
+import { encodeFault, faultOfThrown } from '../grains/faults.ts'
+import type { GrainCallOptions, GrainKind, GrainProxy, GrainRef } from '../grains/types.ts'
+import type { Clock, Random } from '../ports.ts'
+import type { CallTarget, Origin } from './grain-calls.ts'
+import { GrainCalls } from './grain-calls.ts'
+import { grainProxy } from './grain-proxy.ts'
+import { HostedGrain, TICK } from './hosted-grain.ts'
+
+export interface GrainHostOptions {
+  /** What this process hosts. */
+  readonly kinds: readonly GrainKind[]
+  readonly codec: ValueCodec
+  readonly clock: Clock
+  readonly random: Random
+  readonly limits: ActivationLimits
+  /** Sends the stacks of errors along; for development. Default `false`. */
+  readonly stacks?: boolean
+  /**
+   * Hands inputs to the core, in one turn; from within a turn, after it. Returns `false` while there is no core: then
+   * calls wait for `flush`.
+   */
+  readonly feed: (inputs: readonly Input[]) => boolean
+  /** What the handler of an invocation needs to call others; `undefined` once its right to run has ended. */
+  readonly parentOf: (invocation: number) => Parent | undefined
+  /** Versions of a kind that live members publish, this process included; `undefined` while that is not known. */
+  readonly versionsOf: (kind: string) => ReadonlySet<number> | undefined
+  /** The function of a timer threw: there is no caller to tell. */
+  readonly onTimerFailed: (error: ClusterError) => void
+}
+
+export class GrainHost {
+  readonly #options: GrainHostOptions
+  readonly #kinds: ReadonlyMap<string, GrainKind>
+  readonly #grains = new Map<number, HostedGrain>()
+  readonly #calls: GrainCalls
+
+  constructor(options: GrainHostOptions) {
+    const { codec, clock, feed, versionsOf, kinds } = options
+    this.#options = options
+    this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]))
+    this.#calls = new GrainCalls({ codec, clock, feed, versionsOf })
+  }
+
+  /** Activations in memory. */
+  get activations(): number {
+    return this.#grains.size
+  }
+
+  /** Calls that have not ended. */
+  get calls(): number {
+    return this.#calls.size
+  }
+
+  /**
+   * A grain to call. It asks nobody before a method of it is called.
+   * @param origin on whose behalf, asked at each call
+   * @throws ClusterError `invalid-value` for a kind or a key that cannot be; `invalid-option`
+   */
+  grain<M>(
+    kind: GrainRef<string, M>,
+    key: string,
+    options: GrainCallOptions = {},
+    origin: () => Origin = nobody,
+  ): GrainProxy<M> {
+    const target = targetOf(kind, key, options)
+    return grainProxy<M>((method, args) => this.#calls.call(target, method, args, origin()))
+  }
+
+  /** Runs user code, or stops it. Never throws for what that does. */
+  execute(output: GrainOutput): void {
+    if (output.type === 'activate') return this.#activate(output)
+    const grain = this.#grains.get(output.activation)
+    if (!grain) return
+    switch (output.type) {
+      case 'invoke':
+        return void grain.invoke(output)
+      case 'restore':
+        return grain.restore(output.state)
+      case 'passivate':
+        return void this.#passivate(output.activation, grain)
+      case 'abort':
+        this.#grains.delete(output.activation)
+        return grain.abort('this process has no right to run it any more')
+    }
+  }
+
+  /** The one end of a call that the core was given. */
+  ended(id: number, end: CallEnd): void {
+    this.#calls.ended(id, end)
+  }
+
+  /** Calls that waited for a core go to it. */
+  flush(): void {
+    this.#calls.flush()
+  }
+
+  /** There is no core any more, and another may come: what it ran or was to run is over. */
+  restart(): void {
+    this.#abortAll('its page was put away')
+    this.#calls.forget()
+  }
+
+  /** The cluster was left. */
+  end(): void {
+    this.#abortAll('this process left the cluster')
+    this.#calls.end()
+  }
+
+  #activate(output: Extract<GrainOutput, { type: 'activate' }>): void {
+    const { activation, key } = output
+    const kind = this.#kinds.get(output.kind)
+    if (!kind) {
+      const problem = encodeFault(faultOfThrown(new Error(`"${output.kind}" is not hosted here`)))
+      this.#options.feed([{ type: 'grain-activated', activation, problem }])
+      return
+    }
+    const { codec, clock, limits, stacks = false, random, feed } = this.#options
+    const grain: HostedGrain = new HostedGrain(kind, output, {
+      codec,
+      clock,
+      limits,
+      stacks,
+      nonce: Math.floor(random() * 2 ** 48),
+      feed: (input) => void feed([input]),
+      grain: (to, toKey, options, parent) =>
+        this.grain(to, toKey, options, () => this.#originOf(grain, parent())),
+      callTick: (args) => this.#callTick(kind, key, args),
+    })
+    this.#grains.set(activation, grain)
+    void grain.activate()
+  }
+
+  async #passivate(activation: number, grain: HostedGrain): Promise<void> {
+    await grain.passivate()
+    if (this.#grains.get(activation) === grain) this.#grains.delete(activation)
+  }
+
+  /** Where no one call can be named that calls, it is a call of its own. */
+  #originOf(grain: HostedGrain, token: unknown): Origin {
+    if (grain.isOver) return 'over'
+    if (typeof token !== 'number') return {}
+    const parent = this.#options.parentOf(token)
+    return parent ? { parent } : 'over'
+  }
+
+  async #callTick(kind: GrainKind, key: string, args: readonly [number, number]): Promise<void> {
+    const name = { kind: kind.name, key, method: TICK }
+    try {
+      await this.#calls.callOwn(name, args, kind.options.deadlineMs)
+    } catch (error) {
+      if (error instanceof ClusterError && error.code === 'grain-threw') this.#options.onTimerFailed(error)
+    }
+  }
+
+  #abortAll(reason: string): void {
+    const grains = [...this.#grains.values()]
+    this.#grains.clear()
+    for (const grain of grains) grain.abort(reason)
+  }
+}
+
+const MAX_DEADLINE_MS = 600_000
+
+const nobody = (): Origin => ({})
+
+function targetOf(kind: unknown, key: unknown, options: unknown): CallTarget {
+  if (!isGrainRef(kind)) {
+    throw new ClusterError(
+      'invalid-value',
+      'A grain is named by what defineGrain or grainRef returned, and a key.',
+    )
+  }
+  const wrongKey = keyProblem(key)
+  if (wrongKey !== undefined)
+    throw new ClusterError('invalid-value', `"${kind.name}" was not named: ${wrongKey}.`)
+  const problems = optionProblems(options)
+  if (problems.length > 0) {
+    throw new ClusterError('invalid-option', `"${kind.name}" was not named: ${problems.join('; ')}.`, {
+      problems,
+    })
+  }
+  const { deadlineMs, signal } = options as GrainCallOptions
+  const definition = isGrainKind(kind) ? kind : undefined
+  return { kind: kind.name, key: key as string, definition, deadlineMs, signal }
+}
+
+function optionProblems(options: unknown): string[] {
+  if (typeof options !== 'object' || options === null) return ['options must be an object']
+  const problems: string[] = []
+  const { deadlineMs, signal, ...others } = options as Record<string, unknown>
+  for (const name of Object.keys(others)) problems.push(`${name} is not an option of a call`)
+  if (deadlineMs !== undefined && !(Number(deadlineMs) > 0 && Number(deadlineMs) <= MAX_DEADLINE_MS)) {
+    problems.push(`deadlineMs must be a number above 0, and at most ${MAX_DEADLINE_MS}`)
+  }
+  if (
+    signal !== undefined &&
+    typeof (signal as { addEventListener?: unknown } | null)?.addEventListener !== 'function'
+  ) {
+    problems.push('signal must be an AbortSignal')
+  }
+  return problems
+}
