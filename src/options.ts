@@ -59,6 +59,13 @@ export interface ClusterOptions {
    * one, `drop-oldest` drops the one that waits longest. Default `reject-new`.
    */
   queue?: 'reject-new' | 'drop-oldest'
+  /**
+   * What becomes of grains when most of the tabs that decide who hosts them are lost at once, for example with a window.
+   * `available`: those who are left go on after 5 s; in a partition of the network each side does, and afterwards the
+   * larger, steadier one is right. `majority`: nothing moves any more until most of them are back, so that there is never
+   * a second copy; a room of two stands still when either tab crashes. Default `available`.
+   */
+  partition?: 'available' | 'majority'
   tuning?: Partial<Tuning>
   limits?: Partial<Limits>
   /** Replaces parts of the platform: another transport, a test clock. */

@@ -61,7 +61,7 @@ export const test = base.extend<TestFixtures & { errorRecord: ErrorRecord }, Wor
 
   site: async ({ sharedSite }, use) => {
     await sharedSite.signaling.stop()
-    await sharedSite.signaling.start()
+    await sharedSite.signaling.start({ fresh: true })
     await use(sharedSite)
   },
 

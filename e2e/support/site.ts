@@ -16,8 +16,15 @@ export interface SignalingControl {
    * to come back later first; without it the server is gone as if it had crashed.
    */
   stop(options?: { readonly drainMs?: number }): Promise<void>
-  /** A new, empty signaling server at the same address. Default: one that relays, and names 3 contacts. */
-  start(options?: { readonly relay?: boolean; readonly contacts?: number }): Promise<void>
+  /**
+   * A new, empty signaling server at the same address. Default: one that relays, names 3 contacts, and thinks that tabs
+   * may be coming back to it.
+   */
+  start(options?: {
+    readonly relay?: boolean
+    readonly contacts?: number
+    readonly fresh?: boolean
+  }): Promise<void>
 }
 
 /** What the tabs load, and the signaling server they meet at. */
@@ -41,7 +48,7 @@ export async function startSite(folder: string): Promise<RunningSite> {
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  await signaling.start()
+  await signaling.start({ fresh: true })
   const url = `http://127.0.0.1:${port}/`
   return {
     url,
@@ -66,7 +73,6 @@ export async function startSite(folder: string): Promise<RunningSite> {
 /** Passes the page server's WebSocket upgrades to the signaling server that runs at the moment, if any does. */
 function controlSignaling(server: http.Server): Pick<SignalingControl, 'running' | 'stop' | 'start'> {
   let current: { entrance: http.Server; server: SignalingServer } | undefined
-  let fresh = true
   server.on('upgrade', (request, socket, head) => {
     // to a tab this is what a port without a listener looks like: the connection fails before it is open
     if (!current) socket.destroy()
@@ -81,12 +87,11 @@ function controlSignaling(server: http.Server): Pick<SignalingControl, 'running'
       current = undefined
       await stopping?.server.close({ drain: drainMs })
     },
-    async start({ relay = true, contacts = 3 } = {}) {
+    async start({ relay = true, contacts = 3, fresh = false } = {}) {
       if (current) return
       // never listens; lets the signaling server be attached to something that can be thrown away
       const entrance = http.createServer()
       current = { entrance, server: createSignalingServer({ server: entrance, relay, contacts, fresh }) }
-      fresh = false
     },
   }
 }

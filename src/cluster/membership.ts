@@ -326,6 +326,7 @@ export class Membership {
       limits: this.#limits,
       remembered,
       queuePolicy: this.#options.queue ?? 'reject-new',
+      partition: this.#options.partition,
       kinds: hostedKinds(this.#options.grains ?? []),
     })
     this.#driver = new Driver({

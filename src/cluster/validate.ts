@@ -23,6 +23,7 @@ const KNOWN = new Set<string>([
   'snapshot',
   'metrics',
   'queue',
+  'partition',
   'tuning',
   'limits',
   'platform',
@@ -81,6 +82,9 @@ function optionProblems(options: unknown): string[] {
       : ['snapshot may only be `false`; a store of your own goes into platform.snapshot']),
     ...typeProblem('metrics', given.metrics, 'boolean'),
     ...signalProblems(given.signal),
+    ...(['available', 'majority', undefined].includes(given.partition as string)
+      ? []
+      : [`partition must be 'available' or 'majority', not ${describe(given.partition)}`]),
     ...(['reject-new', 'drop-oldest', undefined].includes(given.queue as string)
       ? []
       : [`queue must be 'reject-new' or 'drop-oldest', not ${describe(given.queue)}`]),
