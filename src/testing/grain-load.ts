@@ -23,9 +23,18 @@ import type { SimulatedProcess } from './process.ts'
 import { exponential, pick, seededRandom } from './random.ts'
 import type { Timeline } from './timeline.ts'
 
+/**
+ * `available` and `majority` as in the option `partition`, where the former has no partitions in its storms, since each
+ * side of one goes on; `parted` is the former with partitions: then nothing is promised of what was told in them, but
+ * that all is one again afterwards.
+ */
+export type GrainMode = 'available' | 'majority' | 'parted'
+
 export interface GrainLoadOptions {
   readonly timeline: Timeline
   readonly seed: number
+  /** Whether all that was acknowledged is of one history. */
+  readonly isOneHistory: boolean
   readonly present: () => Iterable<SimulatedProcess>
   readonly report: (invariant: InvariantName, node: string, what: string) => void
 }
@@ -143,6 +152,7 @@ export class GrainLoad {
       const names = this.#readAll(key, pass)
       if (names) logs.set(key, names)
     }
+    if (!this.#options.isOneHistory) return
     for (const [key, names] of logs) this.#checkLog(key, names)
     for (const { name, target, end } of this.#calls.values()) {
       const log = end?.type === 'result' && target !== undefined ? logs.get(target) : undefined

@@ -18,7 +18,7 @@ import { differences, Invariants } from './invariants.ts'
 import type { Violation } from './invariants.ts'
 import { SimulatedLinks } from './links.ts'
 import { GrainLoad, LOG_KINDS } from './grain-load.ts'
-import type { GrainCounts } from './grain-load.ts'
+import type { GrainCounts, GrainMode } from './grain-load.ts'
 import { Mail } from './mail.ts'
 import type { MailCounts } from './mail.ts'
 import { Measures } from './measures.ts'
@@ -59,11 +59,8 @@ export interface SimulationOptions {
   readonly stormMs?: number
   /** Whether members send each other messages while it is calm and in the storm. Default false. */
   readonly mail?: boolean
-  /**
-   * Whether members use grains in the storm, and what becomes of these where the room falls apart. `available` promises
-   * nothing about what two sides of a partition do: there are none then. Default: they use none.
-   */
-  readonly grains?: 'available' | 'majority' | undefined
+  /** Whether members use grains in the storm, and what becomes of these where the room falls apart. Default: none. */
+  readonly grains?: GrainMode | undefined
   /** Takes the trace as readable lines. */
   readonly trace?: (line: string) => void
 }
@@ -169,7 +166,7 @@ class Simulation implements ProcessObserver, Room {
       maxLinks,
       relayOnlyShare: options.relayOnlyShare,
       kinds: grains && LOG_KINDS,
-      partition: grains,
+      partition: grains === 'majority' ? 'majority' : 'available',
       tuning: this.#tuning,
       limits: { ...DEFAULT_LIMITS, ...options.limits },
     })
@@ -185,6 +182,7 @@ class Simulation implements ProcessObserver, Room {
       new GrainLoad({
         timeline: this.timeline,
         seed,
+        isOneHistory: grains !== 'parted',
         present: () => this.#present.values(),
         report: (invariant, node, what) => this.invariants.report(invariant, this.timeline.now, node, what),
       })

@@ -1,7 +1,9 @@
 /** Grains on real cores: over links and signaling, through losses and rebirths. */
 import { describe, expect, it } from 'vitest'
 import type { NodeCore } from '../../src/core/node.ts'
+import { partitionOf } from '../../src/core/partition/partition.ts'
 import { COUNTER, GrainTabs } from './support/grain-tabs.ts'
+import type { CoreOptions } from './support/nodes.ts'
 
 function roomOf(count: number): GrainTabs {
   const room = new GrainTabs()
@@ -85,5 +87,120 @@ describe('grains of cores', () => {
     expect(caller.versionsOf('nothing')).toEqual(new Set())
     expect(room.ask(caller, 'likes').end).toMatchObject({ type: 'result' })
     expect(COUNTER.kinds!.size).toBe(1)
+  })
+})
+
+describe('where the room falls apart', () => {
+  /** Nothing passes between the two sides, not even by signaling, and links close. */
+  function part(room: GrainTabs, side: readonly NodeCore[]): void {
+    const names = new Set(side.map(({ nodeId }) => nodeId))
+    const isApart = (from: string, to: string): boolean => names.has(from) !== names.has(to)
+    room.room.passes = (from, to) => !isApart(from, to)
+    room.room.connects = (from, to) => !isApart(from, to)
+    room.room.signals = (from, to) => !isApart(from, to)
+    room.room.contacts = (asker, others) => others.filter((other) => !isApart(asker, other))
+    for (const one of side)
+      for (const other of room.tabs) if (!side.includes(other)) room.room.cut(one, other)
+  }
+
+  function heal(room: GrainTabs): void {
+    room.room.passes = () => true
+    room.room.connects = () => true
+    room.room.signals = () => true
+    room.room.contacts = (_, others) => others
+  }
+
+  const groupsOf = (tabs: readonly NodeCore[]): Set<string | undefined> =>
+    new Set(tabs.map(({ grains }) => grains.council.group))
+
+  function expectOne(room: GrainTabs): void {
+    room.room.until(() => groupsOf(room.tabs).size === 1, 'there is one council', 60_000)
+    for (const tab of room.tabs)
+      expect(room.ask(tab, 'likes', 'add', 20_000).end).toMatchObject({ type: 'result' })
+    room.room.until(() => room.hostsOf('likes').length === 1, 'one hosts it', 5_000)
+    room.room.run(20_000)
+    expect(groupsOf(room.tabs).size).toBe(1)
+  }
+
+  for (const [count, apart] of [
+    [2, 1],
+    [4, 2],
+    [5, 2],
+    [6, 3],
+  ] as const) {
+    it(`both sides go on, and one council is followed afterwards: ${apart} of ${count}`, () => {
+      const { room } = counting(count)
+      const side = room.tabs.slice(0, apart)
+      const rest = room.tabs.slice(apart)
+      part(room, side)
+      room.room.run(12_000)
+      for (const half of [side, rest]) {
+        const op = room.ask(half[0]!, 'likes', 'add', 12_000)
+        expect(op.end).toMatchObject({ type: 'result' })
+      }
+      heal(room)
+      expectOne(room)
+    })
+  }
+
+  it('the side with most of the voters keeps its council, and what it acknowledged', () => {
+    const { room } = counting(6)
+    const group = room.tabs[0]!.grains.council.group
+    const voters = room.tabs.filter(({ grains }) => grains.council.isVoter)
+    const others = room.tabs.filter((tab) => !voters.includes(tab))
+    const side = [voters[0]!, others[0]!]
+    const stays = voters[1]
+    part(room, side)
+    room.room.run(12_000)
+    const kept = Array.from({ length: 5 }, () => room.ask(stays!, 'likes'))
+    expect(stays!.grains.council.group).toBe(group)
+    expect(side[0]!.grains.council.group).not.toBe(group)
+    heal(room)
+    expectOne(room)
+    expect(groupsOf(room.tabs)).toEqual(new Set([group]))
+    const names = room.namesOf('likes')
+    for (const { name, end } of kept) {
+      expect(end).toMatchObject({ type: 'result' })
+      expect(names).toContain(name)
+    }
+  })
+
+  it('nothing moves without most of the voters where that is asked for', () => {
+    const room = new GrainTabs()
+    const options: CoreOptions = { ...COUNTER, partition: 'majority' }
+    for (let i = 0; i < 2; i++) {
+      room.join(options)
+      room.room.run(3_000)
+    }
+    room.room.run(8_000)
+    expect(room.ask(room.tabs[1]!, 'likes').end).toMatchObject({ type: 'result' })
+    const leader = room.tabs.find(({ grains, process }) => grains.council.leader === process)!
+    const other = room.tabs.find((tab) => tab !== leader)!
+    room.kill(leader)
+    const op = room.call(other, 'likes')
+    room.room.run(11_000)
+    expect(op.end).toMatchObject({ type: 'error', code: 'deadline' })
+  })
+})
+
+describe('when many are lost at once', () => {
+  it('those who are left go on: a window with four of six tabs is closed', () => {
+    const { room } = counting(6)
+    for (const tab of room.tabs.slice(0, 4)) room.close(tab)
+    const op = room.ask(room.tabs[0]!, 'likes')
+    expect(op.end?.type === 'result' || (op.end?.type === 'error' && op.end.code === 'state-missing')).toBe(
+      true,
+    )
+    expect(op.endedAt - op.startedAt).toBeLessThan(2_000)
+  })
+
+  it('those who are left go on: four of six are killed', () => {
+    const { room } = counting(6)
+    const holders = room.tabs.filter(({ grains }) => grains.holdings.copyOf(partitionOf('counter', 'likes')))
+    const stays = holders.find((tab) => tab !== room.hostsOf('likes')[0])!
+    const other = room.tabs.find((tab) => tab !== stays)!
+    for (const tab of room.tabs.filter((tab) => tab !== stays && tab !== other)) room.kill(tab)
+    expect(room.ask(stays, 'likes').end).toMatchObject({ type: 'result' })
+    room.check('likes')
   })
 })

@@ -69,6 +69,10 @@ export interface CouncilOptions {
 
 /** A kind that is wanted and not known is asked for this often, in ms. */
 const ASK_MS = 500
+/** What is known of a kind is refreshed this often at most, in ms. */
+const REFRESH_MS = 200
+/** Groups that are given up are few: one for each partition of the network. */
+const MAX_PARKED = 16
 /** Entries in the log before a snapshot takes their place. */
 const COMPACT_ENTRIES = 256
 
@@ -81,11 +85,15 @@ export class Council {
   #raft: Raft | undefined
   /** As of what Raft has applied. */
   #map = new PartitionMap()
+  /** Of groups that were given up, which may be followed again: a voter must not forget its vote. */
+  readonly #parked = new Map<string, { readonly raft: Raft; readonly map: PartitionMap }>()
   readonly #outputs: RaftOutput[] = []
   /** Remote proposals under way, by the id that Raft knows. */
   readonly #served = new Map<number, { readonly from: ProcessId; readonly id: number }>()
   /** Kinds that this process wants to know, and those of them that it wants born. */
   readonly #wanted = new Map<string, Wanted>()
+  /** Many partitions of a kind may want to know at once: one answer is for all of them. */
+  readonly #refreshes = new Map<string, { askAt: number; isOwed: boolean }>()
   /** What the newest publication says of the group's voters, also when whoever published it is gone. */
   #newest: KnownCouncil | undefined
   #publishedLeader: ProcessId | undefined
@@ -181,7 +189,10 @@ export class Council {
 
   /** What is known of the kind may be old: asks anew. */
   refresh(kind: string, now: Now): void {
-    if (!this.#leads) this.#askFor(kind)
+    if (this.#leads) return
+    const refresh = this.#refreshes.get(kind) ?? { askAt: -Infinity, isOwed: false }
+    this.#refreshes.set(kind, refresh)
+    refresh.isOwed = true
     this.#settle(now)
   }
 
@@ -242,6 +253,7 @@ export class Council {
     if (this.#mayContinue) next = Math.min(next, this.#continuation.nextDeadline())
     if (this.group !== undefined) {
       for (const { askAt } of this.#wanted.values()) next = Math.min(next, askAt)
+      for (const { askAt, isOwed } of this.#refreshes.values()) if (isOwed) next = Math.min(next, askAt)
     }
     return next
   }
@@ -291,8 +303,12 @@ export class Council {
     this.#run(now, (raft) => raft.tick(now))
   }
 
-  /** The group is followed no more. */
+  /** The group is followed no more; should it be again, this process still knows how it has voted. */
   #retire(): void {
+    if (this.#raft) {
+      this.#parked.set(this.#raft.group, { raft: this.#raft, map: this.#map })
+      if (this.#parked.size > MAX_PARKED) this.#parked.delete(this.#parked.keys().next().value!)
+    }
     this.#raft = undefined
     this.#newest = undefined
     this.#publishedLeader = undefined
@@ -307,6 +323,12 @@ export class Council {
   #follow(council: KnownCouncil, now: Now): void {
     this.#retire()
     this.#newest = council
+    const parked = this.#parked.get(council.group)
+    if (parked) {
+      this.#parked.delete(council.group)
+      this.#raft = parked.raft
+      this.#map = parked.map
+    }
     for (const kind of this.#hints.kinds()) {
       const wanted = this.#wanted.get(kind) ?? newWanted(false, now)
       wanted.mustHear = true
@@ -569,6 +591,7 @@ export class Council {
     if (this.#leads && !this.#isLeaving) this.#government.settle(now)
     if (this.#mayContinue) this.#continuation.settle(now)
     this.#seekWanted(now)
+    if (this.group !== undefined) this.#refresh(now)
     this.#proposals.tick(now)
     this.#publish()
   }
@@ -586,6 +609,15 @@ export class Council {
       if (!this.#leads) this.#askFor(kind)
       else if (wanted.mustHear) this.#onTold(kind, this.#applied(kind), now)
       else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
+    }
+  }
+
+  #refresh(now: Now): void {
+    for (const [kind, refresh] of this.#refreshes) {
+      if (!refresh.isOwed || now.mono < refresh.askAt) continue
+      refresh.isOwed = false
+      refresh.askAt = now.mono + REFRESH_MS
+      if (!this.#leads) this.#askFor(kind)
     }
   }
 

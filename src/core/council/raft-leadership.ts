@@ -162,6 +162,8 @@ export class RaftLeadership {
         peer.matched(message.match)
         return undefined
       case 'conflict': {
+        // It has lost what it had acknowledged, and so is no voter to count on; to go back for it would never end.
+        if (message.previousIndex <= peer.match) return 'not-asked'
         this.#answered(message.from, peer, message.stamp, now)
         if (message.previousIndex !== peer.next - 1) return undefined
         const shared = message.conflictTerm > 0 ? log.lastOfTerm(message.conflictTerm) : 0

@@ -2,6 +2,7 @@
 import { DEFAULT_MAX_LINKS } from '../../options.ts'
 import { DEFAULT_FAULTS } from '../faults.ts'
 import type { ActionKind } from '../faults.ts'
+import type { GrainMode } from '../grain-load.ts'
 import type { OverlayKind } from '../overlay-plan.ts'
 
 interface CommonOptions {
@@ -24,7 +25,7 @@ export interface StormOptions extends CommonOptions {
   /** Seconds of every storm, right after the room has formed; else drawn from the seed, after two quiet phases. */
   readonly stormSeconds: number | undefined
   /** Whether grains are used, and what becomes of them where the room falls apart. */
-  readonly grains: 'available' | 'majority' | undefined
+  readonly grains: GrainMode | undefined
 }
 
 export type DetectionModel = 'core' | 'plain-swim'
@@ -90,7 +91,7 @@ const WORDS = {
   '--scenario': ['storm', 'detection', 'overlay'],
   '--model': ['core', 'scalar', 'plain-swim'],
   '--throttle': ['timers', 'slow'],
-  '--grains': ['available', 'majority'],
+  '--grains': ['available', 'majority', 'parted'],
   '--fault': Object.keys(DEFAULT_FAULTS.weights),
 } as const satisfies Record<string, readonly string[]>
 
