@@ -47,6 +47,11 @@ export interface ContinuationOptions {
 export const FORCE_MS = 2_900
 /** Who has not answered is asked again after this long, in ms. */
 const ASK_MS = 500
+/**
+ * Who has not answered after this long, in ms, is gone without anybody's knowing yet. Should it be there after all, and
+ * know of something later, then that is adopted.
+ */
+const PATIENCE_MS = 2_000
 
 export class Continuation {
   readonly #options: ContinuationOptions
@@ -54,6 +59,7 @@ export class Continuation {
   #checkAt = Infinity
   #answers: Answers | undefined
   #askAt = 0
+  #askedSince = 0
 
   constructor(options: ContinuationOptions) {
     this.#options = options
@@ -79,7 +85,8 @@ export class Continuation {
   }
 
   nextDeadline(): number {
-    return Math.min(this.#checkAt, this.#answers ? this.#askAt : Infinity)
+    if (!this.#answers) return this.#checkAt
+    return Math.min(this.#checkAt, this.#askAt, this.#askedSince + PATIENCE_MS)
   }
 
   /** Is it time, and is it for this process to do? */
@@ -94,6 +101,7 @@ export class Continuation {
     } else if (!this.#answers) {
       this.#answers = new Map()
       this.#askAt = now.mono
+      this.#askedSince = now.mono
     }
   }
 
@@ -114,7 +122,7 @@ export class Continuation {
   #ask(answers: Answers, now: Now): void {
     const { self, seats, survey } = this.#options
     const missing = seats().filter(({ process }) => process !== self && !answers.has(process))
-    if (missing.length === 0) {
+    if (missing.length === 0 || now.mono >= this.#askedSince + PATIENCE_MS) {
       this.#answers = undefined
       return this.#options.found(this.#mapOf(answers), now)
     }

@@ -26,11 +26,16 @@ export interface GovernmentOptions {
 
 /** What was refused, or failed, is tried again after this long, in ms. */
 const RETRY_MS = 1_000
+/** Who could not be taken in, since it does not answer for example, is passed over for so long, in ms. */
+const PASSED_OVER_MS = 15_000
 
 export class Government {
   readonly #options: GovernmentOptions
   #changes = 0
   #isChanging = false
+  /** Who is being taken in. */
+  #adding: ProcessId | undefined
+  readonly #passedOver = new Map<ProcessId, number>()
   #isResting = false
   #lookAt = -Infinity
   /** Slots that were given up, by kind, until the map says so. */
@@ -61,6 +66,7 @@ export class Government {
   changed(id: number, ok: boolean, now: Now): void {
     if (id !== this.#changes) return
     this.#isChanging = false
+    if (!ok && this.#adding !== undefined) this.#passedOver.set(this.#adding, now.mono + PASSED_OVER_MS)
     this.#lookAt = ok ? -Infinity : now.mono + RETRY_MS
   }
 
@@ -91,10 +97,14 @@ export class Government {
   #changeVoters(now: Now): void {
     const { seats, voters, self, change } = this.#options
     if (this.#isChanging) return
-    const next = nextVoterChange(voters(), seats(), self)
+    for (const [process, until] of this.#passedOver) if (now.mono >= until) this.#passedOver.delete(process)
+    const sitting = voters()
+    const able = seats().filter(({ process }) => sitting.includes(process) || !this.#passedOver.has(process))
+    const next = nextVoterChange(sitting, able, self)
     if (!next) return
     const id = ++this.#changes
     this.#isChanging = true
+    this.#adding = next.type === 'add' ? next.process : undefined
     const step: VoterChange = next.type === 'add' ? { add: next.process } : { remove: next.process }
     if (change(id, step, now)) this.#isChanging = false
   }
