@@ -73,6 +73,8 @@ const ASK_MS = 500
 const REFRESH_MS = 200
 /** Groups that are given up are few: one for each partition of the network. */
 const MAX_PARKED = 16
+/** A member that is to have a vote and takes nothing for this long, in ms, makes room for another. */
+const CATCH_UP_PATIENCE_MS = 4_000
 /** Entries in the log before a snapshot takes their place. */
 const COMPACT_ENTRIES = 256
 
@@ -371,7 +373,13 @@ export class Council {
 
   #raftOptions(group: string): RaftOptions {
     const { self, random, tuning } = this.#options
-    return { group, self, random, tuning, emit: (output) => this.#outputs.push(output) }
+    return {
+      group,
+      self,
+      random,
+      tuning: { catchUpPatienceMs: CATCH_UP_PATIENCE_MS, ...tuning },
+      emit: (output) => this.#outputs.push(output),
+    }
   }
 
   #receiveRaft(from: ProcessId, message: RaftMessage, now: Now): void {

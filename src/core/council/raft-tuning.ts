@@ -60,5 +60,5 @@ export const DEFAULT_RAFT_TUNING: RaftTuning = {
   keptEntries: 32,
   maxVoters: 6,
   catchUpRounds: 10,
-  catchUpPatienceMs: 4_000,
+  catchUpPatienceMs: 10_000,
 }
