@@ -324,6 +324,7 @@ export class Grains {
       wake: (partition, now) => this.holdings.wake(partition, now),
       rest: (partition, now) => this.holdings.rest(partition, now),
       get: (partition, key) => this.#kept(partition, key),
+      wasLost: (partition) => (this.holdings.entryOf(partition)?.born ?? 1) > 1,
       append: (partition, key, change, now) => {
         const number = this.holdings.append(partition, key, change, now)
         return number === 'no-right' ? 'not-owner' : number
@@ -332,10 +333,10 @@ export class Grains {
     }
   }
 
-  #kept(partition: PartitionId, key: string): Kept | 'missing' | undefined {
-    const contents = this.holdings.copyOf(partition)?.contentsOf(key)
-    if (contents) return { contents, number: this.holdings.copyOf(partition)!.stampOf(key).number }
-    return this.holdings.entryOf(partition)!.born > 1 ? 'missing' : undefined
+  #kept(partition: PartitionId, key: string): Kept | undefined {
+    const copy = this.holdings.copyOf(partition)
+    const contents = copy?.contentsOf(key)
+    return contents && { contents, number: copy!.stampOf(key).number }
   }
 }
 

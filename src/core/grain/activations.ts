@@ -141,14 +141,10 @@ export class Activations {
       this.#run(grain)
       return
     }
-    if (grain.phase === 'cold' && !this.#mayRun(grain)) this.#hold(grain, visit)
-    else if (this.#load(grain)) {
-      this.#admit(grain, visit, tuning)
-      this.#run(grain)
-    } else {
-      this.#refuse(visit, 'state-missing')
-      this.#run(grain)
-    }
+    if (grain.phase === 'cold' && !this.#mayRun(grain)) return this.#hold(grain, visit)
+    this.#load(grain)
+    this.#admit(grain, visit, tuning)
+    this.#run(grain)
   }
 
   onCancel(from: ProcessId, message: CancelMessage, now: Now): void {
@@ -332,23 +328,21 @@ export class Activations {
     if (grain.phase !== 'cold' || !this.#mayRun(grain)) return
     const held = grain.held.splice(0)
     const tuning = this.#options.kindOf(grain.kind)
-    const isLoaded = tuning !== undefined && this.#load(grain)
+    if (tuning) this.#load(grain)
     const reign = this.#reignOf(grain.partition)
     for (const visit of held) {
       visit.holdUntil = Infinity
       if (visit.message.epoch < reign) this.#sendElsewhere(visit, grain.partition, false)
-      else if (isLoaded) this.#admit(grain, visit, tuning)
-      else this.#refuse(visit, tuning ? 'state-missing' : 'unknown-kind')
+      else if (tuning) this.#admit(grain, visit, tuning)
+      else this.#refuse(visit, 'unknown-kind')
     }
     this.#run(grain)
   }
 
-  #load(grain: Grain): boolean {
-    if (grain.phase !== 'cold') return true
-    const { store, kindOf, settleChildren, tuning } = this.#options
-    const kept = store.get(grain.partition, grain.key)
-    if (kept === 'missing' && kindOf(grain.kind)?.onLost !== 'initial') return false
-    const { contents, number } = kept === 'missing' || !kept ? NOTHING : kept
+  #load(grain: Grain): void {
+    if (grain.phase !== 'cold') return
+    const { store, settleChildren, tuning } = this.#options
+    const { contents, number } = store.get(grain.partition, grain.key) ?? NOTHING
     grain.state = contents?.state
     grain.number = number
     grain.records = new CallRecords(tuning, contents, number, this.#now.mono, (child) =>
@@ -360,7 +354,6 @@ export class Activations {
     }
     grain.phase = 'loaded'
     grain.since = this.#now.mono
-    return true
   }
 
   #admit(grain: Grain, visit: Visit, tuning: KindTuning): void {
@@ -384,7 +377,7 @@ export class Activations {
     if (!grain.isWithin(visit)) {
       if (records.isFull) this.#tidy(grain)
       if (records.isFull) return this.#refuseHere(grain, visit, 'records-full')
-      if (grain.queue.length >= tuning.queueDepth) {
+      if (grain.queue.length >= tuning.queueDepth + freePlaces(grain, tuning)) {
         const oldest = tuning.queuePolicy === 'drop-oldest' ? grain.queue[0] : undefined
         if (!oldest) return this.#refuseHere(grain, visit, 'queue-full')
         grain.leaveQueue(oldest)
@@ -431,7 +424,8 @@ export class Activations {
     grain.activation = ++this.#ids
     this.#byActivation.set(grain.activation, grain)
     this.#wakeAt(this.#overAt(grain))
-    this.#options.output({ type: 'activate', activation: grain.activation, kind, key, state })
+    const lost = state === undefined && this.#options.store.wasLost(grain.partition)
+    this.#options.output({ type: 'activate', activation: grain.activation, kind, key, state, lost })
   }
 
   #start(grain: Grain, visit: Visit, isReentrant: boolean): boolean {
@@ -708,6 +702,10 @@ type Addressee = Pick<Visit, 'caller' | 'sequence' | 'replyTo' | 'attempts'>
 const NOTHING = { contents: undefined, number: 0 }
 /** Calls to one key that wait for the right to run it. */
 const MAX_HELD = 256
+
+/** Where no call waits for another: what is there begins to run at once, or as soon as the grain is set up. */
+const freePlaces = ({ running }: Grain, { concurrency }: KindTuning): number =>
+  Math.max(0, concurrency - running.size)
 
 /** A call comes again: it is the same call, and the newest to ask is answered. */
 function attach(known: Addressee & Partial<Visit>, visit: Visit): void {

@@ -64,7 +64,8 @@ class Owner {
         mayRun: () => this.isRight,
         wake: () => this.wakes++,
         rest: (partition) => this.rests.push(partition),
-        get: (_, key) => (this.isLost ? 'missing' : this.kept.get(key)),
+        get: (_, key) => this.kept.get(key),
+        wasLost: () => this.isLost,
         append: (_, key, change) => {
           if (this.refusal) return this.refusal
           this.changes.push(change)
@@ -216,15 +217,40 @@ describe('a call at its owner', () => {
     expect([owner.ends(), owner.changes]).toEqual([['1 too-large ran'], []])
   })
 
-  it('of a kind that is not hosted, or a key whose state was lost, is refused', () => {
+  it('of a kind that is not hosted is refused', () => {
     const owner = new Owner()
     owner.call(1, { kind: 'other' })
+    expect(owner.ends()).toEqual(['1 unknown-kind'])
+  })
+
+  it('of a key whose state was lost is the setup to answer, each time anew', () => {
+    const owner = new Owner()
     owner.isLost = true
+    owner.call(1)
+    expect(owner.last('activate')).toMatchObject({ state: undefined, lost: true })
+    owner.activated(bytes(3))
     owner.call(2)
-    expect(owner.ends()).toEqual(['1 unknown-kind', '2 state-missing'])
-    owner.kind = { ...owner.kind, onLost: 'initial' }
-    owner.call(3)
-    expect(owner.last('activate').state).toBeUndefined()
+    owner.activated()
+    owner.invoked()
+    owner.store()
+    expect(owner.ends()).toEqual(['1 activation-failed', '2 result'])
+    expect(owner.changes).toHaveLength(1)
+    owner.restart(6)
+    owner.call(3, { epoch: 6 })
+    expect(owner.last('activate')).toMatchObject({ state: bytes(1), lost: false })
+  })
+
+  it('of a key that was cleared is of a lost one, where its partition was lost once', () => {
+    const owner = running()
+    owner.invoked({ type: 'ok', bytes: bytes(1), state: null })
+    owner.store()
+    owner.restart(6)
+    owner.call(2, { epoch: 6 })
+    expect(owner.last('activate').lost).toBe(false)
+    owner.isLost = true
+    owner.restart(7)
+    owner.call(3, { epoch: 7 })
+    expect(owner.last('activate').lost).toBe(true)
   })
 
   it('whose setup throws is refused with what it threw, and the next one sets up anew', () => {
