@@ -105,7 +105,7 @@ describe('what a handler does', () => {
     for (const _ of [1, 2]) {
       const error = await errorOf(room.settled(counter.add(1), 60_000))
       expect(error.code).toBe('state-missing')
-      expect(error.message).toContain(`counter/${lostKeyOf('counter')}.add: `)
+      expect(error.message).toMatch(/^counter\/k\d+\.add: All holders/)
     }
     expect(await room.settled(anew.add(1))).toBe(6)
     expect(await room.settled(stateless.run())).toBe(1)
