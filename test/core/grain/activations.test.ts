@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from '../../../src/core/grain/activations.ts'
 import type { ActivationTuning } from '../../../src/core/grain/activations.ts'
 import { DEFAULT_KIND_TUNING } from '../../../src/core/grain/grain-outputs.ts'
+import type { CountedEvent } from '../../../src/core/grain/grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning } from '../../../src/core/grain/grain-outputs.ts'
 import { applyChange } from '../../../src/core/grain/key-contents.ts'
 import type { Kept } from '../../../src/core/grain/grain-store.ts'
@@ -33,6 +34,7 @@ class Owner {
   readonly settled: string[] = []
   readonly forgotten = new Set<string>()
   readonly rests: string[] = []
+  readonly events: CountedEvent[] = []
   wakes = 0
   machine: Activations
   readonly #tuning: Partial<ActivationTuning>
@@ -59,6 +61,7 @@ class Owner {
       output: (output) => this.outputs.push(output),
       abandon: (child) => this.abandoned.push(child),
       settleChildren: (child) => this.settled.push(child),
+      onEvent: (event) => this.events.push(event),
       store: {
         entryOf: () => this.entry,
         mayRun: () => this.isRight,
@@ -273,6 +276,52 @@ describe('a call at its owner', () => {
     owner.call(1, { caller: B })
     owner.nested(CHILD, 1, 1, { chain: ['f'.repeat(32)] })
     expect([owner.sent, owner.outputs]).toEqual([[], []])
+  })
+})
+
+describe('what a grain tells', () => {
+  const told = ({ events }: Owner): string[] =>
+    events.map((event) => `${event.type} ${event.type === 'grain-deactivated' ? event.reason : ''}`.trim())
+
+  it('is when it is set up, and when it is not needed any more', () => {
+    const owner = running({ idleMs: 1_000 })
+    expect(owner.events).toEqual([{ type: 'grain-activated', kind: 'counter', key: 'k', count: 1 }])
+    owner.invoked()
+    owner.store()
+    owner.pass(1_000)
+    expect(told(owner)).toHaveLength(1)
+    owner.machine.onPassivated(owner.last('passivate').activation, undefined, owner.now)
+    expect(told(owner)).toEqual(['grain-activated', 'grain-deactivated idle'])
+  })
+
+  it('is that it could not be set up', () => {
+    const owner = new Owner()
+    owner.call(1)
+    owner.activated(bytes(3))
+    expect(told(owner)).toEqual(['grain-deactivated failed'])
+  })
+
+  it('is whether another has it, or its right has ended', () => {
+    const [moved, left] = [running(), running()]
+    moved.endRight({ owner: B, epoch: 6 })
+    left.endRight()
+    expect(told(moved)).toEqual(['grain-activated', 'grain-deactivated moved'])
+    expect(told(left)).toEqual(['grain-activated', 'grain-deactivated right-lost'])
+  })
+
+  it('is that a handler does not end, once, though its caller has long given up', () => {
+    const owner = running()
+    owner.pass(29_999)
+    expect(told(owner)).toEqual(['grain-activated'])
+    expect(owner.machine.nextDeadline()).toBeLessThanOrEqual(owner.time + 1)
+    owner.pass(1)
+    owner.pass(60_000)
+    expect(owner.events.slice(1)).toEqual([
+      { type: 'grain-stuck', kind: 'counter', key: 'k', method: 'm1', ms: 30_000, count: 1 },
+    ])
+    owner.invoked()
+    owner.pass(10_000)
+    expect(told(owner)).toHaveLength(2)
   })
 })
 
