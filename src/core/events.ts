@@ -354,8 +354,8 @@ export type ClusterEvent = EventHead &
         readonly count: number
       }
     /**
-     * The council, which decides who owns what, began at this process (`founded`), went on here by force without most of
-     * its voters (`continued`), or was given up for another one, as after a partition (`followed`).
+     * The council, which decides who owns what, began at this process (`founded`), went on here by force without half
+     * of its voters or more (`continued`), or was given up for another one, as after a partition (`followed`).
      */
     | {
         readonly type: 'council'

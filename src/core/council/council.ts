@@ -283,13 +283,12 @@ export class Council {
 
   /** Founds a council that goes on where one without a quorum has stopped. */
   #continue(map: PartitionMap, now: Now): void {
-    const { group: former, voters } = this.#followed!
+    const former = this.group!
     const { forks } = parseGroup(former)!
     this.#retire()
     this.#map = map
     this.#begin(forks + 1, now)
-    const reason = `most of the ${voters.length} voters of ${former} are lost`
-    this.#options.onChange?.('continued', this.group!, reason)
+    this.#options.onChange?.('continued', this.group!, `${former} has lost half of its voters, or more`)
     const { group } = this.#raft!
     const others = this.#options.seats().filter(({ process }) => process !== this.#options.self)
     for (const [kind] of map.kinds()) {
