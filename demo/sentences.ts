@@ -122,6 +122,42 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
         : undefined
     case 'dead-letter':
       return { topic: 'other', tone: 'warn', text: 'A message did not arrive', detail: event.reason }
+    case 'grain-activated':
+      return { topic: 'other', tone: 'plain', text: `Hosts ${named(event)}` }
+    case 'grain-deactivated':
+      return {
+        topic: 'other',
+        tone: event.reason === 'failed' ? 'bad' : 'plain',
+        text: `Hosts ${named(event)} no more`,
+        detail: DEACTIVATED[event.reason],
+      }
+    case 'grain-stuck':
+      return {
+        topic: 'other',
+        tone: 'bad',
+        text: `${named(event)}: ${event.method} does not end`,
+        detail: `for ${formatMs(event.ms)}; other calls of it wait`,
+      }
+    case 'grain-moved':
+      return {
+        topic: 'other',
+        tone: 'plain',
+        text: `${event.count} of 256 parts of ${event.kind} went to another tab`,
+      }
+    case 'council':
+      return {
+        topic: 'other',
+        tone: event.change === 'founded' ? 'good' : 'warn',
+        text: COUNCIL[event.change],
+        detail: event.reason,
+      }
+    case 'slow-calls':
+      return {
+        topic: 'other',
+        tone: 'warn',
+        text: `Calls to ${event.kind} are slow: ${formatMs(event.p95Ms)}`,
+        detail: `one in 20 of ${event.calls} took that long`,
+      }
     case 'storage':
       return {
         topic: 'other',
@@ -143,6 +179,22 @@ const STATUS: Readonly<Record<Of<'status'>['to'], Pick<Sentence, 'tone' | 'text'
   leaving: { tone: 'plain', text: 'This tab is saying goodbye' },
   left: { tone: 'plain', text: 'This tab has left' },
 }
+
+const COUNCIL: Readonly<Record<Of<'council'>['change'], string>> = {
+  founded: 'This tab founded the council',
+  continued: 'This tab goes on with the council, without those who are lost',
+  followed: 'Another council is followed now',
+}
+
+const DEACTIVATED: Readonly<Record<Of<'grain-deactivated'>['reason'], string>> = {
+  idle: 'nobody called it for a while',
+  moved: 'another tab hosts it now',
+  'right-lost': 'this tab may not run it any more',
+  failed: 'it could not be set up',
+}
+
+const named = ({ kind, key, count }: { kind: string; key: string; count: number }): string =>
+  count === 1 ? `${kind}/${key}` : `${count} grains of ${kind}`
 
 const VISIBILITY: Readonly<Record<Of<'member-visibility'>['visibility'], string>> = {
   visible: 'came to the foreground',

@@ -55,6 +55,11 @@ export interface ClusterOptions {
   /** `false` measures nothing: `cluster.metrics` is empty and says so. Events come all the same. Default `true`. */
   metrics?: boolean
   /**
+   * An event `slow-calls` comes where of the calls of this process to grains of a kind one in 20 takes longer, over the
+   * last 10 s. Needs metrics. Default 1,000 ms.
+   */
+  callAlertMs?: number
+  /**
    * What happens to messages for a member that there is no way to, when too many wait: `reject-new` refuses the next
    * one, `drop-oldest` drops the one that waits longest. Default `reject-new`.
    */
@@ -83,3 +88,4 @@ export interface AbortSignalLike {
 export const DEFAULT_MIN_LINKS = 4
 export const DEFAULT_MAX_LINKS = 8
 export const DEFAULT_JOIN_TIMEOUT_MS = 15_000
+export const DEFAULT_CALL_ALERT_MS = 1_000

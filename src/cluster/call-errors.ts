@@ -98,8 +98,6 @@ function reasonOf(
       return [code, 'too many grains wait for each other in a row: return first, then call the next.']
     case 'unknown-kind':
       return [code, 'nobody hosts this kind: give it to `grains` in some tab, or correct the name.']
-    case 'state-missing':
-      return [code, 'all holders of its state are gone: wait for one to return.']
     case 'state-limit':
       return [
         code,

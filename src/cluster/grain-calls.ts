@@ -8,6 +8,7 @@ import type { CallEnd } from '../core/rpc/calls.ts'
 import { grainName } from '../core/rpc/call-id.ts'
 import type { Parent } from '../core/rpc/messages.ts'
 import { ClusterError } from '../errors.ts'
+import type { ClusterErrorCode } from '../errors.ts'
 import type { AbortSignalLike } from '../options.ts'
 import type { CancelTimer, Clock } from '../ports.ts'
 import type { ValueCodec } from '../grains/codec.ts'
@@ -23,6 +24,18 @@ export interface GrainCallsOptions {
   readonly feed: (inputs: readonly Input[]) => boolean
   /** Versions of a kind that live members publish; `undefined` while that is not known. */
   readonly versionsOf: (kind: string) => ReadonlySet<number> | undefined
+  /** Each call once, when it has ended. */
+  readonly onEnded?: ((call: EndedCall) => void) | undefined
+}
+
+/** What is measured of a call. */
+export interface EndedCall {
+  readonly kind: string
+  readonly method: string
+  readonly outcome: 'result' | ClusterErrorCode
+  /** How often it was sent. */
+  readonly attempts: number
+  readonly ms: number
 }
 
 /** Who is called, and how. */
@@ -82,20 +95,20 @@ export class GrainCalls {
   call(target: CallTarget, method: string, args: readonly unknown[], origin: Origin): Promise<unknown> {
     const { kind, key, signal, definition } = target
     const name: CallName = { kind, key, method }
-    if (this.#isOver || origin === 'left') return Promise.reject(leftError(name, false))
+    if (this.#isOver || origin === 'left') return this.#refuse(name, leftError(name, false))
     if (origin === 'over') {
-      return Promise.reject(unsent('aborted', name, 'the activation that makes this call is over.'))
+      return this.#refuse(name, unsent('aborted', name, 'the activation that makes this call is over.'))
     }
     if (signal?.aborted) {
-      return Promise.reject(unsent('aborted', name, 'its signal was aborted.', { cause: signal.reason }))
+      return this.#refuse(name, unsent('aborted', name, 'its signal was aborted.', { cause: signal.reason }))
     }
     const problem = this.#problemOf(name, definition)
-    if (problem) return Promise.reject(problem)
+    if (problem) return this.#refuse(name, problem)
     let bytes: Uint8Array
     try {
       bytes = this.#encode(args)
     } catch (error) {
-      return Promise.reject(unsent('invalid-arguments', name, messageOf(error)))
+      return this.#refuse(name, unsent('invalid-arguments', name, messageOf(error)))
     }
     const deadlineMs = target.deadlineMs ?? definition?.options.deadlineMs
     const schemas = definition?.options.schemas.get(method)?.args
@@ -104,7 +117,7 @@ export class GrainCalls {
 
   /** Calls a method of our own, whose name begins with `$`. */
   callOwn(name: CallName, args: readonly unknown[], deadlineMs: number): Promise<unknown> {
-    if (this.#isOver) return Promise.reject(leftError(name, false))
+    if (this.#isOver) return this.#refuse(name, leftError(name, false))
     return this.#accept(name, this.#encode(args), deadlineMs, undefined, undefined, undefined)
   }
 
@@ -121,6 +134,7 @@ export class GrainCalls {
     try {
       result = this.#options.codec.decode(end.bytes, 'result')
     } catch (cause) {
+      this.#tell(call, 'invalid-result', end.attempts)
       const { kind, key, method } = call
       const message = `${kind}/${key}.${method}: the result cannot be read: ${messageOf(cause)} All members must use one codec.`
       const { attempts } = end
@@ -129,6 +143,7 @@ export class GrainCalls {
       )
       return
     }
+    this.#tell(call, 'result', end.attempts)
     call.resolve(result)
   }
 
@@ -280,7 +295,20 @@ export class GrainCalls {
   }
 
   #fail(call: Open, error: ClusterError): void {
-    if (this.#close(call)) call.reject(error)
+    if (!this.#close(call)) return
+    this.#tell(call, error.code, error.attempts)
+    call.reject(error)
+  }
+
+  /** It was not accepted: nothing of it is kept. */
+  #refuse({ kind, method }: CallName, error: ClusterError): Promise<never> {
+    this.#options.onEnded?.({ kind, method, outcome: error.code, attempts: 0, ms: 0 })
+    return Promise.reject(error)
+  }
+
+  #tell({ kind, method, startedAt }: Open, outcome: EndedCall['outcome'], attempts: number): void {
+    const ms = this.#options.clock.now().mono - startedAt
+    this.#options.onEnded?.({ kind, method, outcome, attempts, ms })
   }
 
   /** @returns whether it was open */

@@ -13,7 +13,7 @@ import { isGrainKind, isGrainRef, keyProblem } from '../grains/define.ts'
 import { encodeFault, faultOfThrown } from '../grains/faults.ts'
 import type { GrainCallOptions, GrainKind, GrainProxy, GrainRef } from '../grains/types.ts'
 import type { Clock, Random } from '../ports.ts'
-import type { CallTarget, Origin } from './grain-calls.ts'
+import type { CallTarget, EndedCall, Origin } from './grain-calls.ts'
 import { GrainCalls } from './grain-calls.ts'
 import { grainProxy } from './grain-proxy.ts'
 import { HostedGrain, TICK } from './hosted-grain.ts'
@@ -36,6 +36,8 @@ export interface GrainHostOptions {
   readonly parentOf: (invocation: number) => Parent | undefined
   /** Versions of a kind that live members publish, this process included; `undefined` while that is not known. */
   readonly versionsOf: (kind: string) => ReadonlySet<number> | undefined
+  /** Each call that this process made, once, when it has ended. */
+  readonly onCallEnded?: (call: EndedCall) => void
   /** The function of a timer threw: there is no caller to tell. */
   readonly onTimerFailed: (error: ClusterError) => void
 }
@@ -47,10 +49,10 @@ export class GrainHost {
   readonly #calls: GrainCalls
 
   constructor(options: GrainHostOptions) {
-    const { codec, clock, feed, versionsOf, kinds } = options
+    const { codec, clock, feed, versionsOf, kinds, onCallEnded: onEnded } = options
     this.#options = options
     this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]))
-    this.#calls = new GrainCalls({ codec, clock, feed, versionsOf })
+    this.#calls = new GrainCalls({ codec, clock, feed, versionsOf, onEnded })
   }
 
   /** Activations in memory. */

@@ -34,7 +34,7 @@ export class HostedGrain {
 
   constructor(
     kind: GrainKind,
-    { activation, key, state }: Extract<GrainOutput, { type: 'activate' }>,
+    { activation, key, state, lost }: Extract<GrainOutput, { type: 'activate' }>,
     options: HostedGrainOptions,
   ) {
     this.kind = kind
@@ -44,7 +44,7 @@ export class HostedGrain {
     this.#told = state
     this.#activation = new Activation(
       kind,
-      { key, state },
+      { key, state, lost },
       { ...options, onDue: (timer) => this.#onDue(timer) },
     )
   }

@@ -39,11 +39,7 @@ export function hostedKinds(kinds: readonly GrainKind[]): ReadonlyMap<string, Ho
   return new Map(
     kinds.map(({ name, options }) => {
       const { version, concurrency, queueDepth, queue, reentrant, idleMs } = options
-      // whether a grain may start anew only its setup says, see `Activation`
-      return [
-        name,
-        { version, concurrency, queueDepth, queuePolicy: queue, reentrant, idleMs, onLost: 'fail' },
-      ]
+      return [name, { version, concurrency, queueDepth, queuePolicy: queue, reentrant, idleMs }]
     }),
   )
 }

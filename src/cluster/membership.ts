@@ -24,6 +24,7 @@ import type { Traffic } from '../driver/driver.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterOptions } from '../options.ts'
 import {
+  DEFAULT_CALL_ALERT_MS,
   DEFAULT_JOIN_TIMEOUT_MS,
   DEFAULT_LIMITS,
   DEFAULT_MAX_LINKS,
@@ -173,6 +174,7 @@ export class Membership {
       parentOf: (invocation) => this.#core?.parentOf(invocation, this.#platform.clock.now()),
       versionsOf: (kind) => this.#core?.versionsOf(kind),
       onTimerFailed: throwLater,
+      onCallEnded: (call) => this.metrics.callEnded(call),
     })
     this.metrics = new ClusterMetrics({
       isOn: options.metrics !== false,
@@ -182,6 +184,18 @@ export class Membership {
         members: this.members.get,
         links: this.links.get,
         bufferedBytes: () => this.#driver?.bufferedBytes ?? [],
+        grains: {
+          kinds: (options.grains ?? []).map(({ name: kind }) => kind),
+          active: (kind) => this.#core?.grains.activations.active(kind) ?? 0,
+          waiting: (kind) => this.#core?.grains.activations.waiting(kind) ?? 0,
+          unstored: () => this.#core?.grains.holdings.unstored ?? 0,
+          heldBytes: () => this.#core?.grains.holdings.bytes ?? 0,
+        },
+      },
+      callAlertMs: options.callAlertMs ?? DEFAULT_CALL_ALERT_MS,
+      onSlowCalls: (slow) => {
+        const thresholdMs = options.callAlertMs ?? DEFAULT_CALL_ALERT_MS
+        this.#onEvent({ type: 'slow-calls', at: this.#platform.clock.now().wall, thresholdMs, ...slow })
       },
     })
     this.ready = this.#join.done

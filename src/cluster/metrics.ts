@@ -9,12 +9,20 @@ import { Registry } from '../core/metrics/registry.ts'
 import { REFUSALS } from '../core/wire/kinds.ts'
 import type { Traffic } from '../driver/driver.ts'
 import type { Clock } from '../ports.ts'
+import type { SlowCalls } from './call-alerts.ts'
+import { CallAlerts } from './call-alerts.ts'
+import type { EndedCall } from './grain-calls.ts'
+import type { GrainSources } from './grain-metrics.ts'
+import { createGrainMeters, SECONDS } from './grain-metrics.ts'
 import type { WrittenSnapshot } from './snapshot-keeper.ts'
 
 export interface MetricsOptions {
   readonly isOn: boolean
   readonly clock: Clock
   readonly sources: MetricSources
+  /** Where calls of a kind are slow, in ms, see the event `slow-calls`. */
+  readonly callAlertMs: number
+  readonly onSlowCalls: (slow: SlowCalls) => void
 }
 
 /** What is read whenever the metrics are. */
@@ -24,6 +32,7 @@ export interface MetricSources {
   readonly links: () => readonly Link[]
   /** What waits for each link, in bytes. */
   readonly bufferedBytes: () => readonly number[]
+  readonly grains: GrainSources
 }
 
 /** What each type of event counts for. */
@@ -37,6 +46,8 @@ export interface Meters {
   readonly feeds: Feeds
   /** A snapshot was written, or could not be. */
   readonly snapshotWritten: (written: WrittenSnapshot | undefined) => void
+  /** A call of this process to a grain has ended. */
+  readonly callEnded: (call: EndedCall) => void
 }
 
 const OFF = 'metrics are off: this process joined with the option `metrics: false`'
@@ -50,8 +61,6 @@ const DEAD_REASONS: readonly DeadLetterReason[] = [
   'no-receiver',
 ]
 const STATUSES: readonly Exclude<NodeStatus, 'removed'>[] = ['joining', 'up', 'leaving', 'unreachable']
-/** From a snapshot write to a link that takes its whole time, and the repair of a parted cluster. */
-const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 /** From one record to the largest table that a snapshot holds. */
 const BYTES = [256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576]
 
@@ -59,8 +68,10 @@ export class ClusterMetrics implements Metrics {
   readonly #clock: Clock
   readonly #registry = new Registry('grainmesh_')
   readonly #meters: Meters | undefined
+  readonly #alerts: CallAlerts
 
-  constructor({ isOn, clock, sources }: MetricsOptions) {
+  constructor({ isOn, clock, sources, callAlertMs, onSlowCalls }: MetricsOptions) {
+    this.#alerts = new CallAlerts(callAlertMs, onSlowCalls)
     this.#clock = clock
     this.#meters = isOn ? createMeters(this.#registry, sources) : undefined
   }
@@ -82,6 +93,11 @@ export class ClusterMetrics implements Metrics {
 
   snapshotWritten(written: WrittenSnapshot | undefined): void {
     this.#meters?.snapshotWritten(written)
+  }
+
+  callEnded(call: EndedCall): void {
+    this.#meters?.callEnded(call)
+    if (this.#meters) this.#alerts.ended(call.kind, call.ms, this.#clock.now().mono)
   }
 }
 
@@ -201,6 +217,8 @@ export function createMeters(registry: Registry, sources: MetricSources): Meters
     ['identity', 'snapshot'],
   )
 
+  const grains = createGrainMeters(registry, sources.grains)
+
   /** The same view may be confirmed again; it is measured once. */
   let confirmed = { viewHash: '', durationMs: -1 }
 
@@ -255,6 +273,7 @@ export function createMeters(registry: Registry, sources: MetricSources): Meters
     drained: 'not measured',
     'send-aborted': () => sendsAborted.add(),
     storage: ({ what }) => losses[what].add(),
+    ...grains.feeds,
   }
 
   return {
@@ -264,6 +283,7 @@ export function createMeters(registry: Registry, sources: MetricSources): Meters
       writeSeconds.observe(written.durationMs / 1_000)
       writtenBytes.add(written.bytes)
     },
+    callEnded: grains.callEnded,
   }
 }
 

@@ -22,6 +22,7 @@ const KNOWN = new Set<string>([
   'signal',
   'snapshot',
   'metrics',
+  'callAlertMs',
   'queue',
   'partition',
   'tuning',
@@ -81,6 +82,7 @@ function optionProblems(options: unknown): string[] {
       ? []
       : ['snapshot may only be `false`; a store of your own goes into platform.snapshot']),
     ...typeProblem('metrics', given.metrics, 'boolean'),
+    ...wholeNumber('callAlertMs', given.callAlertMs, 1, 600_000),
     ...signalProblems(given.signal),
     ...(['available', 'majority', undefined].includes(given.partition as string)
       ? []

@@ -311,9 +311,85 @@ export type ClusterEvent = EventHead &
         readonly mailbox: string
         readonly reason: string
       }
+    /**
+     * A grain is in the memory of this process from now on. Where many come at once, one event stands for `count` of a
+     * kind, and `key` is that of one of them; so it is with all events that have a count.
+     */
+    | {
+        readonly type: 'grain-activated'
+        readonly kind: string
+        readonly key: string
+        readonly count: number
+      }
+    /** It is not any more. */
+    | {
+        readonly type: 'grain-deactivated'
+        readonly kind: string
+        readonly key: string
+        readonly reason: DeactivationReason
+        readonly count: number
+      }
+    /**
+     * A handler has not ended for `ms`. Nothing else of its key is run until it does, or until this process may not run
+     * it any more: reload the tab, and give what the handler awaits a deadline.
+     */
+    | {
+        readonly type: 'grain-stuck'
+        readonly kind: string
+        readonly key: string
+        readonly method: string
+        readonly ms: number
+        readonly count: number
+      }
+    /**
+     * So many partitions of a kind have another owner; `slot` is one of them. Told to those who know the map, once each.
+     * An owner that this process has never met, or has forgotten, has no authority here.
+     */
+    | {
+        readonly type: 'grain-moved'
+        readonly kind: string
+        readonly slot: number
+        readonly from: Authority | undefined
+        readonly to: Authority | undefined
+        readonly count: number
+      }
+    /**
+     * The council, which decides who owns what, began at this process (`founded`), went on here by force without half
+     * of its voters or more (`continued`), or was given up for another one, as after a partition (`followed`).
+     */
+    | {
+        readonly type: 'council'
+        readonly change: 'founded' | 'continued' | 'followed'
+        readonly group: string
+        readonly reason: string
+      }
+    /**
+     * Calls of this process to grains of a kind are slow: of those that ended in the last 10 s one in 20 took `p95Ms` or
+     * longer. At most once in 10 s for each kind; never where metrics are off.
+     */
+    | {
+        readonly type: 'slow-calls'
+        readonly kind: string
+        readonly p95Ms: number
+        /** The option `callAlertMs`. */
+        readonly thresholdMs: number
+        /** How many ended. */
+        readonly calls: number
+      }
     /** The platform lost or dropped something it keeps for this process; `what` is done instead is in `reason`. */
     | { readonly type: 'storage'; readonly what: 'identity' | 'snapshot'; readonly reason: string }
   )
+
+/** Why a grain left the memory of this process. */
+export type DeactivationReason =
+  /** Nobody called it for a while. */
+  | 'idle'
+  /** Another process owns its partition now. */
+  | 'moved'
+  /** The right to run it ended, because this process left or did not hear of its replicas in time. */
+  | 'right-lost'
+  /** It could not be set up, and was never active. */
+  | 'failed'
 
 /** Why a handshake was refused. */
 export type RefusalCode =

@@ -4,6 +4,8 @@
  */
 import { COUNCIL_KEY } from './council/published-council.ts'
 import type { Input } from './events.ts'
+import type { CountedEvent } from './grain/grain-news.ts'
+import { GrainNews } from './grain/grain-news.ts'
 import type { HostedKind } from './grain/grain-outputs.ts'
 import type { GrainLane, GrainsTuning } from './grains.ts'
 import { Grains } from './grains.ts'
@@ -42,6 +44,7 @@ export class GrainBinding implements LifeGrains {
   readonly grains: Grains
   readonly #options: GrainBindingOptions
   readonly #roster: Roster
+  readonly #news: GrainNews
   #life: Life | undefined
   #now: Now = { mono: 0, wall: 0 }
   /** When the signaling server was asked last, and what it is waited for. */
@@ -56,6 +59,7 @@ export class GrainBinding implements LifeGrains {
     this.#isActive = kinds.size > 0
     const roster = new Roster(process, tombstoneMs)
     this.#roster = roster
+    this.#news = new GrainNews((event) => outbox.event(event))
     this.grains = new Grains({
       self: process,
       random,
@@ -73,6 +77,13 @@ export class GrainBinding implements LifeGrains {
       send: (to, lane, bytes) => this.#send(to, lane, bytes),
       output: (output) => outbox.push({ type: 'grain', output }),
       ended: (id, end) => outbox.push({ type: 'grain-ended', id, end }),
+      onEvent: (event) => this.#news.add(event, groupOf(event), this.#now.mono),
+      onMoved: (kind, slot, from, to) => {
+        const [giver, taker] = [roster.authorityOf(from), roster.authorityOf(to)]
+        const event = { type: 'grain-moved', kind, slot, from: giver, to: taker, count: 1 } as const
+        this.#news.gather(event, `${kind} ${from} ${to}`)
+      },
+      onChange: (change, group, reason) => outbox.event({ type: 'council', change, group, reason }),
       onFault: (from, reason) => this.#onFault(from, reason),
     })
   }
@@ -160,6 +171,7 @@ export class GrainBinding implements LifeGrains {
       this.grains.notice(now)
     }
     if (mono >= this.grains.nextDeadline()) this.grains.tick(now)
+    this.#news.settle(mono)
     if (mono >= this.#askAt && life.isSignalingUp && this.#mayFound(life)) {
       this.#askAt = mono + ASK_MS
       this.#options.outbox.push({ type: 'signaling-contacts' })
@@ -169,7 +181,12 @@ export class GrainBinding implements LifeGrains {
   nextDeadline(): number {
     if (!this.#isActive) return Infinity
     const asks = this.#life && this.#mayFound(this.#life) && this.#life.isSignalingUp
-    return Math.min(this.grains.nextDeadline(), this.#roster.nextDeadline(), asks ? this.#askAt : Infinity)
+    return Math.min(
+      this.grains.nextDeadline(),
+      this.#roster.nextDeadline(),
+      this.#news.nextDeadline(),
+      asks ? this.#askAt : Infinity,
+    )
   }
 
   #attach(life: Life, mono: number): void {
@@ -210,3 +227,7 @@ export class GrainBinding implements LifeGrains {
     if (nodeId !== undefined) this.#life?.onGrainFault(nodeId, reason, this.#now.mono)
   }
 }
+
+/** What is alike, where many come at once. */
+const groupOf = (event: CountedEvent): string =>
+  `${event.type} ${event.kind} ${event.type === 'grain-deactivated' ? event.reason : ''}`

@@ -23,6 +23,7 @@ import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
 import type { Now } from './time.ts'
 import type { ActivationTuning } from './grain/activations.ts'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from './grain/activations.ts'
+import type { CountedEvent } from './grain/grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning } from './grain/grain-outputs.ts'
 import type { GrainStore, Kept } from './grain/grain-store.ts'
 import type { HoldingTuning } from './grain/holding-tuning.ts'
@@ -38,7 +39,17 @@ export type GrainLane = 'council' | HoldingLane
 
 export interface GrainsOptions extends Pick<
   CouncilOptions,
-  'self' | 'random' | 'seats' | 'candidates' | 'hasEnded' | 'lostFor' | 'partition' | 'published' | 'publish'
+  | 'self'
+  | 'random'
+  | 'seats'
+  | 'candidates'
+  | 'hasEnded'
+  | 'lostFor'
+  | 'partition'
+  | 'published'
+  | 'publish'
+  | 'onMoved'
+  | 'onChange'
 > {
   readonly tuning?: GrainsTuning | undefined
   /** What this process hosts. */
@@ -52,6 +63,8 @@ export interface GrainsOptions extends Pick<
   /** For the driver, which runs user code: in order, after this turn. */
   readonly output: (output: GrainOutput) => void
   readonly ended: (id: number, end: CallEnd) => void
+  /** Of what runs here, for the user. */
+  readonly onEvent?: (event: CountedEvent) => void
   /** What came from this process is not what it should be. */
   readonly onFault: (from: ProcessId, reason: string) => void
 }
@@ -122,6 +135,7 @@ export class Grains {
       isForgotten: options.isForgotten,
       send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
       output: options.output,
+      ...(options.onEvent && { onEvent: options.onEvent }),
       abandon: (child: CallerId, now) => this.calls.abandon(child, now),
       settleChildren: (child: CallerId, now) => this.calls.settleChildren(child, now),
     })
@@ -324,6 +338,7 @@ export class Grains {
       wake: (partition, now) => this.holdings.wake(partition, now),
       rest: (partition, now) => this.holdings.rest(partition, now),
       get: (partition, key) => this.#kept(partition, key),
+      wasLost: (partition) => (this.holdings.entryOf(partition)?.born ?? 1) > 1,
       append: (partition, key, change, now) => {
         const number = this.holdings.append(partition, key, change, now)
         return number === 'no-right' ? 'not-owner' : number
@@ -332,10 +347,10 @@ export class Grains {
     }
   }
 
-  #kept(partition: PartitionId, key: string): Kept | 'missing' | undefined {
-    const contents = this.holdings.copyOf(partition)?.contentsOf(key)
-    if (contents) return { contents, number: this.holdings.copyOf(partition)!.stampOf(key).number }
-    return this.holdings.entryOf(partition)!.born > 1 ? 'missing' : undefined
+  #kept(partition: PartitionId, key: string): Kept | undefined {
+    const copy = this.holdings.copyOf(partition)
+    const contents = copy?.contentsOf(key)
+    return contents && { contents, number: copy!.stampOf(key).number }
   }
 }
 

@@ -6,7 +6,7 @@ import type { PublishedCouncil } from './council/published-council.ts'
 import { COUNCIL_KEY, parseCouncil } from './council/published-council.ts'
 import type { Loss } from './council/raft-messages.ts'
 import type { Seat } from './council/voters.ts'
-import type { NodeId, ProcessId } from './identity/node-id.ts'
+import type { Authority, NodeId, ProcessId } from './identity/node-id.ts'
 import type { Visibility } from './membership/record.ts'
 import type { MembershipTable, NodeRecord, TableChange } from './membership/table.ts'
 import type { Candidate } from './partition/placement.ts'
@@ -31,6 +31,7 @@ const STANDBY: Readonly<Record<Visibility, number>> = { visible: 0, hidden: 1, '
 
 interface Known {
   readonly process: ProcessId
+  authority: Authority | undefined
   /** Its present life; `undefined` once that is over. */
   life: NodeId | undefined
   /** Since when it is up, on the monotonic clock; `undefined` while it is not. */
@@ -117,6 +118,11 @@ export class Roster {
 
   processOf(nodeId: NodeId): ProcessId | undefined {
     return this.#table?.get(nodeId)?.self?.process ?? this.#processes.get(nodeId)
+  }
+
+  /** That of its last life; `undefined` for a process that was never met, or is forgotten. */
+  authorityOf(process: ProcessId): Authority | undefined {
+    return this.#known.get(process)?.authority
   }
 
   isLive(process: ProcessId): boolean {
@@ -221,7 +227,7 @@ export class Roster {
     return life === undefined ? undefined : this.#table?.get(life)?.entries.get(key)?.value
   }
 
-  #look({ nodeId, status, self }: NodeRecord, change: TableChange | undefined, now: number): void {
+  #look({ nodeId, parts, status, self }: NodeRecord, change: TableChange | undefined, now: number): void {
     if (status === 'removed') return this.#onRemoved(nodeId, change, now)
     if (!self) return
     const { process } = self
@@ -232,6 +238,7 @@ export class Roster {
       if (known.life !== undefined || known.lostSince < Infinity)
         this.#news.push({ type: 'new-life', process })
       known.life = nodeId
+      known.authority = parts.authority
       known.isEnded = false
       known.endsAt = Infinity
     }
@@ -267,6 +274,7 @@ export class Roster {
   #enter(process: ProcessId): Known {
     const known = {
       process,
+      authority: undefined,
       life: undefined,
       upSince: undefined,
       lostSince: Infinity,

@@ -266,7 +266,8 @@ export class Activation {
     }
     const { lost, conflict, state: stored } = this.#start
     if (lost && stored === undefined && options.onLost !== 'initial') {
-      const message = 'All holders of the state of this grain are gone.'
+      const message =
+        "All holders of the state of this grain are gone: wait for one to return, or give `onLost: 'initial'`."
       throw new HostError(new ClusterError('state-missing', message))
     }
     const cell = new StateCell<T>(initial, {

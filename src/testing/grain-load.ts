@@ -59,6 +59,7 @@ const KEYS = ['likes', 'votes', 'board', 'chat', 'undo', 'money']
 const CALL_EVERY_MS = 60
 const HANDLER_MS = [0, 0, 1, 5, 30] as const
 const READ_BOUND_MS = 60_000
+const LOST = 'the log was lost'
 
 interface Call {
   readonly process: SimulatedProcess
@@ -205,6 +206,7 @@ export class GrainLoad {
     const ms = pick(this.#random, HANDLER_MS)
     switch (output.type) {
       case 'activate':
+        if (output.lost) return this.#refuse(process, output.activation, ms)
         running.set(output.activation, { key: output.key, names: namesIn(output.state) })
         return process.later(ms, { type: 'grain-activated', activation: output.activation })
       case 'invoke':
@@ -220,6 +222,11 @@ export class GrainLoad {
       case 'abort':
         running.delete(output.activation)
     }
+  }
+
+  /** A log that was lost does not start anew. */
+  #refuse(process: SimulatedProcess, activation: number, ms: number): void {
+    process.later(ms, { type: 'grain-activated', activation, problem: bytesOf(LOST) })
   }
 
   #invoke(
@@ -290,7 +297,8 @@ export class GrainLoad {
       while (!this.#calls.get(id)!.end && timeline.now < until) pass(100)
       const { end } = this.#calls.get(id)!
       if (end?.type === 'result') return namesIn(end.bytes)
-      if (end?.code === 'state-missing' && this.#lost.has(key)) return undefined
+      const saysLost = end?.code === 'activation-failed' && end.bytes && textOf(end.bytes) === LOST
+      if (saysLost && this.#lost.has(key)) return undefined
       problem = end ? end.code : 'a call has no end'
       pass(500)
     }

@@ -19,7 +19,6 @@ const CODES: Readonly<Record<CallErrorCode, ClusterErrorCode>> = {
   deadlock: 'deadlock',
   'chain-too-long': 'chain-too-long',
   'unknown-kind': 'unknown-kind',
-  'state-missing': 'state-missing',
   'state-limit': 'state-limit',
   'too-large': 'too-large',
   'invalid-name': 'invalid-value',

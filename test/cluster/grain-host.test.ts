@@ -1,5 +1,6 @@
 /** Grains from end to end, but for links: users' code, the typed proxies that call it, and a real core between. */
 import { describe, expect, it } from 'vitest'
+import { parsePartition, partitionOf } from '../../src/core/partition/partition.ts'
 import { valueCodec } from '../../src/grains/codec.ts'
 import { defineGrain, grainRef } from '../../src/grains/define.ts'
 import type { GrainKind, StandardSchema } from '../../src/grains/types.ts'
@@ -79,6 +80,35 @@ describe('what a handler does', () => {
     }
     expect(await room.settled(counter.read())).toBeGreaterThan(0)
     expect(await room.settled(counter.add(10))).toBeGreaterThan(10)
+  })
+
+  it('is lost with its last holders: then its grain fails, unless it may start anew', async () => {
+    const Anew = defineGrain('anew', (self) => {
+      const count = self.state(5, { onLost: 'initial' })
+      return { add: (by: number) => (count.value += by) }
+    })
+    const Stateless = defineGrain('stateless', () => ({ run: () => 1 }))
+    const { room, tabs } = await roomOf(5, [Counter, Anew, Stateless])
+    const tab = tabs[4]!
+    await room.run(8_000)
+    const isHeldHere = (kind: string, key: string): boolean => {
+      const { slot } = parsePartition(partitionOf(kind, key))!
+      return tab.process.grains.council.entry(kind, slot)!.inSync.includes(tab.process.id)
+    }
+    const lostKeyOf = (kind: string): string =>
+      Array.from({ length: 100 }, (_, i) => `k${i}`).find((key) => !isHeldHere(kind, key))!
+    const counter = tab.host.grain(Counter, lostKeyOf('counter'), { deadlineMs: 60_000 })
+    const anew = tab.host.grain(Anew, lostKeyOf('anew'), { deadlineMs: 60_000 })
+    const stateless = tab.host.grain(Stateless, lostKeyOf('stateless'), { deadlineMs: 60_000 })
+    await room.settled(Promise.all([counter.add(1), anew.add(1), stateless.run()]))
+    for (const { process } of tabs.slice(0, 4)) room.room.end(process, true)
+    for (const _ of [1, 2]) {
+      const error = await errorOf(room.settled(counter.add(1), 60_000))
+      expect(error.code).toBe('state-missing')
+      expect(error.message).toMatch(/^counter\/k\d+\.add: All holders/)
+    }
+    expect(await room.settled(anew.add(1))).toBe(6)
+    expect(await room.settled(stateless.run())).toBe(1)
   })
 
   it('deletes its state by clear()', async () => {
@@ -652,8 +682,7 @@ describe('several at once', () => {
     expect(await room.settled(wide.add())).toBe(21)
   })
 
-  // a bug of the core: the call that is about to run counts as one that waits (`Activations.#admit`)
-  it.fails('may be none that wait', async () => {
+  it('may be none that wait', async () => {
     const Lone = defineGrain('lone', () => ({ run: () => 1 }), { queueDepth: 0 })
     const { room, tab } = await roomOf(1, [Lone])
     expect(await room.settled(tab.host.grain(Lone, 'k').run())).toBe(1)

@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest'
 import type { Cluster, ClusterEvent, Link, Member, MetricsSnapshot } from '../../src/api.ts'
 import { createMemorySnapshotStore } from '../../src/adapters/memory/stores.ts'
 import { ClusterMetrics, createMeters } from '../../src/cluster/metrics.ts'
+import type { SlowCalls } from '../../src/cluster/call-alerts.ts'
+import { MAX_LABEL_SETS } from '../../src/core/metrics/label-sets.ts'
 import { Registry } from '../../src/core/metrics/registry.ts'
+import { defineGrain } from '../../src/grains/define.ts'
 import type { SnapshotStore } from '../../src/ports.ts'
 import { FakeClock } from '../../src/testing/fake-clock.ts'
 import { parseExposition } from '../core/metrics/exposition.ts'
@@ -15,7 +18,17 @@ const rig = (isOn = true) => {
   const links: Link[] = []
   const traffic = { messagesSent: 1, messagesReceived: 2, bytesSent: 3, bytesReceived: 4, messagesDropped: 5 }
   const buffered: number[] = []
+  const grains = {
+    kinds: ['counter'],
+    active: () => 2,
+    waiting: () => 3,
+    unstored: () => 4,
+    heldBytes: () => 5,
+  }
+  const slow: SlowCalls[] = []
+  const clock = new FakeClock()
   const sources = {
+    grains,
     traffic,
     members: () => members as Member[],
     links: () => links,
@@ -23,10 +36,12 @@ const rig = (isOn = true) => {
   }
   const metrics = new ClusterMetrics({
     isOn,
-    clock: new FakeClock(),
+    clock,
     sources,
+    callAlertMs: 1_000,
+    onSlowCalls: (calls) => slow.push(calls),
   })
-  return { metrics, sources, members, links, traffic, buffered }
+  return { metrics, sources, members, links, traffic, buffered, slow, clock }
 }
 
 /** The value of one sample, of a histogram its count; `undefined` where there is none. */
@@ -96,6 +111,18 @@ const EVENTS: Events = {
   })),
   drained: [{ type: 'drained', authority: 'a', messages: 1 }],
   'send-aborted': [{ type: 'send-aborted', to: 'a', mailbox: 'm', reason }],
+  'grain-activated': [{ type: 'grain-activated', kind: 'counter', key: 'k', count: 1 }],
+  'grain-deactivated': (['idle', 'failed'] as const).map((why) => ({
+    type: 'grain-deactivated' as const,
+    kind: 'counter',
+    key: 'k',
+    reason: why,
+    count: 1,
+  })),
+  'grain-stuck': [{ type: 'grain-stuck', kind: 'counter', key: 'k', method: 'm', ms: 30_000, count: 1 }],
+  'grain-moved': [{ type: 'grain-moved', kind: 'counter', slot: 1, from: 'a', to: 'b', count: 1 }],
+  council: [{ type: 'council', change: 'continued', group: 'g', reason }],
+  'slow-calls': [{ type: 'slow-calls', kind: 'counter', p95Ms: 2_000, thresholdMs: 1_000, calls: 1 }],
   storage: [
     { type: 'storage', what: 'identity', reason },
     { type: 'storage', what: 'snapshot', reason },
@@ -144,6 +171,12 @@ describe('every event', () => {
       ['dead_letters_total', 'no-receiver'],
       ['sends_aborted_total'],
       ['quarantines_total'],
+      ['grain_activations_total'],
+      ['grain_deactivations_total', 'idle'],
+      ['grain_deactivations_total', 'failed'],
+      ['grain_stuck_total'],
+      ['grain_moves_total'],
+      ['council_changes_total', 'continued'],
       ['storage_losses_total', 'identity'],
       ['storage_losses_total', 'snapshot'],
     ]
@@ -244,8 +277,105 @@ describe('gauges and traffic', () => {
   })
 })
 
+describe('calls of grains', () => {
+  const call = { kind: 'counter', method: 'add', outcome: 'result', attempts: 1, ms: 20 } as const
+  const samplesOf = (own: ReturnType<typeof rig>, name: string): unknown[] => {
+    const { families } = own.metrics.snapshot()
+    const { samples } = families.find((family) => family.name === `grainmesh_${name}`)!
+    return samples.map((sample) => [
+      Object.values(sample.labels).join(' '),
+      'count' in sample ? [sample.count, sample.sum] : sample.value,
+    ])
+  }
+
+  it('are counted by kind, method and outcome, with their time and what was sent once more', () => {
+    const own = rig()
+    for (const ended of [call, { ...call, attempts: 3, ms: 40 }]) own.metrics.callEnded(ended)
+    own.metrics.callEnded({ ...call, method: 'read', outcome: 'deadline' })
+    expect(samplesOf(own, 'grain_calls_total')).toEqual([
+      ['counter add result', 2],
+      ['counter read deadline', 1],
+    ])
+    expect(samplesOf(own, 'grain_call_duration_seconds')).toEqual([
+      ['counter add', [2, 0.06]],
+      ['counter read', [1, 0.02]],
+    ])
+    expect(samplesOf(own, 'grain_call_retries_total')).toEqual([['counter add', 2]])
+    expect(samplesOf(own, 'grain_activations')).toEqual([['counter', 2]])
+    expect(samplesOf(own, 'grain_queue')).toEqual([['counter', 3]])
+    expect(samplesOf(own, 'grain_unstored_changes')).toEqual([['', 4]])
+    expect(samplesOf(own, 'grain_held_bytes')).toEqual([['', 5]])
+    expect(parseExposition(own.metrics.prometheus())).toEqual(own.metrics.snapshot().families)
+  })
+
+  it('of too many methods are told as others', () => {
+    const own = rig()
+    for (let i = 0; i < 2_000; i++)
+      for (const outcome of ['result', 'deadline'] as const)
+        own.metrics.callEnded({ ...call, method: `m${i}`, outcome })
+    const counted = samplesOf(own, 'grain_calls_total')
+    expect(counted).toHaveLength(MAX_LABEL_SETS + 2)
+    expect(counted.slice(-2)).toEqual([
+      ['other other result', 1_872],
+      ['other other deadline', 1_872],
+    ])
+    expect(samplesOf(own, 'grain_call_duration_seconds')).toHaveLength(MAX_LABEL_SETS + 1)
+  })
+
+  it('are told of where they are slow, once in 10 s and kind', () => {
+    const own = rig()
+    const end = (ms: number, times = 1): void => {
+      for (let i = 0; i < times; i++) own.metrics.callEnded({ ...call, ms })
+    }
+    end(10, 19)
+    end(1_500)
+    expect(own.slow, 'one in 20').toEqual([])
+    end(2_000)
+    expect(own.slow).toEqual([{ kind: 'counter', p95Ms: 1_500, calls: 21 }])
+    end(3_000)
+    expect(own.slow, 'soon after').toHaveLength(1)
+    own.metrics.callEnded({ ...call, kind: 'board', ms: 1_001 })
+    expect(own.slow.at(-1)).toEqual({ kind: 'board', p95Ms: 1_001, calls: 1 })
+    own.clock.advance(10_000)
+    end(1_000)
+    end(1_001)
+    expect(own.slow.at(-1)).toEqual({ kind: 'counter', p95Ms: 1_001, calls: 2 })
+    const off = rig(false)
+    off.metrics.callEnded({ ...call, ms: 9_000 })
+    expect(off.slow).toEqual([])
+  })
+
+  it('of a cluster are measured from end to end, and its grains are told', async () => {
+    const world = createWorld()
+    const Slow = defineGrain('slow', () => ({
+      run: (ms: number) => new Promise<void>((resolve) => void world.clock.timer(ms, resolve)),
+    }))
+    const cluster = await world.tab().join({ grains: [Slow], callAlertMs: 200 })
+    await world.settled(cluster.grain(Slow, 'k', { deadlineMs: 60_000 }).run(300))
+    const long = cluster.grain(Slow, 'k', { deadlineMs: 60_000 }).run(31_000)
+    await world.clock.advanceAsync(25_000)
+    await world.settled(long)
+    const told = cluster.events.recent().filter(({ type }) => /grain|council|slow/.test(type))
+    expect(told).toMatchObject([
+      { type: 'council', change: 'founded' },
+      { type: 'grain-activated', kind: 'slow', key: 'k', count: 1 },
+      { type: 'slow-calls', kind: 'slow', thresholdMs: 200 },
+      { type: 'grain-stuck', kind: 'slow', key: 'k', method: 'run', count: 1 },
+      { type: 'slow-calls' },
+    ])
+    expect(valueOf(cluster, 'grain_activations', 'slow')).toBe(1)
+    expect(valueOf(cluster, 'grain_stuck_total')).toBe(1)
+    expect(valueOf(cluster, 'grain_call_duration_seconds', 'slow')).toBe(2)
+    await world.clock.advanceAsync(125_000)
+    expect(cluster.events.recent().at(-1)).toMatchObject({ type: 'grain-deactivated', reason: 'idle' })
+    expect(valueOf(cluster, 'grain_activations', 'slow')).toBe(0)
+  })
+})
+
 describe('names', () => {
-  const { families } = rig().metrics.snapshot()
+  const own = rig()
+  own.metrics.callEnded({ kind: 'counter', method: 'add', outcome: 'result', attempts: 2, ms: 1 })
+  const { families } = own.metrics.snapshot()
 
   it('have one prefix and a unit, and counters alone say so', () => {
     expect(families.length).toBeGreaterThan(25)
@@ -257,19 +387,24 @@ describe('names', () => {
     }
   })
 
-  it('carry at most one label, never an id', () => {
+  it('carry at most one label, or names of kinds and methods, never an id', () => {
     const labels = families.flatMap(({ samples }) => samples.flatMap((sample) => Object.keys(sample.labels)))
-    expect(new Set(labels)).toEqual(new Set(['table', 'status', 'reason', 'of', 'code', 'what']))
+    expect(new Set(labels)).toEqual(
+      new Set(['table', 'status', 'reason', 'of', 'code', 'what', 'change', 'kind', 'method', 'outcome']),
+    )
     for (const { samples } of families)
-      for (const sample of samples) expect(Object.keys(sample.labels).length).toBeLessThan(2)
+      for (const { labels: own } of samples)
+        if (!('kind' in own)) expect(Object.keys(own).length).toBeLessThan(2)
   })
 
   it('are those of docs/metrics.md, in its order, with the same words', () => {
-    const { metrics, links } = rig()
+    const { metrics, links } = own
     links.push({ nodeId: 'a', relay: false, bufferedBytes: 0, rttMs: 1 })
     const described = tableOf({ file: 'docs/metrics.md', text: read('docs/metrics.md') }, 'metric')
     const made = metrics.snapshot().families.map(({ name, type, help, samples }) => {
-      const [key] = Object.keys(samples[0]!.labels)
+      const keys = Object.keys(samples[0]!.labels)
+      const [key] = keys
+      if (key === 'kind') return [name, type, keys.join(', '), help]
       const values = samples.map((sample) => Object.values(sample.labels)[0])
       return [name, type, key === undefined ? '' : `${key}: ${values.join(', ')}`, help]
     })

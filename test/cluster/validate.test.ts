@@ -76,6 +76,7 @@ describe('each wrong option is named', () => {
     [{ maxLinks: 0 }, /^maxLinks must be a whole number from 1 to 120, not 0$/],
     [{ maxLinks: 1.5 }, /^maxLinks must be/],
     [{ maxLinks: '8' }, /^maxLinks must be a whole number from 1 to 120, not "8"$/],
+    [{ callAlertMs: 0 }, /^callAlertMs must be a whole number from 1 to 600000, not 0$/],
     [{ joinTimeoutMs: 0 }, /^joinTimeoutMs must be/],
     [{ joinTimeoutMs: Number.NaN }, /^joinTimeoutMs must be .* not NaN$/],
     [{ joinTimeoutMs: Infinity }, /^joinTimeoutMs must be/],

@@ -1,7 +1,9 @@
 /** Grains on real cores: over links and signaling, through losses and rebirths. */
 import { describe, expect, it } from 'vitest'
+import type { ClusterEvent } from '../../src/core/events.ts'
+import { parseNodeId } from '../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../src/core/node.ts'
-import { partitionOf } from '../../src/core/partition/partition.ts'
+import { partitionOf, SLOTS } from '../../src/core/partition/partition.ts'
 import { COUNTER, GrainTabs } from './support/grain-tabs.ts'
 import type { CoreOptions } from './support/nodes.ts'
 
@@ -22,6 +24,13 @@ function counting(count: number): { room: GrainTabs; host: NodeCore; caller: Nod
   expect(room.ask(room.tabs.at(-1)!, 'likes').end).toMatchObject({ type: 'result' })
   const host = room.hostsOf('likes')[0]!
   return { room, host, caller: room.tabs.find((tab) => tab !== host)! }
+}
+
+/** How many partitions of the counters a process owns, as another knows it. */
+function ownedBy({ process }: NodeCore, observer: NodeCore): number {
+  const { council } = observer.grains
+  const slots = Array.from({ length: SLOTS }, (_, slot) => council.entry('counter', slot))
+  return slots.filter((entry) => entry?.owner === process).length
 }
 
 describe('grains of cores', () => {
@@ -58,6 +67,25 @@ describe('grains of cores', () => {
       room.check('likes')
     })
   }
+
+  it('tell once that they moved, to all who know the map, with whom it concerns', () => {
+    const { room, host, caller } = counting(3)
+    const eventsOf = <K extends ClusterEvent['type']>(tab: NodeCore, type: K) => room.room.events(tab, type)
+    expect(room.tabs.flatMap((tab) => eventsOf(tab, 'council'))).toMatchObject([{ change: 'founded' }])
+    const before = room.tabs.map((tab) => eventsOf(tab, 'grain-moved').length)
+    const owned = ownedBy(host, caller)
+    room.close(host)
+    room.room.run(6_000)
+    for (const [i, tab] of room.tabs.entries()) {
+      const moved = eventsOf(tab, 'grain-moved').slice(before[i])
+      const { authority } = parseNodeId(host.nodeId)!
+      const away = moved.filter(({ from }) => from === authority)
+      expect(away.reduce((sum, { count }) => sum + count, 0)).toBe(owned)
+      expect(away.length).toBeLessThan(10)
+      const heirs = room.tabs.map(({ nodeId }) => parseNodeId(nodeId)!.authority)
+      for (const { to } of away) expect(heirs).toContain(to)
+    }
+  })
 
   it('wait for a council until nobody can be coming back', () => {
     const room = new GrainTabs(0)

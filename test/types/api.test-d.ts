@@ -56,6 +56,18 @@ export function events(cluster: Cluster): void {
     void event.known
   })
   cluster.on('storage', ({ what }) => same<Equal<typeof what, 'identity' | 'snapshot'>>())
+  cluster.on('grain-deactivated', ({ kind, key, reason, count }) => {
+    same<Equal<typeof reason, 'idle' | 'moved' | 'right-lost' | 'failed'>>()
+    same<Equal<[string, string, number], [typeof kind, typeof key, typeof count]>>()
+  })
+  cluster.on('grain-moved', ({ from, to, slot }) => {
+    same<Equal<[typeof from, typeof to, typeof slot], [string | undefined, string | undefined, number]>>()
+  })
+  cluster.on('grain-stuck', ({ method, ms }) => same<Equal<[typeof method, typeof ms], [string, number]>>())
+  cluster.on('council', ({ change }) => same<Equal<typeof change, 'founded' | 'continued' | 'followed'>>())
+  cluster.on('slow-calls', ({ p95Ms, calls, thresholdMs }) =>
+    same<Equal<[typeof p95Ms, typeof calls, typeof thresholdMs], [number, number, number]>>(),
+  )
   // @ts-expect-error there is no such event
   cluster.on('member-stauts', () => {})
   const stop = cluster.on('signaling', ({ state }) => same<Equal<typeof state, 'up' | 'down'>>())

@@ -19,8 +19,9 @@ import { Continuation } from './continuation.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { Government } from './government.ts'
 import type { KnownCouncil } from './lineage.ts'
-import { hasQuorum, isBetter } from './lineage.ts'
+import { hasQuorum, isBetter, whyBetter } from './lineage.ts'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.ts'
+import type { OnMoved } from './map-hints.ts'
 import { MapHints } from './map-hints.ts'
 import type { Command } from './partition-map.ts'
 import { isSameEntry, PartitionMap } from './partition-map.ts'
@@ -63,9 +64,15 @@ export interface CouncilOptions {
    * former owner.
    */
   readonly endSole?: (kind: string, slot: number, owner: ProcessId, epoch: number, now: Now) => boolean
+  /** A partition has another owner; told once for each change that this process hears of. */
+  readonly onMoved?: OnMoved
+  /** The council began here, went on here, or another one is followed from now on: its group, and why. */
+  readonly onChange?: (change: CouncilChange, group: string, reason: string) => void
   /** A proposal of this process was decided; `ok` if what it asks for is so now. */
   readonly onDecided: (id: number, ok: boolean, now: Now) => void
 }
+
+export type CouncilChange = 'founded' | 'continued' | 'followed'
 
 /** A kind that is wanted and not known is asked for this often, in ms. */
 const ASK_MS = 500
@@ -178,6 +185,7 @@ export class Council {
     this.#look(now)
     if (this.group !== undefined) return
     this.#begin(0, now)
+    this.#options.onChange?.('founded', this.group!, 'nobody here has a council')
     this.tick(now)
   }
 
@@ -289,10 +297,12 @@ export class Council {
 
   /** Founds a council that goes on where one without a quorum has stopped. */
   #continue(map: PartitionMap, now: Now): void {
-    const { forks } = parseGroup(this.group!)!
+    const former = this.group!
+    const { forks } = parseGroup(former)!
     this.#retire()
     this.#map = map
     this.#begin(forks + 1, now)
+    this.#options.onChange?.('continued', this.group!, `${former} has lost half of its voters, or more`)
     const { group } = this.#raft!
     const others = this.#options.seats().filter(({ process }) => process !== this.#options.self)
     for (const [kind] of map.kinds()) {
@@ -576,7 +586,7 @@ export class Council {
   }
 
   #learn(kind: string, entries: readonly SlotEntry[], now: Now): void {
-    const news = this.#hints.learn(kind, entries)
+    const news = this.#hints.learn(kind, entries, this.#options.onMoved)
     if (news.length > 0) this.#options.onEntries(kind, news, now)
   }
 
@@ -670,7 +680,10 @@ export class Council {
     // Nobody is followed who can decide nothing, unless nobody else is known.
     if (own && best.group !== own.group) {
       if (!hasQuorum(best, live)) best = groups.get(own.group)!
-      else this.#follow(best, now)
+      else {
+        this.#follow(best, now)
+        this.#options.onChange?.('followed', best.group, whyBetter(best, own, live))
+      }
     }
     this.#newest = best
     this.#publishedLeader = leaderOf(best.group, known)

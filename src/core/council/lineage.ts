@@ -17,6 +17,15 @@ export function hasQuorum({ voters }: KnownCouncil, live: ReadonlySet<ProcessId>
   return count > voters.length / 2
 }
 
+/** Of two councils, why the first one `isBetter`: for whoever reads of it. */
+export function whyBetter(a: KnownCouncil, b: KnownCouncil, live: ReadonlySet<ProcessId>): string {
+  if (hasQuorum(a, live) !== hasQuorum(b, live)) return 'most of its voters are here'
+  if (parseGroup(a.group)!.forks !== parseGroup(b.group)!.forks) return 'it was continued by force less often'
+  return a.voters.length !== b.voters.length
+    ? 'it has more voters'
+    : 'of two that are alike its name is lower'
+}
+
 /**
  * Of two councils, that which has a quorum; then that which was continued by force less often, the larger, and that of
  * the lower name. Never the one that has decided more: the flakier side has the higher numbers. Of one council, the

@@ -2,9 +2,12 @@
  * MapHints: the newest entries of the partition map that this process has heard of, from whomever. A hint may be old,
  * and never is wrong about an epoch: entries of one partition are ordered by it, and the newest is kept.
  */
+import type { ProcessId } from '../identity/node-id.ts'
 import type { MapEntry } from '../partition/partition.ts'
 import { SLOTS } from '../partition/partition.ts'
 import type { SlotEntry } from './council-messages.ts'
+
+export type OnMoved = (kind: string, slot: number, from: ProcessId, to: ProcessId) => void
 
 export class MapHints {
   readonly #kinds = new Map<string, Map<number, MapEntry>>()
@@ -27,8 +30,8 @@ export class MapHints {
     return [...(this.#kinds.get(kind) ?? [])]
   }
 
-  /** Returns those that were news. */
-  learn(kind: string, entries: Iterable<SlotEntry>): SlotEntry[] {
+  /** Returns those that were news. `onMoved` is called for each whose owner was another. */
+  learn(kind: string, entries: Iterable<SlotEntry>, onMoved?: OnMoved): SlotEntry[] {
     const news: SlotEntry[] = []
     for (const [slot, entry] of entries) {
       const known = this.get(kind, slot)
@@ -37,6 +40,7 @@ export class MapHints {
       this.#kinds.set(kind, slots)
       slots.set(slot, entry)
       news.push([slot, entry])
+      if (known && known.owner !== entry.owner) onMoved?.(kind, slot, known.owner, entry.owner)
     }
     return news
   }

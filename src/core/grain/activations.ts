@@ -7,6 +7,7 @@
  * A call is refused that was sent for an earlier ownership, and a nested one whose parent's right has a successor: what
  * the network holds back for long can take no effect after it has been answered elsewhere.
  */
+import type { DeactivationReason } from '../events.ts'
 import type { ProcessId } from '../identity/node-id.ts'
 import { childCallerOf, grainName, isChildCaller } from '../rpc/call-id.ts'
 import type {
@@ -28,6 +29,7 @@ import type { Now } from '../time.ts'
 import type { RecordLimits } from './call-records.ts'
 import { CallRecords } from './call-records.ts'
 import { Floors } from './floors.ts'
+import type { CountedEvent } from './grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning } from './grain-outputs.ts'
 import type { GrainStore } from './grain-store.ts'
 import type { Due, Visit } from './grain.ts'
@@ -38,6 +40,8 @@ export interface ActivationTuning extends RecordLimits {
   readonly holdMs: number
   /** How long setup and farewell of a grain may take, in ms. */
   readonly turnMs: number
+  /** A handler that runs for longer is told to the user, in ms. */
+  readonly stuckMs: number
   /** Bytes of a result. */
   readonly resultBytes: number
   /**
@@ -55,6 +59,7 @@ export const DEFAULT_ACTIVATION_TUNING: ActivationTuning = {
   outcomeBytes: 4 * 1024 * 1024,
   holdMs: 500,
   turnMs: 10_000,
+  stuckMs: 30_000,
   resultBytes: 1024 * 1024,
   hops: 0,
   floorMs: 120_000,
@@ -76,6 +81,8 @@ export interface ActivationsOptions {
   readonly abandon: (child: CallerId, now: Now) => void
   /** `Calls.settleChildren`. */
   readonly settleChildren: (child: CallerId, now: Now) => void
+  /** What users are told. */
+  readonly onEvent?: (event: CountedEvent) => void
 }
 
 export class Activations {
@@ -103,6 +110,21 @@ export class Activations {
   /** Grains of which something is in memory. */
   get size(): number {
     return this.#grains.size
+  }
+
+  /** Calls to a kind that wait for their turn, or for the right to run. */
+  waiting(kind: string): number {
+    let count = 0
+    for (const grain of this.#grains.values())
+      if (grain.kind === kind) count += grain.queue.length + grain.held.length
+    return count
+  }
+
+  /** Grains of a kind that are active. */
+  active(kind: string): number {
+    let count = 0
+    for (const grain of this.#grains.values()) if (grain.kind === kind && grain.phase === 'active') count++
+    return count
   }
 
   /** Replies that wait for the store. */
@@ -141,14 +163,10 @@ export class Activations {
       this.#run(grain)
       return
     }
-    if (grain.phase === 'cold' && !this.#mayRun(grain)) this.#hold(grain, visit)
-    else if (this.#load(grain)) {
-      this.#admit(grain, visit, tuning)
-      this.#run(grain)
-    } else {
-      this.#refuse(visit, 'state-missing')
-      this.#run(grain)
-    }
+    if (grain.phase === 'cold' && !this.#mayRun(grain)) return this.#hold(grain, visit)
+    this.#load(grain)
+    this.#admit(grain, visit, tuning)
+    this.#run(grain)
   }
 
   onCancel(from: ProcessId, message: CancelMessage, now: Now): void {
@@ -193,6 +211,8 @@ export class Activations {
     else {
       grain.phase = 'active'
       grain.since = now.mono
+      const { kind, key } = grain
+      this.#options.onEvent?.({ type: 'grain-activated', kind, key, count: 1 })
       this.#run(grain)
     }
   }
@@ -275,11 +295,16 @@ export class Activations {
   tick(now: Now): void {
     this.#now = now
     if (now.mono < this.#dueAt) return
-    for (const grain of this.#grains.values()) this.#expire(grain, now.mono)
+    for (const grain of this.#grains.values()) {
+      this.#tellStuck(grain, now.mono)
+      this.#expire(grain, now.mono)
+    }
     this.#dueAt = Infinity
     for (const grain of this.#grains.values()) {
       for (const { holdUntil, deadlineAt } of grain.held) this.#wakeAt(Math.min(holdUntil, deadlineAt))
       for (const { deadlineAt } of grain.queue) this.#wakeAt(deadlineAt)
+      for (const { isStuck, startedAt } of grain.running.values())
+        if (!isStuck) this.#wakeAt(startedAt + this.#options.tuning.stuckMs)
       this.#wakeAt(this.#overAt(grain))
     }
   }
@@ -311,6 +336,8 @@ export class Activations {
       holdUntil: Infinity,
       isGivenUp: false,
       invocation: 0,
+      startedAt: Infinity,
+      isStuck: false,
       ordinals: 0,
     }
   }
@@ -332,23 +359,21 @@ export class Activations {
     if (grain.phase !== 'cold' || !this.#mayRun(grain)) return
     const held = grain.held.splice(0)
     const tuning = this.#options.kindOf(grain.kind)
-    const isLoaded = tuning !== undefined && this.#load(grain)
+    if (tuning) this.#load(grain)
     const reign = this.#reignOf(grain.partition)
     for (const visit of held) {
       visit.holdUntil = Infinity
       if (visit.message.epoch < reign) this.#sendElsewhere(visit, grain.partition, false)
-      else if (isLoaded) this.#admit(grain, visit, tuning)
-      else this.#refuse(visit, tuning ? 'state-missing' : 'unknown-kind')
+      else if (tuning) this.#admit(grain, visit, tuning)
+      else this.#refuse(visit, 'unknown-kind')
     }
     this.#run(grain)
   }
 
-  #load(grain: Grain): boolean {
-    if (grain.phase !== 'cold') return true
-    const { store, kindOf, settleChildren, tuning } = this.#options
-    const kept = store.get(grain.partition, grain.key)
-    if (kept === 'missing' && kindOf(grain.kind)?.onLost !== 'initial') return false
-    const { contents, number } = kept === 'missing' || !kept ? NOTHING : kept
+  #load(grain: Grain): void {
+    if (grain.phase !== 'cold') return
+    const { store, settleChildren, tuning } = this.#options
+    const { contents, number } = store.get(grain.partition, grain.key) ?? NOTHING
     grain.state = contents?.state
     grain.number = number
     grain.records = new CallRecords(tuning, contents, number, this.#now.mono, (child) =>
@@ -360,7 +385,6 @@ export class Activations {
     }
     grain.phase = 'loaded'
     grain.since = this.#now.mono
-    return true
   }
 
   #admit(grain: Grain, visit: Visit, tuning: KindTuning): void {
@@ -384,7 +408,7 @@ export class Activations {
     if (!grain.isWithin(visit)) {
       if (records.isFull) this.#tidy(grain)
       if (records.isFull) return this.#refuseHere(grain, visit, 'records-full')
-      if (grain.queue.length >= tuning.queueDepth) {
+      if (grain.queue.length >= tuning.queueDepth + freePlaces(grain, tuning)) {
         const oldest = tuning.queuePolicy === 'drop-oldest' ? grain.queue[0] : undefined
         if (!oldest) return this.#refuseHere(grain, visit, 'queue-full')
         grain.leaveQueue(oldest)
@@ -431,7 +455,8 @@ export class Activations {
     grain.activation = ++this.#ids
     this.#byActivation.set(grain.activation, grain)
     this.#wakeAt(this.#overAt(grain))
-    this.#options.output({ type: 'activate', activation: grain.activation, kind, key, state })
+    const lost = state === undefined && this.#options.store.wasLost(grain.partition)
+    this.#options.output({ type: 'activate', activation: grain.activation, kind, key, state, lost })
   }
 
   #start(grain: Grain, visit: Visit, isReentrant: boolean): boolean {
@@ -439,6 +464,8 @@ export class Activations {
     const invocation = ++this.#ids
     grain.records!.began(visit.caller, visit.sequence)
     grain.begin(visit, invocation)
+    visit.startedAt = this.#now.mono
+    this.#wakeAt(visit.startedAt + this.#options.tuning.stuckMs)
     this.#byInvocation.set(invocation, grain)
     const { activation } = grain
     const { method, args, chain } = visit.message
@@ -524,6 +551,7 @@ export class Activations {
     this.#byActivation.delete(grain.activation)
     grain.phase = 'loaded'
     grain.since = this.#now.mono
+    this.#tellOver(grain, 'failed')
     for (const visit of grain.takeQueue()) this.#refuseHere(grain, visit, 'activation-failed', problem)
     this.#run(grain)
   }
@@ -543,6 +571,7 @@ export class Activations {
 
   #endActivation(grain: Grain, state: Uint8Array | null | undefined): void {
     this.#byActivation.delete(grain.activation)
+    if (grain.phase === 'passivating') this.#tellOver(grain, 'idle')
     grain.phase = 'loaded'
     grain.since = this.#now.mono
     this.#tidy(grain, state)
@@ -557,6 +586,10 @@ export class Activations {
     this.#reigns.delete(partition)
     this.#byActivation.delete(activation)
     if (phase !== 'loaded') this.#options.output({ type: 'abort', activation })
+    if (phase === 'active' || phase === 'passivating') {
+      const { owner } = this.#options.store.entryOf(partition) ?? {}
+      this.#tellOver(grain, owner === this.#options.self ? 'right-lost' : 'moved')
+    }
     for (const [invocation, visit] of grain.running) {
       this.#byInvocation.delete(invocation)
       if (visit.ordinals > 0) this.#options.abandon(visit.child, this.#now)
@@ -573,6 +606,21 @@ export class Activations {
     grain.state = undefined
     for (const visit of grain.takeQueue()) this.#hold(grain, visit)
     if (grain.held.length === 0) this.#remove(grain)
+  }
+
+  #tellOver({ kind, key }: Grain, reason: DeactivationReason): void {
+    this.#options.onEvent?.({ type: 'grain-deactivated', kind, key, reason, count: 1 })
+  }
+
+  /** A handler that runs for too long is told once: nothing else of its key is run meanwhile. */
+  #tellStuck({ kind, key, running }: Grain, now: number): void {
+    for (const visit of running.values()) {
+      const ms = now - visit.startedAt
+      if (visit.isStuck || ms < this.#options.tuning.stuckMs) continue
+      visit.isStuck = true
+      const { method } = visit.message
+      this.#options.onEvent?.({ type: 'grain-stuck', kind, key, method, ms, count: 1 })
+    }
   }
 
   /** Hands on what waits here for a right that another has. */
@@ -708,6 +756,10 @@ type Addressee = Pick<Visit, 'caller' | 'sequence' | 'replyTo' | 'attempts'>
 const NOTHING = { contents: undefined, number: 0 }
 /** Calls to one key that wait for the right to run it. */
 const MAX_HELD = 256
+
+/** Where no call waits for another: what is there begins to run at once, or as soon as the grain is set up. */
+const freePlaces = ({ running }: Grain, { concurrency }: KindTuning): number =>
+  Math.max(0, concurrency - running.size)
 
 /** A call comes again: it is the same call, and the newest to ask is answered. */
 function attach(known: Addressee & Partial<Visit>, visit: Visit): void {

@@ -9,6 +9,11 @@ export type GrainOutput =
       readonly kind: string
       readonly key: string
       readonly state: Uint8Array | undefined
+      /**
+       * There is no state, and nobody can tell whether there was one: the last copy of its partition was lost once. A
+       * grain that may not start anew answers with a problem.
+       */
+      readonly lost: boolean
     }
   /** Run a method. Answered by `invoked`. */
   | {
@@ -45,8 +50,6 @@ export interface KindTuning {
   readonly reentrant: boolean
   /** In ms. */
   readonly idleMs: number
-  /** What a key is whose last copy was lost. */
-  readonly onLost: 'fail' | 'initial'
 }
 
 /** A kind as a process hosts it. */
@@ -61,5 +64,4 @@ export const DEFAULT_KIND_TUNING: KindTuning = {
   queuePolicy: 'reject-new',
   reentrant: false,
   idleMs: 120_000,
-  onLost: 'fail',
 }

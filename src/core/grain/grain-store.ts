@@ -16,8 +16,10 @@ export interface GrainStore {
   /** Something of it is wanted here: the right to run it is sought and kept. */
   readonly wake: (partition: PartitionId, now: Now) => void
   readonly rest: (partition: PartitionId, now: Now) => void
-  /** The owner's own copy, with what is not stored everywhere yet; `missing` where the last copy was lost. */
-  readonly get: (partition: PartitionId, key: string) => Kept | 'missing' | undefined
+  /** The owner's own copy, with what is not stored everywhere yet. */
+  readonly get: (partition: PartitionId, key: string) => Kept | undefined
+  /** The last copy of it was lost once: what is not there now may have been there. */
+  readonly wasLost: (partition: PartitionId) => boolean
   /** Puts an entry into the own copy at once and sends it to the replicas. Gives its number. */
   readonly append: (
     partition: PartitionId,

@@ -23,6 +23,10 @@ export interface Visit {
   /** Nobody waits for the reply any more. */
   isGivenUp: boolean
   invocation: number
+  /** When its handler was begun. */
+  startedAt: number
+  /** The user was told that its handler does not end. */
+  isStuck: boolean
   /** Nested calls that its handler has made. */
   ordinals: number
 }

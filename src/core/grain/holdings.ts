@@ -123,6 +123,13 @@ export class Holdings {
     return bytes
   }
 
+  /** Changes of partitions that this process owns that not everybody in sync is known to have stored. */
+  get unstored(): number {
+    let count = 0
+    for (const { tenure, copy } of this.#parts.values()) if (tenure && copy) count += copy.number - copy.acked
+    return count
+  }
+
   entryOf(partition: PartitionId): MapEntry | undefined {
     return this.#parts.get(partition)?.entry
   }

@@ -1,9 +1,11 @@
 /**
- * Metrics of one process: counters, gauges and histograms. Names, label values and buckets are fixed when a metric is
- * made, so that what is kept never grows. Counting is one addition; all else is done when somebody reads.
+ * Metrics of one process: counters, gauges and histograms. Names and buckets are fixed when a metric is made, and so are
+ * label values, but for names that users choose: of these a bounded number is kept. So what is kept never grows for ever.
+ * Counting is one addition; all else is done when somebody reads.
  */
+import { LabelSets } from './label-sets.ts'
 
-/** At most one label, of few fixed values: never an id. */
+/** Few fixed values, or names that users choose: never an id. */
 export type MetricLabels = Readonly<Record<string, string>>
 
 export interface MetricSample {
@@ -109,6 +111,31 @@ export class Registry {
     const counters = each(values, () => new Counter())
     this.#numbers('counter', name, help, label, values, (value) => counters[value].value)
     return counters
+  }
+
+  /** Counters by several labels, of which the first `named` are names that users choose. */
+  countersBy(name: string, help: string, labels: readonly string[], named: number): LabelSets<Counter> {
+    const sets = new LabelSets(labels, named, () => new Counter())
+    this.#add(name, (fullName) => {
+      const samples = sets.all().map(([own, counter]) => ({ labels: own, value: counter.value }))
+      return { name: fullName, help, type: 'counter', samples }
+    })
+    return sets
+  }
+
+  /** Histograms by labels that are all names which users choose. */
+  histogramsBy(
+    name: string,
+    help: string,
+    bounds: readonly number[],
+    labels: readonly string[],
+  ): LabelSets<Histogram> {
+    const sets = new LabelSets(labels, labels.length, () => new Histogram(bounds))
+    this.#add(name, (fullName) => {
+      const samples = sets.all().map(([own, histogram]) => histogram.sample(own))
+      return { name: fullName, help, type: 'histogram', samples }
+    })
+    return sets
   }
 
   /** A counter that is kept elsewhere, and read when the registry is. */

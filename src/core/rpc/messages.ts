@@ -75,7 +75,6 @@ export const REFUSALS = [
   'deadlock',
   'unknown-kind',
   'activation-failed',
-  'state-missing',
   'state-limit',
   'records-full',
   'outcome-lost',

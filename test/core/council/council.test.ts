@@ -161,6 +161,35 @@ describe('a council', () => {
     expect(inSync).toEqual([heir.id])
   })
 
+  it('tells who founded it, and who goes on with it when most voters are lost', () => {
+    const room = roomOf(3)
+    const group = room.alive[0]!.council.group!
+    expect(room.alive.flatMap(({ changes }) => changes)).toEqual([
+      { change: 'founded', group, reason: 'nobody here has a council' },
+    ])
+    const [left, ...lost] = room.alive
+    for (const process of lost) room.end(process, false)
+    room.runUntil('it goes on', () => left!.council.group !== group)
+    expect(left!.changes.slice(1)).toEqual([
+      {
+        change: 'continued',
+        group: left!.council.group,
+        reason: `${group} has lost half of its voters, or more`,
+      },
+    ])
+  })
+
+  it('of two that were founded gives way to one, and who follows tells why', () => {
+    const room = new CouncilRoom(1)
+    const both = [room.join([]), room.join([])]
+    for (const process of both) room.found(process)
+    room.runUntil('both follow one', () => both[0]!.council.group === both[1]!.council.group)
+    const follows = both.flatMap(({ changes }) => changes.filter(({ change }) => change === 'followed'))
+    expect(follows).toHaveLength(1)
+    expect(follows[0]!.group).toBe(both[0]!.council.group)
+    expect(follows[0]!.reason).toMatch(/more voters|name is lower/)
+  })
+
   it('costs heartbeats only while nothing changes', () => {
     const room = roomOf(9)
     room.runUntil('known to all', () => room.alive.every(knowsAll))

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from '../../../src/core/grain/activations.ts'
 import type { ActivationTuning } from '../../../src/core/grain/activations.ts'
 import { DEFAULT_KIND_TUNING } from '../../../src/core/grain/grain-outputs.ts'
+import type { CountedEvent } from '../../../src/core/grain/grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning } from '../../../src/core/grain/grain-outputs.ts'
 import { applyChange } from '../../../src/core/grain/key-contents.ts'
 import type { Kept } from '../../../src/core/grain/grain-store.ts'
@@ -33,6 +34,7 @@ class Owner {
   readonly settled: string[] = []
   readonly forgotten = new Set<string>()
   readonly rests: string[] = []
+  readonly events: CountedEvent[] = []
   wakes = 0
   machine: Activations
   readonly #tuning: Partial<ActivationTuning>
@@ -59,12 +61,14 @@ class Owner {
       output: (output) => this.outputs.push(output),
       abandon: (child) => this.abandoned.push(child),
       settleChildren: (child) => this.settled.push(child),
+      onEvent: (event) => this.events.push(event),
       store: {
         entryOf: () => this.entry,
         mayRun: () => this.isRight,
         wake: () => this.wakes++,
         rest: (partition) => this.rests.push(partition),
-        get: (_, key) => (this.isLost ? 'missing' : this.kept.get(key)),
+        get: (_, key) => this.kept.get(key),
+        wasLost: () => this.isLost,
         append: (_, key, change) => {
           if (this.refusal) return this.refusal
           this.changes.push(change)
@@ -216,15 +220,40 @@ describe('a call at its owner', () => {
     expect([owner.ends(), owner.changes]).toEqual([['1 too-large ran'], []])
   })
 
-  it('of a kind that is not hosted, or a key whose state was lost, is refused', () => {
+  it('of a kind that is not hosted is refused', () => {
     const owner = new Owner()
     owner.call(1, { kind: 'other' })
+    expect(owner.ends()).toEqual(['1 unknown-kind'])
+  })
+
+  it('of a key whose state was lost is the setup to answer, each time anew', () => {
+    const owner = new Owner()
     owner.isLost = true
+    owner.call(1)
+    expect(owner.last('activate')).toMatchObject({ state: undefined, lost: true })
+    owner.activated(bytes(3))
     owner.call(2)
-    expect(owner.ends()).toEqual(['1 unknown-kind', '2 state-missing'])
-    owner.kind = { ...owner.kind, onLost: 'initial' }
-    owner.call(3)
-    expect(owner.last('activate').state).toBeUndefined()
+    owner.activated()
+    owner.invoked()
+    owner.store()
+    expect(owner.ends()).toEqual(['1 activation-failed', '2 result'])
+    expect(owner.changes).toHaveLength(1)
+    owner.restart(6)
+    owner.call(3, { epoch: 6 })
+    expect(owner.last('activate')).toMatchObject({ state: bytes(1), lost: false })
+  })
+
+  it('of a key that was cleared is of a lost one, where its partition was lost once', () => {
+    const owner = running()
+    owner.invoked({ type: 'ok', bytes: bytes(1), state: null })
+    owner.store()
+    owner.restart(6)
+    owner.call(2, { epoch: 6 })
+    expect(owner.last('activate').lost).toBe(false)
+    owner.isLost = true
+    owner.restart(7)
+    owner.call(3, { epoch: 7 })
+    expect(owner.last('activate').lost).toBe(true)
   })
 
   it('whose setup throws is refused with what it threw, and the next one sets up anew', () => {
@@ -247,6 +276,52 @@ describe('a call at its owner', () => {
     owner.call(1, { caller: B })
     owner.nested(CHILD, 1, 1, { chain: ['f'.repeat(32)] })
     expect([owner.sent, owner.outputs]).toEqual([[], []])
+  })
+})
+
+describe('what a grain tells', () => {
+  const told = ({ events }: Owner): string[] =>
+    events.map((event) => `${event.type} ${event.type === 'grain-deactivated' ? event.reason : ''}`.trim())
+
+  it('is when it is set up, and when it is not needed any more', () => {
+    const owner = running({ idleMs: 1_000 })
+    expect(owner.events).toEqual([{ type: 'grain-activated', kind: 'counter', key: 'k', count: 1 }])
+    owner.invoked()
+    owner.store()
+    owner.pass(1_000)
+    expect(told(owner)).toHaveLength(1)
+    owner.machine.onPassivated(owner.last('passivate').activation, undefined, owner.now)
+    expect(told(owner)).toEqual(['grain-activated', 'grain-deactivated idle'])
+  })
+
+  it('is that it could not be set up', () => {
+    const owner = new Owner()
+    owner.call(1)
+    owner.activated(bytes(3))
+    expect(told(owner)).toEqual(['grain-deactivated failed'])
+  })
+
+  it('is whether another has it, or its right has ended', () => {
+    const [moved, left] = [running(), running()]
+    moved.endRight({ owner: B, epoch: 6 })
+    left.endRight()
+    expect(told(moved)).toEqual(['grain-activated', 'grain-deactivated moved'])
+    expect(told(left)).toEqual(['grain-activated', 'grain-deactivated right-lost'])
+  })
+
+  it('is that a handler does not end, once, though its caller has long given up', () => {
+    const owner = running()
+    owner.pass(29_999)
+    expect(told(owner)).toEqual(['grain-activated'])
+    expect(owner.machine.nextDeadline()).toBeLessThanOrEqual(owner.time + 1)
+    owner.pass(1)
+    owner.pass(60_000)
+    expect(owner.events.slice(1)).toEqual([
+      { type: 'grain-stuck', kind: 'counter', key: 'k', method: 'm1', ms: 30_000, count: 1 },
+    ])
+    owner.invoked()
+    owner.pass(10_000)
+    expect(told(owner)).toHaveLength(2)
   })
 })
 

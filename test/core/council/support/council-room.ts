@@ -5,6 +5,7 @@
  */
 import { decodeCouncil, encodeCouncil } from '../../../../src/core/council/council-codec.ts'
 import type { CouncilMessage, SlotEntry } from '../../../../src/core/council/council-messages.ts'
+import type { CouncilChange } from '../../../../src/core/council/council.ts'
 import { Council } from '../../../../src/core/council/council.ts'
 import type { MapEntry } from '../../../../src/core/partition/partition.ts'
 import type { Command } from '../../../../src/core/council/partition-map.ts'
@@ -25,6 +26,8 @@ export interface Process {
   readonly open: Set<number>
   readonly decided: Map<number, boolean>
   readonly entries: Map<string, Map<number, MapEntry>>
+  /** What it was told of councils. */
+  readonly changes: { readonly change: CouncilChange; readonly group: string; readonly reason: string }[]
   published: string | undefined
   isAlive: boolean
   hasLeft: boolean
@@ -95,6 +98,7 @@ export class CouncilRoom {
       },
       send: (to, message) => this.#send(process, to, message),
       onEntries: (kind, entries) => this.#onEntries(process, kind, entries),
+      onChange: (change, group, reason) => void process.changes.push({ change, group, reason }),
       onDecided: (proposal, ok) => {
         if (process.decided.has(proposal)) throw new Error(`${id}: proposal ${proposal} was decided twice`)
         process.open.delete(proposal)
@@ -110,6 +114,7 @@ export class CouncilRoom {
       open: new Set(),
       decided: new Map(),
       entries: new Map(),
+      changes: [],
       published: undefined,
       isAlive: true,
       hasLeft: false,

@@ -140,6 +140,7 @@ export class Process {
       wake: (p) => world.after(between(world.random, 0, 150), () => world.begin(this, p)),
       rest: (p) => world.rest(this, p),
       get: (p, key) => world.partition(p).get(key),
+      wasLost: () => false,
       append: (p, key, change) => world.append(this, p, key, change),
       storedUpTo: (p) => world.partition(p).stored,
     }
