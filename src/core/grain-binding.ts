@@ -50,6 +50,8 @@ export class GrainBinding implements LifeGrains {
   /** When the signaling server was asked last, and what it is waited for. */
   #askAt = -Infinity
   #isStarted = false
+  /** Some life of this process was told who is there. */
+  #knowsOthers = false
   /** Nothing is done for grains where nobody has any. */
   #isActive = false
 
@@ -142,12 +144,12 @@ export class GrainBinding implements LifeGrains {
 
   /** Versions of a kind that are hosted; `undefined` while this process was not told who is there. */
   versionsOf(kind: string): ReadonlySet<number> | undefined {
-    return this.#roster.table ? this.#roster.versionsOf(kind) : undefined
+    return this.#knowsOthers ? this.#roster.versionsOf(kind) : undefined
   }
 
   receive(origin: NodeId, bytes: Uint8Array): void {
     this.#isActive = true
-    const process = this.#roster.processOf(origin)
+    const process = this.#roster.processOf(origin) ?? this.#life?.table.get(origin)?.self?.process
     if (process !== undefined) this.grains.receive(process, bytes, this.#now)
   }
 
@@ -160,7 +162,8 @@ export class GrainBinding implements LifeGrains {
     const life = this.#life
     const now = this.#now
     if (!life || !this.#isActive) return
-    if (life.knowsOthers && this.#roster.table !== life.table) this.#attach(life, mono)
+    if (this.#roster.table !== life.table && (life.knowsOthers || !this.#isStarted)) this.#attach(life, mono)
+    this.#knowsOthers ||= life.knowsOthers
     this.#roster.tick(mono)
     for (const news of this.#roster.takeNews()) {
       if (news.type === 'new-life') this.grains.onNewLife(news.process, now)
@@ -205,8 +208,8 @@ export class GrainBinding implements LifeGrains {
   #mayFound(life: Life): boolean {
     const roster = this.#roster
     if (this.#options.kinds.size === 0) return false
-    if (this.grains.council.group !== undefined || roster.table !== life.table || life.status !== 'up')
-      return false
+    if (this.grains.council.group !== undefined) return false
+    if (!life.knowsOthers || roster.table !== life.table || life.status !== 'up') return false
     if (life.gossip.convergence.state !== 'confirmed' || !roster.isWhole || roster.hasCouncil) return false
     const hosts = roster.seats().filter(({ process }) => roster.isHost(process))
     const { process } = this.#options

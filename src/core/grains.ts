@@ -30,7 +30,7 @@ import type { HoldingTuning } from './grain/holding-tuning.ts'
 import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
 import { Holdings } from './grain/holdings.ts'
 import type { HoldingLane, HoldingMessage } from './grain/messages.ts'
-import type { PartitionId } from './partition/partition.ts'
+import type { MapEntry, PartitionId } from './partition/partition.ts'
 import { parsePartition, partitionId, partitionOf } from './partition/partition.ts'
 import { place } from './partition/placement.ts'
 
@@ -105,6 +105,8 @@ export class Grains {
       send: (to, message) => this.#send(to, 'council', { to: 'council', message }),
       onEntries: (kind, entries) => this.#later((now) => this.#onEntries(kind, entries, now)),
       onDecided: (id, ok) => this.#later((now) => this.holdings.onProposal(id, ok, undefined, now)),
+      inherited: () => this.#inherited(),
+      onFollow: (now) => this.#later(() => this.holdings.disown(now)),
       endSole: (kind, slot, owner, epoch, now) =>
         this.holdings.endSole(partitionId(kind, slot), owner, epoch, now),
     })
@@ -314,6 +316,13 @@ export class Grains {
       if (this.council.knows(kind)) this.council.refresh(kind, now)
       else this.council.want(kind, this.#options.kinds.has(kind), now)
     })
+  }
+
+  *#inherited(): Iterable<readonly [kind: string, slot: number, entry: MapEntry]> {
+    for (const [partition, entry] of this.holdings.inherited()) {
+      const { kind, slot } = parsePartition(partition)!
+      yield [kind, slot, entry]
+    }
   }
 
   #entryOf(partition: PartitionId) {

@@ -20,7 +20,7 @@ export type RosterNews =
   /** It goes on as another life: what was under way between it and this process may be lost. */
   | { readonly type: 'new-life'; readonly process: ProcessId }
 
-/** Who has been up for less, in ms, is given nothing to hold: a storm of reloads moves nothing (DESIGN.md section 11). */
+/** Who has been up for less, in ms, is given nothing to own: a storm of reloads moves nothing (DESIGN.md section 11). */
 const SETTLED_MS = 2_000
 /**
  * A process that is gone without goodbye has no right any more after this long, in ms: longer than the 1.1 L that its
@@ -68,8 +68,11 @@ export class Roster {
 
   /** A life was told who is there: what its table says counts from now on. */
   attach(table: MembershipTable, now: number): void {
+    const isFirst = this.#table === undefined
     this.#table = table
-    if (this.#attachedAt === Infinity) this.#attachedAt = now
+    if (isFirst) this.#attachedAt = now
+    // What the last life had under way is lost.
+    else for (const { process } of this.#known.values()) this.#news.push({ type: 'new-life', process })
     for (const record of table.records()) this.#look(record, undefined, now)
     for (const known of this.#known.values()) {
       if (known.life !== undefined && !table.get(known.life)) this.#end(known, now + RIGHTS_MS, now)
@@ -161,17 +164,13 @@ export class Roster {
     return seats
   }
 
-  /** Who may hold partitions of a kind: of those that are up, who has been for a while. */
+  /** Who may hold partitions of a kind: all that are up; who may own them: of those that host it, who has been up for a while. */
   candidates(kind: string, now: number): readonly Candidate[] {
     const known = this.#candidates.get(kind)
     if (known) return known
-    const seats = this.seats()
-    const settled = seats.filter(
-      ({ process, upSince }) => process === this.#own || now >= upSince + SETTLED_MS,
-    )
-    const candidates = settled.map(({ process, browser, standby }): Candidate => {
-      const kinds = this.#kindsOf(process)
-      return { process, browser, standby, isHost: kinds.has(kind) }
+    const candidates = this.seats().map(({ process, browser, standby, upSince }): Candidate => {
+      const isSettled = process === this.#own || now >= upSince + SETTLED_MS
+      return { process, browser, standby, isHost: isSettled && this.#kindsOf(process).has(kind) }
     })
     this.#candidates.set(kind, candidates)
     return candidates

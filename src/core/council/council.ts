@@ -24,7 +24,7 @@ import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.
 import type { OnMoved } from './map-hints.ts'
 import { MapHints } from './map-hints.ts'
 import type { Command } from './partition-map.ts'
-import { isSameEntry, PartitionMap } from './partition-map.ts'
+import { PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
 import type { PublishedCouncil } from './published-council.ts'
 import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
@@ -51,6 +51,8 @@ export interface CouncilOptions {
    * nothing any more. Default `available`.
    */
   readonly partition?: 'available' | 'majority' | undefined
+  /** What was left to this process by owners that have gone, as if the council had decided it. */
+  readonly inherited?: () => Iterable<readonly [kind: string, slot: number, entry: MapEntry]>
   /** What others publish, by process. */
   readonly published: () => ReadonlyMap<ProcessId, PublishedCouncil>
   /** Publishes for this process, under `COUNCIL_KEY`. */
@@ -68,6 +70,8 @@ export interface CouncilOptions {
   readonly onMoved?: OnMoved
   /** The council began here, went on here, or another one is followed from now on: its group, and why. */
   readonly onChange?: (change: CouncilChange, group: string, reason: string) => void
+  /** Another council is followed from now on; what it has to say comes as entries. */
+  readonly onFollow?: (now: Now) => void
   /** A proposal of this process was decided; `ok` if what it asks for is so now. */
   readonly onDecided: (id: number, ok: boolean, now: Now) => void
 }
@@ -350,6 +354,7 @@ export class Council {
     }
     for (const wanted of this.#wanted.values()) wanted.proposal = undefined
     this.#proposals.hurry(now)
+    this.#options.onFollow?.(now)
   }
 
   /** All that is known here, what was not committed yet included: it may have been, without this process's knowing. */
@@ -363,6 +368,8 @@ export class Council {
       for (const [slot, entry] of this.#hints.entries(kind))
         if (entry.epoch > (slots.get(slot)?.epoch ?? 0)) slots.set(slot, entry)
     }
+    for (const [kind, slot, entry] of this.#options.inherited?.() ?? [])
+      if (entry.epoch > (known.get(kind)?.get(slot)?.epoch ?? Infinity)) known.get(kind)!.set(slot, entry)
     return known
   }
 
@@ -723,9 +730,9 @@ const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
 
 const raftCouncil = ({ group, log }: Raft): KnownCouncil => ({ group, ...log.newest })
 
-/** Whether an entry has been followed by another, or is that one. */
+/** Whether an entry has been followed by another. */
 const isOver = (entry: MapEntry, newer: MapEntry | undefined): boolean =>
-  newer !== undefined && (newer.epoch > entry.epoch || isSameEntry(newer, entry))
+  newer !== undefined && newer.epoch > entry.epoch
 
 /** Who says that it leads, in the highest term. */
 function leaderOf(group: string, known: ReadonlyMap<ProcessId, PublishedCouncil>): ProcessId | undefined {

@@ -104,7 +104,7 @@ export class PartitionMap {
     const changed: number[] = []
     for (const [i, slot] of slots.entries()) {
       const [ours, other] = [entries[slot]!, theirs[i]!]
-      if (ours.epoch > other.epoch || isSameEntry(ours, other)) continue
+      if (ours.epoch > other.epoch) continue
       entries[slot] = { ...ours, epoch: other.epoch + 1 }
       changed.push(slot)
     }
@@ -121,13 +121,6 @@ export class PartitionMap {
     return ALL
   }
 }
-
-export const isSameEntry = (a: MapEntry, b: MapEntry): boolean =>
-  a.epoch === b.epoch &&
-  a.born === b.born &&
-  a.owner === b.owner &&
-  a.inSync.length === b.inSync.length &&
-  a.inSync.every((process) => b.inSync.includes(process))
 
 /** What an entry is after a change, or `undefined` where the change is none, or would leave it unsound. */
 function changeOf(before: MapEntry, command: Extract<Command, { type: 'change' }>): MapEntry | undefined {

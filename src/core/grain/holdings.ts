@@ -232,6 +232,27 @@ export class Holdings {
     }
   }
 
+  /** Partitions whose only copy was handed to this process by an owner that has left, with the entry that is of use. */
+  *inherited(): Iterable<readonly [PartitionId, MapEntry]> {
+    for (const { id, handed, entry, copy } of this.#parts.values()) {
+      if (!handed || !copy || !entry || handed.epoch !== entry.epoch || handed.from !== entry.owner) continue
+      yield [id, { ...entry, epoch: entry.epoch + 1, owner: this.#options.own, inSync: [this.#options.own] }]
+    }
+  }
+
+  /**
+   * Another council is followed from now on. Nothing that was decided before gives a right, until this one has said
+   * something later.
+   */
+  disown(now: Now): void {
+    this.#enter(now)
+    for (const part of this.#parts.values()) {
+      if (!part.entry) continue
+      part.floor = Math.max(part.floor, part.entry.epoch + 1)
+      this.#judge(part, now)
+    }
+  }
+
   /** It stays after all. What was released is owned again once the council has given it a new epoch. */
   resume(now: Now): void {
     this.#enter(now)

@@ -143,7 +143,7 @@ export class Owning {
     if (!peer?.copy || item.attempt !== peer.copy.attempt) return
     this.#shop.touch(part)
     if (item.result === 'again' || item.result === 'full') {
-      this.#failed(part, peer, now, item.result === 'full')
+      this.#failed(part, peer, now, item.result)
       return
     }
     peer.copy.arrived(item.index, now.mono)
@@ -413,12 +413,13 @@ export class Owning {
     } else tenure.peers.delete(peer.process)
   }
 
-  #failed(part: Part, peer: Peer, now: Now, isFull = false): void {
+  #failed(part: Part, peer: Peer, now: Now, why: 'silent' | 'again' | 'full' = 'silent'): void {
     const { waits, peers } = part.tenure!
-    const failures = isFull
-      ? MOST_FAILURES
-      : Math.min(MOST_FAILURES, (waits.get(peer.process)?.failures ?? -1) + 1)
-    waits.set(peer.process, { until: now.mono + this.#shop.tuning.copyAgainMs * 2 ** failures, failures })
+    const failures =
+      why === 'full' ? MOST_FAILURES : Math.min(MOST_FAILURES, (waits.get(peer.process)?.failures ?? -1) + 1)
+    // A newcomer that was sent a copy before it had the map asks for it once it has: there is nothing to wait for.
+    const pause = why === 'again' && failures === 0 ? 0 : this.#shop.tuning.copyAgainMs * 2 ** failures
+    waits.set(peer.process, { until: now.mono + pause, failures })
     this.#endCopy(peer)
     peers.delete(peer.process)
   }

@@ -1,0 +1,142 @@
+/** What grains have to live through, by name (DESIGN.md section 17). What needs odd clocks is in test/simulation. */
+import { describe, expect, it } from 'vitest'
+import type { NodeCore } from '../../src/core/node.ts'
+import { partitionOf } from '../../src/core/partition/partition.ts'
+import { GrainTabs } from './support/grain-tabs.ts'
+
+function roomOf(count: number): GrainTabs {
+  const room = new GrainTabs()
+  for (let i = 0; i < count; i++) {
+    room.join()
+    room.room.run(100)
+  }
+  room.room.until(() => room.tabs.every(({ grains }) => grains.council.knows('counter')), 'all know the map')
+  room.room.run(8_000)
+  return room
+}
+
+const leaderOf = (room: GrainTabs): NodeCore =>
+  room.tabs.find(({ grains, process }) => grains.council.leader === process)!
+
+const holdersOf = (room: GrainTabs, key: string): NodeCore[] =>
+  room.tabs.filter(({ grains }) => grains.holdings.copyOf(partitionOf('counter', key)))
+
+function add(room: GrainTabs, from: NodeCore, key = 'likes'): void {
+  expect(room.ask(from, key, 'add', 12_000).end).toMatchObject({ type: 'result' })
+}
+
+describe('grains', () => {
+  for (const [from, to] of [
+    [1, 5],
+    [10, 40],
+  ] as const)
+    it(`stay where they are in a room that grows from ${from} to ${to}, and keep what they have`, () => {
+      const room = roomOf(from)
+      for (let i = 0; i < 5; i++) add(room, room.tabs[i % from]!)
+      const [host] = room.hostsOf('likes')
+      for (let i = from; i < to; i++) {
+        room.join()
+        room.room.run(200)
+        add(room, room.tabs.at(-1)!)
+      }
+      room.room.run(8_000)
+      add(room, room.tabs.at(-1)!)
+      expect(room.hostsOf('likes')).toEqual([host])
+      room.check('likes')
+    })
+
+  it('go on where the leader of the council and their owner are lost together', () => {
+    const room = roomOf(6)
+    add(room, room.tabs[5]!)
+    for (const lost of new Set([leaderOf(room), room.hostsOf('likes')[0]!])) room.kill(lost)
+    add(room, room.tabs[0]!)
+    room.check('likes')
+  })
+
+  it('outlive all tabs that were there, replaced one at a time', () => {
+    const room = roomOf(3)
+    add(room, room.tabs[0]!)
+    for (const [i, old] of [...room.tabs].entries()) {
+      room.join()
+      room.room.run(6_000)
+      if (i % 2 === 0) room.close(old)
+      else room.kill(old)
+      add(room, room.tabs.at(-1)!)
+      room.room.run(6_000)
+    }
+    room.check('likes')
+    expect(room.namesOf('likes')).toHaveLength(4)
+  })
+
+  it('outlive the reload of one, and then of the other, in a room of two', () => {
+    const room = roomOf(2)
+    add(room, room.tabs[0]!)
+    for (const old of [...room.tabs]) {
+      room.close(old)
+      room.join()
+      room.room.run(1_000)
+    }
+    room.room.run(1_000)
+    add(room, room.tabs[0]!)
+    room.check('likes')
+    expect(room.namesOf('likes')).toHaveLength(2)
+  })
+
+  it('take nothing from a voter and a replica that come back empty', () => {
+    const room = roomOf(5)
+    for (let i = 0; i < 10; i++) add(room, room.tabs[i % 5]!)
+    const [host] = room.hostsOf('likes')
+    const replica = holdersOf(room, 'likes').find((tab) => tab !== host)!
+    room.kill(replica)
+    room.join()
+    add(room, room.tabs.at(-1)!)
+    room.room.run(8_000)
+    room.kill(host!)
+    add(room, room.tabs.at(-1)!)
+    room.check('likes')
+    expect(room.namesOf('likes')).toHaveLength(12)
+  })
+
+  it('are given up by a host that thaws after a minute', () => {
+    const room = roomOf(4)
+    add(room, room.tabs[0]!)
+    const [host] = room.hostsOf('likes')
+    room.room.sleep(host!, 61_000)
+    const other = room.tabs.find((tab) => tab !== host)!
+    add(room, other)
+    room.room.run(70_000)
+    add(room, host!)
+    expect(room.hostsOf('likes')).toHaveLength(1)
+    room.check('likes')
+  })
+
+  it('are one again after a minute in which the room was in two', () => {
+    const room = roomOf(5)
+    add(room, room.tabs[0]!)
+    const side = new Set(room.tabs.slice(3).map(({ nodeId }) => nodeId))
+    const isApart = (from: string, to: string): boolean => side.has(from) !== side.has(to)
+    room.room.passes =
+      room.room.connects =
+      room.room.signals =
+        (from: string, to: string) => !isApart(from, to)
+    room.room.run(60_000)
+    room.room.passes = room.room.connects = room.room.signals = () => true
+    const groups = (): number => new Set(room.tabs.map(({ grains }) => grains.council.group)).size
+    room.room.until(() => groups() === 1 && room.hostsOf('likes').length <= 1, 'there is one council', 60_000)
+    for (const tab of room.tabs) add(room, tab)
+    expect(room.hostsOf('likes')).toHaveLength(1)
+  })
+
+  it('have a council where the signaling server is restarted as a newcomer arrives', () => {
+    const room = roomOf(3)
+    for (const tab of room.tabs) room.room.disconnectSignaling(tab)
+    room.room.quietMs = 0
+    const newcomer = room.join()
+    room.room.run(5_000)
+    expect(newcomer.grains.council.group).toBeUndefined()
+    for (const tab of room.tabs) if (tab !== newcomer) room.room.connectSignaling(tab)
+    room.room.until(() => newcomer.grains.council.group !== undefined, 'it has found the others', 30_000)
+    expect(new Set(room.tabs.map(({ grains }) => grains.council.group)).size).toBe(1)
+    add(room, newcomer)
+  })
+})
