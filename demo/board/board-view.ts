@@ -15,19 +15,20 @@ const LOAD_MS = 10_000
 
 /** What the first tab of a room finds on the board: how it works, told by what it shows. */
 const FIRST_TEXTS = [
-  'I am a grain: I live in one of your tabs, whose name is on my badge.',
+  'I live in one of your tabs: the one with my colour and this name.',
   'Close that tab. I jump to another one, and lose no word.',
   'Move me, edit me, delete me: every tab sees it.',
 ]
+const FIRST_COLORS = ['#dfa02f', '#30a46c', '#4f78f5']
 const FIRST_PLACES: readonly Point[] = [
-  { x: 0.03, y: 0.16 },
-  { x: 0.36, y: 0.5 },
-  { x: 0.7, y: 0.12 },
+  { x: 0, y: 0 },
+  { x: 0.375, y: 0.04 },
+  { x: 0.75, y: 0 },
 ]
 /** Where new cards go, the first that is free: rows of places over the board. */
-const PLACES: readonly Point[] = [0.04, 0.5, 0.94].flatMap((y) =>
-  [0.02, 0.26, 0.5, 0.74, 0.98].map((x) => ({ x, y })),
-)
+const PLACES: readonly Point[] = [0, 0.5, 1].flatMap((y) => [0, 0.25, 0.5, 0.75, 1].map((x) => ({ x, y })))
+/** How far cards must lie apart to lie side by side, and one above the other, as shares of a wide board. */
+const APART: Point = { x: 0.225, y: 0.46 }
 
 /** The board: cards of all tabs, who hosts them, and how fast this tab's calls are. */
 export class BoardView {
@@ -62,7 +63,7 @@ export class BoardView {
       paint: (id, color) => void this.#desk.paint(id, color),
       remove: (id) => void this.#remove(id),
     }
-    this.#add.addEventListener('click', () => void this.#addCard())
+    this.#add.addEventListener('click', () => this.#addCard())
     this.#load.addEventListener('click', () => this.#desk.load(this.#desk.isUnderLoad ? 0 : LOAD_MS))
   }
 
@@ -86,7 +87,8 @@ export class BoardView {
       const host = shownHost(card.host, members)
       if (!host.isLost) hosted.set(host.nodeId, (hosted.get(host.nodeId) ?? 0) + 1)
       const view = this.#cards.get(id) ?? this.#enter(id)
-      const jump = view.update(card, host)
+      const trail = card.trail.map((past) => shownHost(past, members))
+      const jump = view.update(card, host, trail)
       if (jump) jumps.push(`“${titleOf(card)}” jumped from ${jump.from.name} to ${jump.to.name}.`)
       if (id === this.#awaited) this.#focus(view)
     }
@@ -148,16 +150,13 @@ export class BoardView {
     view.focus()
   }
 
-  async #addCard(): Promise<void> {
+  #addCard(): void {
     if (this.#add.getAttribute('aria-disabled') === 'true') return
     const { cards } = this.#desk
-    const draft: Draft = {
-      text: '',
-      color: this.#persona().color,
-      ...freePlace(cards.map(([, card]) => card)),
-    }
-    this.#awaited = await this.#desk.add(draft)
-    this.#request()
+    const { color } = this.#persona()
+    this.#awaited = this.#desk.add({ text: '', color, ...freePlace(cards.map(([, card]) => card)) })
+    // at once, so that the next key goes into it
+    this.#render()
   }
 
   async #remove(id: string): Promise<void> {
@@ -179,8 +178,6 @@ export class BoardView {
   }
 }
 
-const FIRST_COLORS = ['#dfa02f', '#30a46c', '#4f78f5']
-
 /** The host as the member list has it now: its name may have changed, and it may be gone. */
 function shownHost(host: Host, members: readonly Member[]): ShownHost {
   const member = members.find(({ nodeId }) => nodeId === host.nodeId)
@@ -196,9 +193,12 @@ function stateText(phase: Desk['phase'], number: number): string {
 
 const titleOf = ({ text }: CardReading): string => text.split('\n')[0]!.slice(0, 40) || 'A card'
 
-/** The place that is farthest from every card, of those that are offered. */
+/** The first place where a card lies on no other; else the one that is farthest from all. */
 function freePlace(cards: readonly Point[]): Point {
   const distance = (place: Point): number =>
-    Math.min(1, ...cards.map(({ x, y }) => Math.hypot(x - place.x, (y - place.y) * 0.6)))
+    Math.min(
+      1,
+      ...cards.map(({ x, y }) => Math.max(Math.abs(x - place.x) / APART.x, Math.abs(y - place.y) / APART.y)),
+    )
   return PLACES.reduce((best, place) => (distance(place) > distance(best) ? place : best))
 }

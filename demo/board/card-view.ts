@@ -60,7 +60,7 @@ export class CardView {
   }
 
   /** Shows a reading; tells from which tab to which the card went since the last one, if it did. */
-  update(card: CardReading, host: ShownHost): { from: Host; to: Host } | undefined {
+  update(card: CardReading, host: ShownHost, trail: readonly Host[]): { from: Host; to: Host } | undefined {
     const before = this.#shown
     this.#shown = card
     const style = this.#card.style
@@ -73,10 +73,11 @@ export class CardView {
     if (!this.#writing.isBusy && this.#text.value !== card.text) this.#text.value = card.text
     if (!this.#isDragged && !this.#moving.isBusy) this.#place(card)
     setText(this.#edits, card.edits === 0 ? `by ${card.by}` : `${count(card.edits, 'edit')} · ${card.by}`)
-    this.#showTrail(card)
+    this.#showTrail(trail, card.jumps)
     const label = card.text.split('\n')[0]?.slice(0, 40) || 'without text'
     setAttribute(this.#card, 'aria-label', `Card: ${label}`)
-    if (!before || before.host.nodeId === card.host.nodeId) return undefined
+    // a card that was just made had none before
+    if (!before?.host.nodeId || before.host.nodeId === card.host.nodeId) return undefined
     this.#jump(before.host)
     return { from: before.host, to: host }
   }
@@ -99,7 +100,7 @@ export class CardView {
     this.#handle.append(html('span', 'card-grip'))
     this.#host.dataset['testid'] = 'card-host'
     const head = html('div', 'card-head')
-    head.append(this.#host, this.#handle)
+    head.append(this.#host, this.#came, this.#handle)
 
     this.#text.maxLength = MAX_TEXT
     this.#text.rows = 3
@@ -115,7 +116,7 @@ export class CardView {
     const foot = html('div', 'card-foot')
     foot.append(this.#trail, this.#edits, paint, remove)
 
-    this.#card.append(head, this.#text, this.#came, foot)
+    this.#card.append(head, this.#text, foot)
     this.element.append(this.#card)
   }
 
@@ -173,8 +174,8 @@ export class CardView {
     this.element.style.setProperty('--y', String(y))
   }
 
-  #showTrail({ trail, jumps }: CardReading): void {
-    const key = trail.map(({ nodeId, color }) => nodeId + color).join()
+  #showTrail(trail: readonly Host[], jumps: number): void {
+    const key = JSON.stringify(trail)
     if (this.#trail.dataset['key'] === key) return
     this.#trail.dataset['key'] = key
     const dots = trail.map(({ color }) => {
@@ -189,7 +190,7 @@ export class CardView {
 
   /** The card is seen to land in its new tab. */
   #jump(from: Host): void {
-    setText(this.#came, `jumped here from ${from.name}`)
+    setText(this.#came, `from ${from.name}`)
     setAttribute(this.element, 'data-came', '')
     clearTimeout(this.#cameTimer)
     this.#cameTimer = window.setTimeout(() => setAttribute(this.element, 'data-came', undefined), SAYS_SO_MS)

@@ -1,4 +1,4 @@
-import type { Cluster, OpeningCluster } from '../../src/index.ts'
+import { ClusterError, type Cluster, type OpeningCluster } from '../../src/index.ts'
 import type { CallMeter } from './call-meter.ts'
 import { BOARD_KEY, MAX_CARDS, readCard, readHost } from './kinds.ts'
 import type { BoardKinds, CardReading, Draft, Host } from './kinds.ts'
@@ -23,7 +23,7 @@ const RETRY_MS = 1_500
 /** Every so often one card is looked at, whatever was told: news can be lost with the tab that had it. */
 const PATROL_MS = 5_000
 /** Reads under way at a time while somebody measures. */
-const LOAD_CALLS = 8
+const LOAD_CALLS = 4
 
 /** What this tab knows of the board: asks the grains, and asks again when somebody has changed one or its host is gone. */
 export class Desk {
@@ -31,6 +31,8 @@ export class Desk {
   readonly #meter: CallMeter
   readonly #handlers: DeskHandlers
   readonly #cards = new Map<string, CardReading>()
+  /** Cards that are shown, and can be written on, while nobody hosts them yet. */
+  readonly #adding = new Map<string, Promise<boolean>>()
   #ids: readonly string[] = []
   #boardHost: Host | undefined
   #phase: DeskPhase = 'out'
@@ -50,7 +52,7 @@ export class Desk {
 
   /** Cards that have been read, in the order in which they were added. */
   get cards(): readonly (readonly [id: string, card: CardReading])[] {
-    return this.#ids.flatMap((id) => {
+    return [...new Set([...this.#ids, ...this.#adding.keys()])].flatMap((id) => {
       const card = this.#cards.get(id)
       return card ? [[id, card] as const] : []
     })
@@ -107,28 +109,35 @@ export class Desk {
     }
   }
 
-  /** Adds a card; resolves with its id, or with `undefined` where that failed. */
-  async add(draft: Draft): Promise<string | undefined> {
-    const id = crypto.randomUUID().slice(0, 13)
-    const isDone = await this.#change(LIST, ({ board }) => board.add(id, draft, this.#handlers.name()))
-    return isDone ? id : undefined
+  /** Adds a card, which is there at once, and gives its id. It is gone again where the board has no room for it. */
+  add(draft: Draft): string {
+    const id = `card-${String(Math.random()).slice(2, 14)}`
+    const by = this.#handlers.name()
+    this.#cards.set(id, { ...draft, by, edits: 0, jumps: 0, trail: [], host: readHost(undefined) })
+    this.#adding.set(id, this.#add(id, draft, by))
+    this.#handlers.onChange()
+    return id
   }
 
   async remove(id: string): Promise<boolean> {
+    await this.#adding.get(id)
     return this.#change(LIST, ({ board }) => board.remove(id))
   }
 
   /** @throws ClusterError where it was not stored: it is the caller's to try again */
   async write(id: string, text: string): Promise<void> {
+    await this.#adding.get(id)
     await this.#demand(id, ({ card }) => card(id).write(text, this.#handlers.name()))
   }
 
   /** @throws ClusterError where it was not stored: it is the caller's to try again */
   async move(id: string, x: number, y: number): Promise<void> {
+    await this.#adding.get(id)
     await this.#demand(id, ({ card }) => card(id).move(x, y))
   }
 
   async paint(id: string, color: string): Promise<void> {
+    await this.#adding.get(id)
     await this.#change(id, ({ card }) => card(id).paint(color))
   }
 
@@ -176,6 +185,26 @@ export class Desk {
       visit.reading.delete(id)
       if (now.isStale || (!isRead && (id === LIST || this.#ids.includes(id)))) this.#look(visit, id)
     })()
+  }
+
+  /** Tries until it is done: adding the same card twice adds it once. */
+  async #add(id: string, draft: Draft, by: string): Promise<boolean> {
+    const visit = this.#visit
+    let end: 'open' | 'done' | 'refused' = 'open'
+    while (end === 'open' && this.#visit === visit) {
+      try {
+        await this.#demand(LIST, ({ board }) => board.add(id, draft, by))
+        end = 'done'
+      } catch (error) {
+        if (error instanceof ClusterError && error.code === 'grain-threw') end = 'refused'
+        else await pause(RETRY_MS)
+      }
+    }
+    this.#adding.delete(id)
+    if (end !== 'done') this.#cards.delete(id)
+    else if (visit) this.#look(visit, id)
+    this.#handlers.onChange()
+    return end === 'done'
   }
 
   /** Makes a change; tells whether it is made. */
@@ -228,7 +257,9 @@ export class Desk {
     const isText = (id: unknown): id is string => typeof id === 'string' && id !== LIST
     this.#ids = Array.isArray(ids) ? ids.filter(isText).slice(0, MAX_CARDS) : []
     this.#boardHost = readHost(host)
-    for (const id of this.#cards.keys()) if (!this.#ids.includes(id)) this.#cards.delete(id)
+    for (const id of this.#cards.keys()) {
+      if (!this.#ids.includes(id) && !this.#adding.has(id)) this.#cards.delete(id)
+    }
     if (this.#phase === 'seeking') this.#phase = 'open'
     for (const id of this.#ids) if (!this.#cards.has(id)) this.#look(visit, id)
   }
