@@ -23,39 +23,50 @@ test('a card added in one tab is seen in the other, with its text and its host',
   await seen.getByRole('button', { name: 'Move' }).press('Shift+ArrowLeft')
   await expect.poll(place).not.toBe(before)
 
+  const moved = await place()
+  await drag(seen.getByRole('button', { name: 'Move' }), 120, 60)
+  await expect.poll(place).not.toBe(moved)
+  const placeThere = () => seen.evaluate((element) => getComputedStyle(element).transform)
+  await expect.poll(async () => (await place()) === (await placeThere())).toBe(true)
+
   await seen.getByRole('button', { name: 'Delete' }).press('Enter')
   for (const gone of [card, seen]) await expect(gone).toHaveCount(0)
 })
 
-test('a card outlives the tab that hosts it, and says where it came from', async ({
-  openTab,
-  site,
-  room,
-}) => {
-  const url = `${site.url}#room=${room}`
-  const tabs = [...(await twoTabs(openTab, url)), await openTab(url)]
-  for (const tab of tabs) await expect(tab.getByTestId('card')).toHaveCount(3)
-  const id = await idOf(await addCard(tabs[0]!, 'not a word is lost'))
-  for (const tab of tabs) await expect(textOf(cardOf(tab, id))).toHaveValue('not a word is lost')
+for (const [how, end] of [
+  ['is closed', (tab: Page) => tab.close()],
+  ['stops without goodbye', stopWithoutGoodbye],
+] as const) {
+  test(`a card outlives the tab that hosts it, which ${how}, and says where it came from`, async ({
+    openTab,
+    site,
+    room,
+  }) => {
+    const url = `${site.url}#room=${room}`
+    const tabs = [...(await twoTabs(openTab, url)), await openTab(url)]
+    for (const tab of tabs) await expect(tab.getByTestId('card')).toHaveCount(3)
+    const id = await idOf(await addCard(tabs[0]!, 'not a word is lost'))
+    for (const tab of tabs) await expect(textOf(cardOf(tab, id))).toHaveValue('not a word is lost')
 
-  const hostId = (await cardOf(tabs[0]!, id).getAttribute('data-host'))!
-  const ids = await Promise.all(tabs.map(nodeIdOf))
-  expect(ids).toContain(hostId)
-  await tabs[ids.indexOf(hostId)]!.close()
-  const left = tabs.filter((_, i) => ids[i] !== hostId)
-  for (const tab of left) {
-    const card = cardOf(tab, id)
-    await expect(card).not.toHaveAttribute('data-host', hostId)
-    await expect(card).not.toHaveAttribute('data-lost')
-    await expect(textOf(card)).toHaveValue('not a word is lost')
-    await expect(card.getByText(/^from /)).toBeVisible()
-  }
-  const [there, alsoThere] = await Promise.all(left.map((tab) => cardOf(tab, id).getAttribute('data-host')))
-  expect(there).toBe(alsoThere)
-  expect(ids).toContain(there)
-  await textOf(cardOf(left[0]!, id)).fill('and it goes on')
-  await expect(textOf(cardOf(left[1]!, id))).toHaveValue('and it goes on')
-})
+    const hostId = (await cardOf(tabs[0]!, id).getAttribute('data-host'))!
+    const ids = await Promise.all(tabs.map(nodeIdOf))
+    expect(ids).toContain(hostId)
+    await end(tabs[ids.indexOf(hostId)]!)
+    const left = tabs.filter((_, i) => ids[i] !== hostId)
+    for (const tab of left) {
+      const card = cardOf(tab, id)
+      await expect(card).not.toHaveAttribute('data-host', hostId, { timeout: 30_000 })
+      await expect(card).not.toHaveAttribute('data-lost')
+      await expect(textOf(card)).toHaveValue('not a word is lost')
+      await expect(card.getByText(/^from /)).toBeVisible()
+    }
+    const [there, alsoThere] = await Promise.all(left.map((tab) => cardOf(tab, id).getAttribute('data-host')))
+    expect(there).toBe(alsoThere)
+    expect(ids).toContain(there)
+    await textOf(cardOf(left[0]!, id)).fill('and it goes on')
+    await expect(textOf(cardOf(left[1]!, id))).toHaveValue('and it goes on')
+  })
+}
 
 test('calls are counted and timed while they are made', async ({ openTab, site, room }) => {
   const tab = await openTab(`${site.url}#room=${room}`)
@@ -86,6 +97,21 @@ const idOf = async (card: Locator): Promise<string> => (await card.getAttribute(
 
 const nodeIdOf = (tab: Page): Promise<string> =>
   tab.evaluate(() => (window as unknown as { cluster: { self: { nodeId: string } } }).cluster.self.nodeId)
+
+async function stopWithoutGoodbye(tab: Page): Promise<void> {
+  await tab.getByTestId('failing').press('Enter')
+  await tab.getByRole('button', { name: 'Stop without goodbye' }).press('Enter')
+}
+
+async function drag(handle: Locator, x: number, y: number): Promise<void> {
+  await handle.scrollIntoViewIfNeeded()
+  const box = (await handle.boundingBox())!
+  const { mouse } = handle.page()
+  await mouse.move(box.x + box.width / 2, box.y + box.height / 2)
+  await mouse.down()
+  await mouse.move(box.x + x, box.y + y, { steps: 5 })
+  await mouse.up()
+}
 
 /** Tabs that show the first cards. */
 async function twoTabs(openTab: OpenTab, url: string): Promise<[Page, Page]> {

@@ -22,7 +22,7 @@ const FIRST_TEXTS = [
 const FIRST_COLORS = ['#dfa02f', '#30a46c', '#4f78f5']
 const FIRST_PLACES: readonly Point[] = [
   { x: 0, y: 0 },
-  { x: 0.375, y: 0.04 },
+  { x: 0.375, y: 0.02 },
   { x: 0.75, y: 0 },
 ]
 /** Where new cards go, the first that is free: rows of places over the board. */

@@ -36,6 +36,7 @@ export class CardView {
   readonly #card = html('article', 'card')
   readonly #handle = html('button', 'card-handle')
   readonly #host = html('span', 'card-host')
+  readonly #you = html('span', 'card-you', 'this tab')
   readonly #text = html('textarea', 'card-text')
   readonly #came = html('span', 'card-came')
   readonly #trail = html('span', 'card-trail')
@@ -69,7 +70,8 @@ export class CardView {
     style.setProperty('--ink-on-color', inkOn(host.color))
     setAttribute(this.element, 'data-host', host.nodeId)
     setAttribute(this.element, 'data-lost', host.isLost ? '' : undefined)
-    setText(this.#host, host.isLost ? 'finding a host…' : host.isSelf ? `${host.name} · this tab` : host.name)
+    setText(this.#host, host.isLost ? 'finding a host…' : host.name)
+    this.#you.hidden = host.isLost || !host.isSelf
     if (!this.#writing.isBusy && this.#text.value !== card.text) this.#text.value = card.text
     if (!this.#isDragged && !this.#moving.isBusy) this.#place(card)
     setText(this.#edits, card.edits === 0 ? `by ${card.by}` : `${count(card.edits, 'edit')} · ${card.by}`)
@@ -100,7 +102,7 @@ export class CardView {
     this.#handle.append(html('span', 'card-grip'))
     this.#host.dataset['testid'] = 'card-host'
     const head = html('div', 'card-head')
-    head.append(this.#host, this.#came, this.#handle)
+    head.append(this.#host, this.#you, this.#came, this.#handle)
 
     this.#text.maxLength = MAX_TEXT
     this.#text.rows = 3

@@ -266,6 +266,8 @@ export class Desk {
 
   #fail(visit: Visit, error: unknown): void {
     if (visit.isOver) return
+    // before there is a board its tabs may still have to find each other: that takes time, and nobody has to do anything
+    if (this.#phase === 'seeking' && isPatience(error)) return
     this.#problem = problemOf(error)
     this.#handlers.onChange()
   }
@@ -317,5 +319,8 @@ class Visit {
     this.news.stop()
   }
 }
+
+const isPatience = (error: unknown): boolean =>
+  error instanceof ClusterError && (error.code === 'deadline' || error.code === 'no-council')
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms))
