@@ -1,5 +1,7 @@
 /** The demo page: one tab, one membership, everything about it on show. */
 import type { Cluster, ClusterEvent, OpeningCluster } from '../src/index.ts'
+import { BoardView } from './board/board-view.ts'
+import { boardKinds } from './board/kinds.ts'
 import { Controls } from './controls.ts'
 import { ConvergencePanel } from './convergence.ts'
 import { Cursors } from './cursors.ts'
@@ -68,10 +70,15 @@ const log = new EventLog(names)
 const memberCount = byId('member-count', HTMLElement)
 const arrivalLine = byId('arrival', HTMLElement)
 
+/** Its code runs in the tab that hosts a grain: here, when it says who that is. */
+const kinds = boardKinds(() => ({ nodeId: session.cluster?.self.nodeId ?? '', ...persona }))
+const board = new BoardView(kinds, () => persona)
+
 const session = new Session(roomFromLocation(), {
   options: () => ({
     signaling: signalingUrl(),
     meta: persona,
+    grains: [kinds.Card, kinds.Board],
     ...(snapshotIsOff() ? { snapshot: false as const } : {}),
   }),
   onOpen: watch,
@@ -131,6 +138,7 @@ function watch(cluster: OpeningCluster): () => void {
       if (status === 'left' && session.phase === 'joined') session.leave()
     }),
     cursors.watch(cluster),
+    board.watch(cluster),
   ]
   cluster.ready.then(
     () => {

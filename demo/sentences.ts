@@ -60,7 +60,7 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
     case 'member-visibility':
       return about(event.nodeId, names, 'members', 'plain', VISIBILITY[event.visibility])
     case 'peer-state':
-      if (event.key === 'cursor') return undefined
+      if (event.key === 'cursor' || event.key === 'board') return undefined
       return about(event.nodeId, names, 'members', 'plain', `published “${event.key.slice(0, 64)}”`)
     case 'superseded':
       return about(
