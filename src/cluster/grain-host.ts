@@ -47,6 +47,8 @@ export class GrainHost {
   readonly #kinds: ReadonlyMap<string, GrainKind>
   readonly #grains = new Map<number, HostedGrain>()
   readonly #calls: GrainCalls
+  /** What user code came to in this go of the event loop. */
+  #told: { readonly grain: HostedGrain; readonly input: Input }[] = []
 
   constructor(options: GrainHostOptions) {
     const { codec, clock, feed, versionsOf, kinds, onCallEnded: onEnded } = options
@@ -128,20 +130,36 @@ export class GrainHost {
       this.#options.feed([{ type: 'grain-activated', activation, problem }])
       return
     }
-    const { codec, clock, limits, stacks = false, random, feed } = this.#options
+    const { codec, clock, limits, stacks = false, random } = this.#options
     const grain: HostedGrain = new HostedGrain(kind, output, {
       codec,
       clock,
       limits,
       stacks,
       nonce: Math.floor(random() * 2 ** 48),
-      feed: (input) => void feed([input]),
+      feed: (input) => this.#tell(grain, input),
       grain: (to, toKey, options, parent) =>
         this.grain(to, toKey, options, () => this.#originOf(grain, parent())),
       callTick: (args) => this.#callTick(kind, key, args),
     })
     this.#grains.set(activation, grain)
     void grain.activate()
+  }
+
+  /**
+   * Handlers that were begun together end one right after the other: what they came to goes to the core in one turn, so
+   * that their replies, and the changes that replicas store, leave in one message.
+   */
+  #tell(grain: HostedGrain, input: Input): void {
+    this.#told.push({ grain, input })
+    if (this.#told.length === 1) queueMicrotask(() => this.#flushTold())
+  }
+
+  #flushTold(): void {
+    const told = this.#told
+    this.#told = []
+    const inputs = told.flatMap(({ grain, input }) => (grain.isDropped ? [] : [input]))
+    if (inputs.length > 0) this.#options.feed(inputs)
   }
 
   async #passivate(activation: number, grain: HostedGrain): Promise<void> {

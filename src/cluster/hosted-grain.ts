@@ -29,7 +29,6 @@ export class HostedGrain {
   #told: Uint8Array | undefined
   /** Changes of the setup, which the core takes with the next result. */
   #owed: { readonly state: Uint8Array | null } | undefined
-  /** The core does not know it any more, and may use its numbers again. */
   #isDropped = false
 
   constructor(
@@ -51,6 +50,11 @@ export class HostedGrain {
 
   get isOver(): boolean {
     return this.#activation.isOver
+  }
+
+  /** The core does not know it any more, and may use its numbers again: what it came to is told to nobody. */
+  get isDropped(): boolean {
+    return this.#isDropped
   }
 
   async activate(): Promise<void> {

@@ -74,6 +74,8 @@ export class Holdings {
   readonly #replicating: Replicating
   readonly #touched = new Set<Part>()
   readonly #dueAt = new Map<Part, number>()
+  /** Not later than the first of them; sometimes earlier. */
+  #firstDueAt = Infinity
   readonly #awake = new Set<Part>()
   readonly #running = new Set<Part>()
   readonly #proposed = new Set<Part>()
@@ -328,7 +330,7 @@ export class Holdings {
 
   /** Decides and says what the inputs of this turn lead to. */
   settle(now: Now): void {
-    for (const [part, due] of this.#dueAt) if (due <= now.mono) this.#touched.add(part)
+    if (now.mono >= this.#firstDueAt) this.#touchDue(now)
     const isDue = this.#touched.size > 0 || this.#beacons.nextDeadline() <= now.mono
     let looks = 0
     for (const part of this.#touched) {
@@ -344,9 +346,16 @@ export class Holdings {
 
   /** On `mono`; `undefined` while there is nothing to wait for. */
   nextDeadline(): number | undefined {
-    let next = this.#beacons.nextDeadline()
-    for (const due of this.#dueAt.values()) if (due < next) next = due
+    const next = Math.min(this.#beacons.nextDeadline(), this.#firstDueAt)
     return next === Infinity ? undefined : next
+  }
+
+  #touchDue(now: Now): void {
+    this.#firstDueAt = Infinity
+    for (const [part, due] of this.#dueAt) {
+      if (due <= now.mono) this.#touched.add(part)
+      else this.#firstDueAt = Math.min(this.#firstDueAt, due)
+    }
   }
 
   /** Ends what has expired. */
@@ -380,8 +389,10 @@ export class Holdings {
     // Nobody tells when a leader's lease begins.
     if (part.isAwake && part.tenure && !part.hasRight && entry.inSync.length === 1)
       due = Math.min(due, now.mono + this.#tuning.beaconAgainMs)
-    if (due === Infinity) this.#dueAt.delete(part)
-    else this.#dueAt.set(part, due)
+    if (due < Infinity) {
+      this.#dueAt.set(part, due)
+      this.#firstDueAt = Math.min(this.#firstDueAt, due)
+    } else if (this.#dueAt.delete(part) && this.#dueAt.size === 0) this.#firstDueAt = Infinity
   }
 
   /** Begins or ends the right to run. */
@@ -421,12 +432,13 @@ export class Holdings {
     return process === own ? leaderHasLease(now) : this.#beacons.isHeldByLeader(process, now)
   }
 
+  /** After most changes the same as before, and asked for all that is awake: so it makes no lists. */
   #wanted(): ReadonlyMap<ProcessId, boolean> {
     const wanted = new Map<ProcessId, boolean>()
     const leader = this.#options.leader()
     for (const part of this.#awake) {
       if (!part.tenure || part.tenure.isReleased) continue
-      for (const process of this.#owning.beaconed(part)) if (!wanted.has(process)) wanted.set(process, false)
+      this.#owning.addBeaconed(part, wanted)
       const { length } = part.entry!.inSync
       const mayBeSole = length === 1 || (length === 2 && part.proposal?.wish.remove !== undefined)
       if (mayBeSole && leader !== undefined && leader !== this.#options.own) wanted.set(leader, true)

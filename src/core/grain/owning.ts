@@ -71,12 +71,14 @@ export class Owning {
     )
   }
 
-  /** Replicas that beacons go to: those whose lease is needed, and those that will be needed soon. */
-  beaconed(part: Part): readonly ProcessId[] {
-    const processes = [...neededBy(part, this.#shop.own)]
+  /** Adds replicas that beacons go to: those whose lease is needed, and those that will be needed soon. */
+  addBeaconed(part: Part, wanted: Map<ProcessId, boolean>): void {
+    const { own } = this.#shop
+    for (const process of part.entry!.inSync) if (process !== own) addTo(wanted, process)
+    const adding = part.proposal?.wish.add
+    if (adding !== undefined && adding !== own) addTo(wanted, adding)
     for (const { process, state } of part.tenure?.peers.values() ?? [])
-      if (state === 'synced' && !processes.includes(process)) processes.push(process)
-    return processes
+      if (state === 'synced') addTo(wanted, process)
   }
 
   append(part: Part, key: string, change: KeyChange, now: Now): number {
@@ -448,6 +450,10 @@ export class Owning {
     }
     peer.copy = undefined
   }
+}
+
+function addTo(wanted: Map<ProcessId, boolean>, process: ProcessId): void {
+  if (!wanted.has(process)) wanted.set(process, false)
 }
 
 const at = (part: Part): At => ({ partition: part.id, epoch: part.entry!.epoch })

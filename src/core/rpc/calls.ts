@@ -82,6 +82,8 @@ export class Calls {
   readonly #families = new Map<CallerId, Set<CallStream>>()
   /** One for all keys, so that a key's stream may be forgotten between two calls. */
   #sequence = 0
+  /** Nothing is due before: most inputs look no further. */
+  #dueAt = Infinity
 
   constructor(options: CallsOptions) {
     this.#options = options
@@ -114,6 +116,7 @@ export class Calls {
     this.#calls.set(call.id, call)
     this.#byName.set(nameOf(stream.caller, sequence), call)
     stream.add(call)
+    this.#wakeAt(call.deadlineAt)
     this.#go(call, now)
   }
 
@@ -212,6 +215,7 @@ export class Calls {
   }
 
   tick(now: Now): void {
+    if (now.mono < this.#dueAt) return
     for (const call of this.#calls.values()) {
       if (call.deadlineAt <= now.mono) this.#giveUp(call, 'deadline', now)
     }
@@ -224,13 +228,14 @@ export class Calls {
       }
     }
     for (const stream of this.#streams.values()) if (stream.settleAt <= now.mono) this.#settle(stream)
+    this.#dueAt = Infinity
+    for (const { deadlineAt, dueAt } of this.#calls.values()) this.#wakeAt(Math.min(deadlineAt, dueAt))
+    for (const { settleAt } of this.#streams.values()) this.#wakeAt(settleAt)
   }
 
+  /** Not later than the next thing that is due; sometimes earlier. */
   nextDeadline(): number {
-    let next = Infinity
-    for (const { deadlineAt, dueAt } of this.#calls.values()) next = Math.min(next, deadlineAt, dueAt)
-    for (const { settleAt } of this.#streams.values()) next = Math.min(next, settleAt)
-    return next
+    return this.#dueAt
   }
 
   #problemOf(
@@ -291,6 +296,7 @@ export class Calls {
     call.target = owner.owner
     call.epoch = owner.epoch
     call.dueAt = now.mono + this.#options.tuning.attemptMs
+    this.#wakeAt(call.dueAt)
     this.counts.attempts++
     this.#options.send(owner.owner, {
       type: 'call',
@@ -319,6 +325,7 @@ export class Calls {
     call.phase = 'waiting'
     // Above zero, or a clock that stands would be asked for ever.
     call.dueAt = now.mono + Math.max(1, this.#options.random() * ceiling)
+    this.#wakeAt(call.dueAt)
   }
 
   #redirect(call: Call, hint: OwnerHint | undefined, now: Now): void {
@@ -363,8 +370,12 @@ export class Calls {
     this.counts.ended(end.type === 'result' ? 'result' : end.code)
     this.#options.ended(call.id, end)
     if (!stream.isEmpty || stream.isAbandoned) return
-    if (!stream.parent) stream.settleAt = call.startedAt + end.ms + this.#options.tuning.settleMs
-    else if (stream.isParentSettled) this.#settle(stream)
+    if (stream.parent) {
+      if (stream.isParentSettled) this.#settle(stream)
+      return
+    }
+    stream.settleAt = call.startedAt + end.ms + this.#options.tuning.settleMs
+    this.#wakeAt(stream.settleAt)
   }
 
   /** Tells the owner that all is settled, if it can be told; what is not heard is dropped when its time is over. */
@@ -385,6 +396,10 @@ export class Calls {
       first,
       ...(parent && { fence: parent.fence }),
     })
+  }
+
+  #wakeAt(time: number): void {
+    if (time < this.#dueAt) this.#dueAt = time
   }
 
   /** By stream, and in the order of each. */
