@@ -71,7 +71,8 @@ describe('grains', () => {
   it('outlive the reload of one, and then of the other, in a room of two', () => {
     const room = roomOf(2)
     add(room, room.tabs[0]!)
-    for (const old of [...room.tabs]) {
+    const [first, second] = room.tabs
+    for (const old of [first!, second!]) {
       room.close(old)
       room.join()
       room.room.run(1_000)
