@@ -1,0 +1,32 @@
+/** Tabs that count, in Playwright's browser: each in a context of its own, as one more browser would be. */
+import type { Browser, Page } from '@playwright/test'
+import type { CountingTab, OpenCountingTab } from '../counting.ts'
+import type { Ended } from '../pages/grains.ts'
+import type { OpenTab } from './fixtures.ts'
+import { renderersOf } from './renderers.ts'
+
+/** @param url of pages/grains.html, with the room */
+export function countingTabs(browser: Browser, openTab: OpenTab, url: string): OpenCountingTab {
+  return async (report) => {
+    const context = await browser.newContext()
+    await context.exposeFunction('keepEnded', (ended: string) => report(JSON.parse(ended) as Ended))
+    return countingTab(await openTab(url, { context }))
+  }
+}
+
+function countingTab(tab: Page): CountingTab {
+  const crash = new Promise<void>((resolve) => tab.once('crash', () => resolve()))
+  return {
+    evaluate: <T>(expression: string) => tab.evaluate(expression) as Promise<T>,
+    pid: async () => (await renderersOf([tab]))[0]!,
+    crashed: () => crash,
+    async close() {
+      const closed = tab.waitForEvent('close')
+      await tab.close({ runBeforeUnload: true })
+      await closed
+    },
+    reload: async () => void (await tab.reload()),
+    navigateAway: async () => void (await tab.goto('about:blank')),
+    discard: () => tab.context().close(),
+  }
+}
