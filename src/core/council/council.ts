@@ -69,6 +69,11 @@ export interface CouncilOptions {
 
 /** A kind that is wanted and not known is asked for this often, in ms. */
 const ASK_MS = 500
+/**
+ * What is known of a kind is asked anew this often at most, in ms. Each answer has all of its partitions, and after a
+ * loss every one of them, and every call, would ask.
+ */
+const REFRESH_MS = 50
 /** Entries in the log before a snapshot takes their place. */
 const COMPACT_ENTRIES = 256
 
@@ -86,6 +91,8 @@ export class Council {
   readonly #served = new Map<number, { readonly from: ProcessId; readonly id: number }>()
   /** Kinds that this process wants to know, and those of them that it wants born. */
   readonly #wanted = new Map<string, Wanted>()
+  /** Kinds that were asked for anew, and when each may be again; `isDue` where somebody wants that. */
+  readonly #refreshed = new Map<string, { at: number; isDue: boolean }>()
   /** What the newest publication says of the group's voters, also when whoever published it is gone. */
   #newest: KnownCouncil | undefined
   #publishedLeader: ProcessId | undefined
@@ -99,6 +106,7 @@ export class Council {
     this.#proposals = new Proposals({
       random: options.random,
       target: () => this.#target(),
+      leader: () => this.leader,
       decideHere: (id, command, now) => this.#proposeHere(options.self, id, command, now),
       send: (to, id, command) => {
         const { group } = this
@@ -181,7 +189,9 @@ export class Council {
 
   /** What is known of the kind may be old: asks anew. */
   refresh(kind: string, now: Now): void {
-    if (!this.#leads) this.#askFor(kind)
+    const refreshed = this.#refreshed.get(kind)
+    if (refreshed) refreshed.isDue = true
+    else this.#refreshed.set(kind, { at: -Infinity, isDue: true })
     this.#settle(now)
   }
 
@@ -242,6 +252,7 @@ export class Council {
     if (this.#mayContinue) next = Math.min(next, this.#continuation.nextDeadline())
     if (this.group !== undefined) {
       for (const { askAt } of this.#wanted.values()) next = Math.min(next, askAt)
+      for (const { at, isDue } of this.#refreshed.values()) if (isDue) next = Math.min(next, at + REFRESH_MS)
     }
     return next
   }
@@ -569,6 +580,7 @@ export class Council {
     if (this.#leads && !this.#isLeaving) this.#government.settle(now)
     if (this.#mayContinue) this.#continuation.settle(now)
     this.#seekWanted(now)
+    this.#askAnew(now)
     this.#proposals.tick(now)
     this.#publish()
   }
@@ -586,6 +598,20 @@ export class Council {
       if (!this.#leads) this.#askFor(kind)
       else if (wanted.mustHear) this.#onTold(kind, this.#applied(kind), now)
       else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
+    }
+  }
+
+  #askAnew(now: Now): void {
+    if (this.group === undefined) return
+    for (const [kind, refreshed] of this.#refreshed) {
+      if (now.mono < refreshed.at + REFRESH_MS) continue
+      if (!refreshed.isDue) {
+        this.#refreshed.delete(kind)
+        continue
+      }
+      refreshed.at = now.mono
+      refreshed.isDue = false
+      if (!this.#leads) this.#askFor(kind)
     }
   }
 
