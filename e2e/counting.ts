@@ -75,7 +75,7 @@ export class CountingRoom {
   async lose(kind: LossKind): Promise<void> {
     const host = await this.#host()
     const page = await host.evaluate<string>('grains.page')
-    const pid = kind === 'killed' || kind === 'stopped' ? await host.pid() : 0
+    const pid = kind === 'killed' || kind === 'stopped' ? await this.#pidOf(host) : 0
     const loss = { kind, page, at: Date.now() }
     const tabs = this.#tabs.filter((tab) => tab !== host)
     if (kind === 'killed') {
@@ -143,6 +143,11 @@ export class CountingRoom {
     return this.#losses.map((loss) => ({ ...loss, ms: this.#recoveryOf(loss)! }))
   }
 
+  /** Whether each of its tabs is visible now. */
+  visibilities(): Promise<string[]> {
+    return Promise.all(this.#tabs.map((tab) => tab.evaluate<string>('document.visibilityState')))
+  }
+
   get #key(): string {
     return this.#keys.at(-1)!
   }
@@ -163,6 +168,13 @@ export class CountingRoom {
     const found = this.#tabs[pages.indexOf(host)]
     if (!found) throw new Error(`No tab of the room is ${host}.`)
     return found
+  }
+
+  async #pidOf(tab: CountingTab): Promise<number> {
+    const pids: number[] = []
+    for (const each of this.#tabs) pids.push(await each.pid())
+    expect(new Set(pids).size, 'each tab has a renderer of its own').toBe(this.#size)
+    return pids[this.#tabs.indexOf(tab)]!
   }
 
   #recoveryOf(loss: HostLoss): number | undefined {

@@ -4,8 +4,9 @@
  */
 import type { LossKind } from './counting.ts'
 import { CountingRoom, LOSSES } from './counting.ts'
-import { countingTabs } from './support/counting-tabs.ts'
+import { countingTabs, countingTabsOf } from './support/counting-tabs.ts'
 import { expect, test } from './support/fixtures.ts'
+import { startChromium } from './support/own-chromium.ts'
 import { percentileOf, report } from './witnesses.ts'
 
 const isFull = process.env['GRAINMESH_FULL'] === '1'
@@ -35,6 +36,30 @@ for (const { size, sample, rounds } of rooms) {
     await countThrough(new CountingRoom(tabs, size), plan)
   })
 }
+
+test.describe('five tabs of one window', () => {
+  const plan = isFull ? [LOSSES, LOSSES] : [['killed', 'closed'] as const]
+
+  test(`count on while their host is lost ${plan.flat().length} times, four of them hidden`, async ({
+    room,
+    site,
+  }) => {
+    test.setTimeout(60_000 + plan.flat().length * LOSS_MS)
+    const { executablePath, args } = test.info().project.use.launchOptions!
+    const chromium = await startChromium(executablePath!, args!)
+    try {
+      const tabs = countingTabsOf(chromium, `${site.pageUrl('grains')}#${room}`)
+      const window = new CountingRoom(tabs, 5)
+      await window.fill()
+      const hidden = async (): Promise<number> =>
+        (await window.visibilities()).filter((state) => state === 'hidden').length
+      await expect.poll(hidden).toBe(4)
+      await countThrough(window, plan)
+    } finally {
+      await chromium.close()
+    }
+  })
+})
 
 /** A counter for each round, since it grows with every call. */
 async function countThrough(room: CountingRoom, plan: readonly (readonly LossKind[])[]): Promise<void> {
