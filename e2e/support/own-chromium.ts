@@ -56,7 +56,8 @@ export async function startChromium(executablePath: string, flags: readonly stri
   )
   const socket = new WebSocket(await debuggerOf(child))
   await once(socket, 'open')
-  const events = new EventEmitter()
+  // as many listeners as there are tabs and traces
+  const events = new EventEmitter().setMaxListeners(0)
   const send = speak(socket, events)
   await send('Target.setDiscoverTargets', { discover: true })
   return {

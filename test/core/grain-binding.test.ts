@@ -1,6 +1,7 @@
 /** Grains on real cores: over links and signaling, through losses and rebirths. */
 import { describe, expect, it } from 'vitest'
 import type { NodeCore } from '../../src/core/node.ts'
+import { slotOf } from '../../src/core/partition/partition.ts'
 import { COUNTER, GrainTabs } from './support/grain-tabs.ts'
 
 function roomOf(count: number): GrainTabs {
@@ -76,6 +77,24 @@ describe('grains of cores', () => {
       room.check(key)
     })
   }
+
+  it('are whole again in a room of two where the host slept, and the other went on by force', () => {
+    const { room, host, caller } = counting(2)
+    room.room.sleep(host, 10_000)
+    expect(room.ask(caller, 'likes').end).toMatchObject({ type: 'result' })
+    const isWhole = (): boolean => {
+      const entries = room.tabs.map(({ grains }) =>
+        grains.council.entry('counter', slotOf('counter', 'likes')),
+      )
+      const groups = new Set(room.tabs.map(({ grains }) => grains.council.group))
+      const isSpread = entries.every((entry) => entry?.inSync.length === 2)
+      return groups.size === 1 && isSpread && room.tabs.every(({ grains }) => grains.council.isVoter)
+    }
+    room.room.run(11_000)
+    room.room.until(isWhole, 'it is whole', 15_000)
+    expect(room.ask(host, 'likes').end).toMatchObject({ type: 'result' })
+    room.check('likes')
+  })
 
   it('wait for a council until nobody can be coming back', () => {
     const room = new GrainTabs(0)

@@ -84,6 +84,11 @@ export class Council {
   readonly #government: Government
   readonly #continuation: Continuation
   #raft: Raft | undefined
+  /**
+   * What this process was in groups that it has given up: whoever comes back to one must not have forgotten its vote,
+   * nor what it has said that it holds.
+   */
+  readonly #retired = new Map<string, { readonly raft: Raft; readonly map: PartitionMap }>()
   /** As of what Raft has applied. */
   #map = new PartitionMap()
   readonly #outputs: RaftOutput[] = []
@@ -304,6 +309,7 @@ export class Council {
 
   /** The group is followed no more. */
   #retire(): void {
+    if (this.#raft) this.#retired.set(this.#raft.group, { raft: this.#raft, map: this.#map })
     this.#raft = undefined
     this.#newest = undefined
     this.#publishedLeader = undefined
@@ -318,6 +324,11 @@ export class Council {
   #follow(council: KnownCouncil, now: Now): void {
     this.#retire()
     this.#newest = council
+    const kept = this.#retired.get(council.group)
+    if (kept) {
+      this.#raft = kept.raft
+      this.#map = kept.map
+    }
     for (const kind of this.#hints.kinds()) {
       const wanted = this.#wanted.get(kind) ?? newWanted(false, now)
       wanted.mustHear = true
