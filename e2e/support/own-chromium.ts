@@ -6,21 +6,35 @@
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { WebSocket } from 'ws'
+import type { Tracer } from './renderers.ts'
+import { tracedPids } from './renderers.ts'
 
 export interface OwnChromium {
-  /** Opens a tab of the one window, in front of the others. */
-  openTab(url: string): Promise<OwnTab>
+  /**
+   * Opens a tab of the one window, in front of the others.
+   * @param functions that its pages can call with one text, by name
+   */
+  openTab(url: string, functions?: Readonly<Record<string, (text: string) => void>>): Promise<OwnTab>
   close(): Promise<void>
 }
 
 export interface OwnTab {
   /** The value of an expression, awaited. It must be JSON. */
   evaluate<T>(expression: string): Promise<T>
+  /** Of its renderer. */
+  pid(): Promise<number>
+  /** Resolves once its renderer is gone, where that was not asked of the browser. */
+  crashed(): Promise<void>
+  /** As a user closes it. Resolves once it is gone. */
+  close(): Promise<void>
+  /** Resolves once the page has loaded. */
+  reload(): Promise<void>
+  goTo(url: string): Promise<void>
 }
 
 type Send = <T>(method: string, params?: object, sessionId?: string) => Promise<T>
@@ -42,14 +56,15 @@ export async function startChromium(executablePath: string, flags: readonly stri
   )
   const socket = new WebSocket(await debuggerOf(child))
   await once(socket, 'open')
-  const send = speak(socket)
+  // as many listeners as there are tabs and traces
+  const events = new EventEmitter().setMaxListeners(0)
+  const send = speak(socket, events)
+  await send('Target.setDiscoverTargets', { discover: true })
   return {
-    async openTab(url) {
+    async openTab(url, functions = {}) {
       const { targetId } = await send<{ targetId: string }>('Target.createTarget', { url })
       const attached = await send<{ sessionId: string }>('Target.attachToTarget', { targetId, flatten: true })
-      return {
-        evaluate: <T>(expression: string) => evaluate<T>(send, attached.sessionId, expression),
-      }
+      return ownTab(send, events, targetId, attached.sessionId, functions)
     },
     async close() {
       const exited = child.exitCode === null ? once(child, 'exit') : undefined
@@ -59,6 +74,62 @@ export async function startChromium(executablePath: string, flags: readonly stri
       // Chromium's last children may still be writing
       await rm(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
     },
+  }
+}
+
+async function ownTab(
+  send: Send,
+  events: EventEmitter,
+  targetId: string,
+  sessionId: string,
+  functions: Readonly<Record<string, (text: string) => void>>,
+): Promise<OwnTab> {
+  const told = (method: string): Promise<unknown> => once(events, `${sessionId} ${method}`)
+  const ended = (method: string): Promise<void> =>
+    new Promise((resolve) => {
+      events.on(` ${method}`, (params: { targetId: string }) => {
+        if (params.targetId === targetId) resolve()
+      })
+    })
+  const crashed = ended('Target.targetCrashed')
+  const destroyed = ended('Target.targetDestroyed')
+  events.on(`${sessionId} Runtime.bindingCalled`, ({ name, payload }: { name: string; payload: string }) =>
+    functions[name]?.(payload),
+  )
+  await send('Page.enable', {}, sessionId)
+  await send('Runtime.enable', {}, sessionId)
+  for (const name of Object.keys(functions)) await send('Runtime.addBinding', { name }, sessionId)
+  const evaluateHere = <T>(expression: string): Promise<T> => evaluate<T>(send, sessionId, expression)
+  const load = async (method: string, params: object): Promise<void> => {
+    const loaded = told('Page.loadEventFired')
+    await send(method, params, sessionId)
+    await loaded
+  }
+  return {
+    evaluate: evaluateHere,
+    async pid() {
+      const mark = (name: string): Promise<unknown> =>
+        evaluateHere(`void performance.mark(${JSON.stringify(name)})`)
+      return (await tracedPids(tracerOf(send, events), [mark]))[0]!
+    },
+    crashed: () => crashed,
+    async close() {
+      await send('Page.close', {}, sessionId)
+      await destroyed
+    },
+    reload: () => load('Page.reload', {}),
+    goTo: (url) => load('Page.navigate', { url }),
+  }
+}
+
+/** Of the whole browser. One trace at a time. */
+function tracerOf(send: Send, events: EventEmitter): Tracer {
+  return {
+    start: (includedCategories) => send('Tracing.start', { traceConfig: { includedCategories } }),
+    end: () => send('Tracing.end'),
+    onData: (take) =>
+      void events.on(' Tracing.dataCollected', ({ value }: { value: readonly unknown[] }) => take(value)),
+    onComplete: (done) => void events.once(' Tracing.tracingComplete', () => done()),
   }
 }
 
@@ -77,9 +148,13 @@ async function evaluate<T>(send: Send, sessionId: string, expression: string): P
   return result.value as T
 }
 
-function speak(socket: WebSocket): Send {
+/** Events come out of `events`, named by their session, which is empty for the browser's own, and their method. */
+function speak(socket: WebSocket, events: EventEmitter): Send {
   interface Answer {
     readonly id?: number
+    readonly method?: string
+    readonly sessionId?: string
+    readonly params?: object
     readonly result?: unknown
     readonly error?: { readonly message: string }
   }
@@ -87,7 +162,10 @@ function speak(socket: WebSocket): Send {
   let ids = 0
   socket.on('message', (data: Buffer) => {
     const answer = JSON.parse(data.toString()) as Answer
-    if (answer.id === undefined) return
+    if (answer.id === undefined) {
+      events.emit(`${answer.sessionId ?? ''} ${answer.method}`, answer.params)
+      return
+    }
     waiting.get(answer.id)?.(answer)
     waiting.delete(answer.id)
   })

@@ -7,27 +7,54 @@ interface TraceEvent {
   readonly pid: number
 }
 
-/**
- * The pids of the renderers that run `tabs`, in their order. Chromium does not tell which process runs a page, but its
- * trace does: each page sets a mark of its own, and the trace has the process that set it.
- */
+/** Speaks with a whole browser over the Chrome DevTools Protocol. */
+export interface Tracer {
+  start(categories: readonly string[]): Promise<unknown>
+  end(): Promise<unknown>
+  onData(take: (events: readonly unknown[]) => void): void
+  onComplete(done: () => void): void
+}
+
+/** The pids of the renderers that run `tabs`, in their order. */
 export async function renderersOf(tabs: readonly Page[]): Promise<number[]> {
   const browser = tabs[0]?.context().browser()
   if (!browser) throw new Error('Tabs must be open, and of a browser that was launched.')
   const session = await browser.newBrowserCDPSession()
-  const pids = new Map<string, number>()
-  session.on('Tracing.dataCollected', ({ value }) => {
-    for (const { name, pid } of value as unknown as readonly TraceEvent[]) pids.set(name, pid)
-  })
-  const marks = tabs.map((_, i) => `which-renderer-${i}`)
-  await session.send('Tracing.start', { traceConfig: { includedCategories: ['blink.user_timing'] } })
-  await Promise.all(tabs.map((tab, i) => tab.evaluate((name) => void performance.mark(name), marks[i]!)))
-  const complete = new Promise((resolve) => session.once('Tracing.tracingComplete', resolve))
-  await session.send('Tracing.end')
-  await complete
+  const tracer: Tracer = {
+    start: (includedCategories) =>
+      session.send('Tracing.start', { traceConfig: { includedCategories: [...includedCategories] } }),
+    end: () => session.send('Tracing.end'),
+    onData: (take) => session.on('Tracing.dataCollected', ({ value }) => take(value)),
+    onComplete: (done) => session.on('Tracing.tracingComplete', () => done()),
+  }
+  const pids = await tracedPids(
+    tracer,
+    tabs.map((tab) => (name) => tab.evaluate((mark) => void performance.mark(mark), name)),
+  )
   await session.detach()
-  return marks.map((mark, i) => {
-    const pid = pids.get(mark)
+  return pids
+}
+
+/**
+ * The pids of renderers, by what sets a mark in each. Chromium does not tell which process runs a page, but its trace
+ * does: each page sets a mark of its own, and the trace has the process that set it.
+ */
+export async function tracedPids(
+  tracer: Tracer,
+  markers: readonly ((name: string) => Promise<unknown>)[],
+): Promise<number[]> {
+  const pids = new Map<string, number>()
+  tracer.onData((events) => {
+    for (const { name, pid } of events as readonly TraceEvent[]) pids.set(name, pid)
+  })
+  const nameOf = (i: number): string => `which-renderer-${i}`
+  await tracer.start(['blink.user_timing'])
+  await Promise.all(markers.map((mark, i) => mark(nameOf(i))))
+  const complete = new Promise<void>((resolve) => tracer.onComplete(resolve))
+  await tracer.end()
+  await complete
+  return markers.map((_, i) => {
+    const pid = pids.get(nameOf(i))
     if (pid === undefined) throw new Error(`The trace has no mark of tab ${i}.`)
     return pid
   })

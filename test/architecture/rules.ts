@@ -86,6 +86,11 @@ const RULES: readonly Rule[] = [
     files: /^e2e\/pages\/adapters\.ts$/,
     may: /^src\/(?:adapters\/|driver\/link-queue\.ts$|testing\/contract|ports\.ts$)/,
   },
+  {
+    // what a spec has to know of grains before it takes a tab away, and no user needs to
+    files: /^e2e\/pages\/grain-view\.ts$/,
+    may: /^src\/core\/(?:grain-binding|partition\/partition)\.ts$/,
+  },
   user('e2e/pages'),
   user('examples'),
   user('bench'),

@@ -81,7 +81,7 @@ export type CouncilChange = 'founded' | 'continued' | 'followed'
 /** A kind that is wanted and not known is asked for this often, in ms. */
 const ASK_MS = 500
 /** What is known of a kind is refreshed this often at most, in ms. */
-const REFRESH_MS = 200
+const REFRESH_MS = 50
 /** Groups that are given up are few: one for each partition of the network. */
 const MAX_PARKED = 16
 /** A member that is to have a vote and takes nothing for this long, in ms, makes room for another. */
@@ -120,6 +120,7 @@ export class Council {
     this.#proposals = new Proposals({
       random: options.random,
       target: () => this.#target(),
+      leader: () => this.leader,
       decideHere: (id, command, now) => this.#proposeHere(options.self, id, command, now),
       send: (to, id, command) => {
         const { group } = this

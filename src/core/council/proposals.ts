@@ -10,6 +10,8 @@ export interface ProposalsOptions {
   readonly random: Random
   /** Whom to ask now; this process itself where it leads, `undefined` where nobody is known. */
   readonly target: () => ProcessId | undefined
+  /** Who leads, as far as is known; this process itself where it does. */
+  readonly leader: () => ProcessId | undefined
   /** Has it decided by this process. Returns whether it leads. */
   readonly decideHere: (id: number, command: Command, now: Now) => boolean
   readonly send: (to: ProcessId, id: number, command: Command) => void
@@ -23,11 +25,14 @@ interface Proposal {
   askAt: number
   /** Whom a process that does not lead has named. */
   hint: ProcessId | undefined
+  /** Since the last pause. Nobody is asked twice without one, or two that name each other would be in a circle. */
+  readonly asked: Set<ProcessId>
+  isPaused: boolean
 }
 
 /** Without an answer it is asked for again after this long, in ms: an election takes about as long. */
 const RETRY_MS = 1_000
-/** After "not me" the next is asked this soon, a random half of it more. */
+/** Where no other leader is known, somebody is asked again this soon, a random half of it more. */
 const SOON_MS = 100
 
 export class Proposals {
@@ -42,7 +47,7 @@ export class Proposals {
   /** Sent with the next `tick`. */
   add(command: Command, now: Now): number {
     const id = ++this.#ids
-    this.#all.set(id, { command, askAt: now.mono, hint: undefined })
+    this.#all.set(id, { command, askAt: now.mono, hint: undefined, asked: new Set(), isPaused: true })
     return id
   }
 
@@ -58,23 +63,27 @@ export class Proposals {
     const proposal = this.#all.get(id)
     if (!proposal) return
     proposal.hint = leader === from ? undefined : leader
-    proposal.askAt = Math.min(proposal.askAt, now.mono + this.#soon())
+    this.#hurry(proposal, proposal.hint, now)
   }
 
   /** Somebody else may lead now. */
   hurry(now: Now): void {
-    for (const proposal of this.#all.values())
-      proposal.askAt = Math.min(proposal.askAt, now.mono + this.#soon())
+    const leader = this.#options.leader()
+    for (const proposal of this.#all.values()) this.#hurry(proposal, leader, now)
   }
 
   tick(now: Now): void {
     for (const [id, proposal] of this.#all) {
       if (now.mono < proposal.askAt) continue
       proposal.askAt = now.mono + RETRY_MS
+      if (proposal.isPaused) proposal.asked.clear()
+      proposal.isPaused = true
       if (this.#options.decideHere(id, proposal.command, now)) continue
       const to = proposal.hint ?? this.#options.target()
       proposal.hint = undefined
-      if (to !== undefined) this.#options.send(to, id, proposal.command)
+      if (to === undefined) continue
+      proposal.asked.add(to)
+      this.#options.send(to, id, proposal.command)
     }
   }
 
@@ -84,7 +93,12 @@ export class Proposals {
     return next
   }
 
-  #soon(): number {
-    return SOON_MS * (1 + this.#options.random() / 2)
+  #hurry(proposal: Proposal, leader: ProcessId | undefined, now: Now): void {
+    if (leader !== undefined && !proposal.asked.has(leader)) {
+      proposal.askAt = now.mono
+      proposal.isPaused = false
+    } else if (proposal.isPaused) {
+      proposal.askAt = Math.min(proposal.askAt, now.mono + SOON_MS * (1 + this.#options.random() / 2))
+    }
   }
 }

@@ -91,6 +91,19 @@ describe('a council', () => {
       expect(room.alive.find((process) => process.id === holder)!.council.entry('counter', 3)!.epoch).toBe(2)
   })
 
+  it('is asked once by a process of which all partitions want to know at once', () => {
+    const room = roomOf(9)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    room.run(1_000)
+    const asker = room.alive.find(({ council }) => !council.isVoter)!
+    room.sent.clear()
+    for (let i = 0; i < SLOTS; i++) room.refresh(asker, 'counter')
+    expect(room.sent.get('ask')).toBe(1)
+    room.run(1_000)
+    expect(room.sent.get('ask'), 'once more: what was asked since may be news').toBe(2)
+    expect(room.sent.get('told')).toBe(2)
+  })
+
   it('lets one of two win', () => {
     const room = roomOf(5)
     room.runUntil('known to all', () => room.alive.every(knowsAll))

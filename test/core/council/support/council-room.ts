@@ -139,6 +139,11 @@ export class CouncilRoom {
     return id
   }
 
+  refresh(process: Process, kind: string): void {
+    process.council.refresh(kind, this.#now())
+    this.#wake(process)
+  }
+
   /** Without a word, or, with `goodbye`, after one. */
   end(process: Process, goodbye: boolean): void {
     process.isAlive = false
