@@ -71,6 +71,8 @@ interface Open extends CallName {
 
 /** Of a kind that only its name is known of. As the core has it. */
 const DEFAULT_DEADLINE_MS = 10_000
+/** Calls that go to the core in one task: with more, whoever calls thousands at once would stop the page. */
+const MAX_TOGETHER = 128
 
 export class GrainCalls {
   readonly #options: GrainCallsOptions
@@ -150,21 +152,25 @@ export class GrainCalls {
   /** What was called in this go goes to the core, and what was called before there was one. */
   flush(): void {
     this.#isFlushPlanned = false
-    const calls = this.#outgoing
+    const calls = this.#outgoing.slice(0, MAX_TOGETHER)
     if (calls.length === 0) return
     // before they are fed: what they lead to may call more
-    this.#outgoing = []
+    this.#outgoing = this.#outgoing.slice(MAX_TOGETHER)
     for (const call of calls) call.isSent = true
     const now = this.#options.clock.now().mono
     if (this.#options.feed(calls.map((call) => ({ type: 'grain-call', request: requestOf(call, now) })))) {
       for (const call of calls) call.cancelTimer?.()
+      if (this.#outgoing.length > 0 && !this.#isFlushPlanned) {
+        this.#isFlushPlanned = true
+        this.#options.clock.timer(0, () => this.flush())
+      }
       return
     }
     for (const call of calls) {
       call.isSent = false
       this.#setTimer(call)
     }
-    this.#outgoing = calls
+    this.#outgoing = [...calls, ...this.#outgoing]
   }
 
   /** The core that these were sent to is no more; what was not sent waits for the next one. */

@@ -85,6 +85,10 @@ export interface ActivationsOptions {
   readonly onEvent?: (event: CountedEvent) => void
 }
 
+/** Grains that nobody calls are put away so many at a time, and so long after each other, in ms: each runs user code. */
+const MAX_PASSIVATIONS = 64
+const IDLE_MS = 20
+
 export class Activations {
   readonly #options: ActivationsOptions
   readonly #grains = new Map<string, Grain>()
@@ -98,6 +102,8 @@ export class Activations {
   /** The latest right of each partition under which a nested call has come. */
   readonly #fences = new Map<PartitionId, number>()
   readonly #floors: Floors
+  /** Begun in this tick. */
+  #passivations = 0
   #dueAt = Infinity
   #ids = 0
   #now: Now = { mono: 0, wall: 0 }
@@ -295,6 +301,7 @@ export class Activations {
   tick(now: Now): void {
     this.#now = now
     if (now.mono < this.#dueAt) return
+    this.#passivations = 0
     for (const grain of this.#grains.values()) {
       this.#tellStuck(grain, now.mono)
       this.#expire(grain, now.mono)
@@ -305,7 +312,9 @@ export class Activations {
       for (const { deadlineAt } of grain.queue) this.#wakeAt(deadlineAt)
       for (const { isStuck, startedAt } of grain.running.values())
         if (!isStuck) this.#wakeAt(startedAt + this.#options.tuning.stuckMs)
-      this.#wakeAt(this.#overAt(grain))
+      const overAt = this.#overAt(grain)
+      // Those that are merely idle may go together: to look at all grains for each of them would take long.
+      this.#wakeAt(grain.isIdle ? Math.max(overAt, now.mono + IDLE_MS) : overAt)
     }
   }
 
@@ -669,6 +678,7 @@ export class Activations {
       this.#options.output({ type: 'abort', activation: grain.activation })
       this.#endActivation(grain, undefined)
     } else if (isOver && grain.phase === 'active') {
+      if (++this.#passivations > MAX_PASSIVATIONS) return
       grain.phase = 'passivating'
       grain.since = now
       this.#options.output({ type: 'passivate', activation: grain.activation })
