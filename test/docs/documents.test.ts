@@ -118,8 +118,8 @@ describe('code in README.md', () => {
 })
 
 describe('ARCHITECTURE.md', () => {
-  it('walks through functions that are where it says', () => {
-    const steps = tableOf(find('ARCHITECTURE.md'), 'tab')
+  it.each(['tab', 'at'])('walks through functions that are where it says: %s', (heading) => {
+    const steps = tableOf(find('ARCHITECTURE.md'), heading)
     expect(steps.length).toBeGreaterThan(20)
     const lost = steps.filter(([, file, name]) => !declares(read(file!), name!))
     expect(lost).toEqual([])
