@@ -73,7 +73,7 @@ describe('code in README.md', () => {
   const folder = path.join(cacheFolder, 'readme')
 
   it('compiles as a reader would paste it', async () => {
-    expect(blocks).toHaveLength(4)
+    expect(blocks).toHaveLength(5)
     await mkdir(folder, { recursive: true })
     const files = blocks.map((_, i) => `block-${i}.ts`)
     await Promise.all(blocks.map((code, i) => writeFile(path.join(folder, files[i]!), code)))
@@ -118,8 +118,8 @@ describe('code in README.md', () => {
 })
 
 describe('ARCHITECTURE.md', () => {
-  it('walks through functions that are where it says', () => {
-    const steps = tableOf(find('ARCHITECTURE.md'), 'tab')
+  it.each(['tab', 'at'])('walks through functions that are where it says: %s', (heading) => {
+    const steps = tableOf(find('ARCHITECTURE.md'), heading)
     expect(steps.length).toBeGreaterThan(20)
     const lost = steps.filter(([, file, name]) => !declares(read(file!), name!))
     expect(lost).toEqual([])
