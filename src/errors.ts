@@ -66,7 +66,7 @@ export type ClusterErrorCode =
   | 'state-limit'
   /** A state was used in a way that it would not be replicated in; the message says how to change it. */
   | 'invalid-state'
-  /** Nobody can decide now who hosts the grain: too few members are reachable. It is tried again until the deadline. */
+  /** Until its deadline nobody could say who hosts the grain: there is no council yet, or too few members. Call again. */
   | 'no-council'
 
 export interface ClusterErrorDetails {

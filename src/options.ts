@@ -66,9 +66,10 @@ export interface ClusterOptions {
   queue?: 'reject-new' | 'drop-oldest'
   /**
    * What becomes of grains when most of the tabs that decide who hosts them are lost at once, for example with a window.
-   * `available`: those who are left go on after 5 s; in a partition of the network each side does, and afterwards the
-   * larger, steadier one is right. `majority`: nothing moves any more until most of them are back, so that there is never
-   * a second copy; a room of two stands still when either tab crashes. Default `available`.
+   * `available`: those who are left go on, at once where the others said goodbye, else after about 5 s; in a partition of
+   * the network each side does, and afterwards one of the two is followed. `majority`: nothing moves any more until most
+   * of these very pages are back, so that there is never a second copy; a room of two stands still when either tab
+   * crashes. Default `available`.
    */
   partition?: 'available' | 'majority'
   tuning?: Partial<Tuning>

@@ -56,12 +56,17 @@ function activationError(bytes: Uint8Array, details: CallDetails): ClusterError 
   })
 }
 
+const NOBODY_DECIDES =
+  'Is the kind in `grains` of some tab? In the first seconds of a room it takes until nobody can be coming back.'
+
 function reasonOf(
   { code, attempts, mayHaveRun, ms }: Extract<CallEnd, { type: 'error' }>,
   argsBytes: number,
 ): readonly [ClusterErrorCode, string] {
   switch (code) {
     case 'deadline':
+      if (attempts === 0 && !mayHaveRun)
+        return ['no-council', `for ${Math.round(ms)} ms nobody could say who hosts it. ${NOBODY_DECIDES}`]
       return [
         code,
         `there was no answer within ${Math.round(ms)} ms. ${deadlineAdvice(attempts, mayHaveRun)}`,
@@ -120,8 +125,7 @@ function reasonOf(
 
 function deadlineAdvice(attempts: number, mayHaveRun: boolean): string {
   if (mayHaveRun) return 'It may have run: look before calling again.'
-  if (attempts > 0) return 'It has not run: call again.'
-  return 'It was not sent, for nobody was known to host it: is the kind in `grains` of some tab?'
+  return attempts > 0 ? 'It has not run: call again.' : 'It was not sent.'
 }
 
 const placeOf = ({ kind, key, method }: CallName): string => `${kind}/${key}.${method}`

@@ -30,7 +30,10 @@ export interface KindOptions<M = unknown> {
   readonly idleMs?: number
   /** A call fails with `deadline` after this long. Default 10,000 ms. */
   readonly deadlineMs?: number
-  /** Whether state is kept in IndexedDB too, and so outlives a reload of all tabs at once. Default `false`. */
+  /**
+   * Whether state is to be kept in IndexedDB too, and so outlive a reload of all tabs at once. Without effect yet: this
+   * version keeps it in the memory of tabs alone. Default `false`.
+   */
   readonly persist?: boolean
   /**
    * Checks what comes in and goes out, by method: for arguments one schema each, by Standard Schema. What a schema makes

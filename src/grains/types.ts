@@ -86,8 +86,8 @@ export type GrainSignal = typeof globalThis extends {
 
 export interface StateOptions<T> {
   /**
-   * Makes one state of two, when two sides of a partition changed the same grain. Gives a new value. Without it, the
-   * side that lost is reported as the event `state-conflict`.
+   * Is to make one state of two, when two sides of a partition changed the same grain; gives a new value. Not asked yet:
+   * in this version the state of the side that is followed counts, and what the other changed meanwhile is lost.
    */
   readonly merge?: (kept: DeepReadonly<T>, other: DeepReadonly<T>) => T | DeepReadonly<T>
   /** When all holders of the state are gone: `fail` with `state-missing`, or start from `initial`. Default `fail`. */

@@ -41,6 +41,7 @@ describe('the end of a call', () => {
   it('says whether it may have run, where that is not known from its code', () => {
     expect(ended('deadline', { mayHaveRun: true }).message).toContain('within 300 ms. It may have run')
     expect(ended('deadline').message).toContain('It has not run')
+    expect(ended('deadline', { attempts: 0 })).toMatchObject({ code: 'no-council' })
     expect(ended('deadline', { attempts: 0 }).message).toContain('in `grains` of some tab?')
     expect(ended('aborted').message).toContain('It has not run')
   })

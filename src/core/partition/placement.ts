@@ -56,7 +56,7 @@ export function rank(kind: string, slot: number, candidates: readonly Candidate[
 
 /**
  * Where a partition should be: its owner is the most wanted host, or `owner` where it has one that is to stay; the
- * others are spread over browsers first. `undefined` where nobody can host the kind.
+ * others are hosts first, who could own it in turn, and spread over browsers. `undefined` where nobody can host the kind.
  */
 export function place(
   kind: string,
@@ -69,10 +69,11 @@ export function place(
   if (!first) return undefined
   const chosen = [first]
   const browsers = new Set([first.browser])
-  for (const spread of [true, false]) {
+  for (const { hosts, spread } of PASSES) {
     for (const candidate of ranked) {
       if (chosen.length >= REPLICAS) break
       if (chosen.includes(candidate) || (spread && browsers.has(candidate.browser))) continue
+      if (hosts && !candidate.isHost) continue
       chosen.push(candidate)
       browsers.add(candidate.browser)
     }
@@ -91,6 +92,14 @@ export function rankAmong(partition: PartitionId, process: ProcessId, others: re
   }
   return rank
 }
+
+/** Without another host among those that hold it, nobody could take over: that comes before another browser. */
+const PASSES = [
+  { hosts: true, spread: true },
+  { hosts: true, spread: false },
+  { hosts: false, spread: true },
+  { hosts: false, spread: false },
+]
 
 /** Two hashes that know nothing of one another, nor of that of a key. */
 const HIGH_SEED = 1
