@@ -25,7 +25,7 @@ export class TraceHash {
     this.#word(slot)
     if (input.type === 'link-message') this.#bytes(input.linkId, input.bytes)
     else if (input.type === 'tick') this.#word(0)
-    // The core does nothing with it yet: a trace is the same as of a server that does not tell.
+    // Only grains look at it: without them a trace is the same as of a server that does not tell.
     else if ('quietMs' in input) this.#text(JSON.stringify({ ...input, quietMs: undefined }))
     else this.#text(JSON.stringify(input))
   }
