@@ -7,6 +7,9 @@ import type { GrainMode } from '../../src/testing/grain-load.ts'
 import { seededRandom } from '../../src/testing/random.ts'
 import { simulate } from '../../src/testing/simulation.ts'
 
+/** So many calls are acknowledged at least: where half of the room is lost twice in 20 s there are not many. */
+const SOME = 15
+
 const storm = { nodes: 12, create: createCoreNode, stormMs: 20_000, idleMs: 0, calmMs: 0 } as const
 
 function expectKept(seed: number, grains: GrainMode, only: readonly ActionKind[] = []): number {
@@ -34,15 +37,15 @@ describe('what was acknowledged is there, once, amid', () => {
     ['outage'],
   ]
   it.each(kinds.map((only, i) => [only.join(' and '), only, i + 1] as const))('%s', (_, only, seed) => {
-    expect(expectKept(seed, 'available', only)).toBeGreaterThan(50)
+    expect(expectKept(seed, 'available', only)).toBeGreaterThan(SOME)
   })
 
   it('all of them', () => {
-    expect(expectKept(1, 'available')).toBeGreaterThan(50)
+    expect(expectKept(1, 'available')).toBeGreaterThan(SOME)
   })
 
   it('all of them and partitions, where a majority decides', () => {
-    expect(expectKept(2, 'majority', ['partition', 'crash'])).toBeGreaterThan(20)
+    expect(expectKept(2, 'majority', ['partition', 'crash'])).toBeGreaterThan(SOME)
   })
 })
 
