@@ -34,6 +34,8 @@ interface Proposal {
 const RETRY_MS = 1_000
 /** Where no other leader is known, somebody is asked again this soon, a random half of it more. */
 const SOON_MS = 100
+/** Those that are asked again at about the same time are asked together: there may be hundreds, without a leader. */
+const TOGETHER_MS = 25
 
 export class Proposals {
   readonly #options: ProposalsOptions
@@ -98,7 +100,8 @@ export class Proposals {
       proposal.askAt = now.mono
       proposal.isPaused = false
     } else if (proposal.isPaused) {
-      proposal.askAt = Math.min(proposal.askAt, now.mono + SOON_MS * (1 + this.#options.random() / 2))
+      const soon = now.mono + SOON_MS * (1 + this.#options.random() / 2)
+      proposal.askAt = Math.min(proposal.askAt, Math.ceil(soon / TOGETHER_MS) * TOGETHER_MS)
     }
   }
 }
