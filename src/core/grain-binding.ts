@@ -47,7 +47,7 @@ export class GrainBinding implements LifeGrains {
   readonly #news: GrainNews
   #life: Life | undefined
   #now: Now = { mono: 0, wall: 0 }
-  /** When the signaling server was asked last, and what it is waited for. */
+  /** When the signaling server is to be asked next whether a council may be founded. */
   #askAt = -Infinity
   #isStarted = false
   /** Some life of this process was told who is there. */
@@ -169,10 +169,7 @@ export class GrainBinding implements LifeGrains {
       if (news.type === 'new-life') this.grains.onNewLife(news.process, now)
       else this.grains.onLiveness(news.process, news.loss, now)
     }
-    if (this.#roster.isChanged) {
-      this.#roster.isChanged = false
-      this.grains.notice(now)
-    }
+    if (this.#roster.takeChanged()) this.grains.notice(now)
     if (mono >= this.grains.nextDeadline()) this.grains.tick(now)
     this.#news.settle(mono)
     if (mono >= this.#askAt && life.isSignalingUp && this.#mayFound(life)) {

@@ -50,6 +50,7 @@ export class Roster {
   readonly #known = new Map<ProcessId, Known>()
   readonly #processes = new Map<NodeId, ProcessId>()
   #news: RosterNews[] = []
+  #isChanged = false
   #attachedAt = Infinity
   #wakeAt = Infinity
   #seats: readonly Seat[] | undefined
@@ -61,12 +62,12 @@ export class Roster {
     this.#tombstoneMs = tombstoneMs
   }
 
-  /** The table of the present life; `undefined` before the first one was told who is there. */
+  /** The table that counts: of the present life, or of the last one until this one was told who is there. */
   get table(): MembershipTable | undefined {
     return this.#table
   }
 
-  /** A life was told who is there: what its table says counts from now on. */
+  /** What this table says counts from now on. */
   attach(table: MembershipTable, now: number): void {
     const isFirst = this.#table === undefined
     this.#table = table
@@ -97,8 +98,12 @@ export class Roster {
     return news
   }
 
-  /** Whether anything but liveness has changed since the last call. */
-  isChanged = false
+  /** Whether anything has changed since the last call, of who is there and what they publish. */
+  takeChanged(): boolean {
+    const isChanged = this.#isChanged
+    this.#isChanged = false
+    return isChanged
+  }
 
   tick(now: number): void {
     if (now < this.#wakeAt) return
@@ -296,7 +301,7 @@ export class Roster {
   }
 
   #changed(): void {
-    this.isChanged = true
+    this.#isChanged = true
     this.#seats = undefined
     this.#published = undefined
     this.#candidates.clear()
