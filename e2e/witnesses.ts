@@ -59,6 +59,9 @@ export async function gather(
   return tabs.map((tab, i) => ({ tab, nodeId: views[i]!.self }))
 }
 
+/** Events of a tab that are shown where it is not as expected. */
+const MOST_TOLD = 200
+
 export const changesOf = ({ tab }: Witness): Promise<StatusChange[]> =>
   tab.evaluate(() => window.statusChanges)
 
@@ -92,8 +95,17 @@ export async function untilIs(
     const own = events.find((event) => event.type === 'status' && event.to === to && event.at >= since)
     return [own && own.at - since]
   }
-  const [known] = await untilKnown(time, `the tab is ${to}`, timeout)
-  return known!
+  try {
+    const [known] = await untilKnown(time, `the tab is ${to}`, timeout)
+    return known!
+  } catch (error) {
+    const events = await tab.evaluate(() => [...window.tab.cluster.events.recent()])
+    const told = events.slice(-MOST_TOLD).map((event) => `${event.at - since} ${JSON.stringify(event)}`)
+    throw new Error(
+      `the tab is not ${to}; its ${events.length} events, the newest of them, each with its ms since then:\n${told.join('\n')}`,
+      { cause: error },
+    )
+  }
 }
 
 /** Nobody but these was taken for lost by any witness, at any time. */

@@ -140,11 +140,18 @@ export class Neighbours {
   }
 
   #onStep(link: MeshLink, step: HandshakeStep, now: number): string | undefined {
-    const { mesh, outbox, onRefused } = this.#options
+    const { mesh, outbox, handshakes, onRefused } = this.#options
     switch (step.type) {
       case 'malformed':
         return step.reason
-      case 'sign':
+      case 'repeat':
+        outbox.frame(link.linkId, step.hello)
+        return undefined
+      case 'sign': {
+        outbox.push({ linkId: link.linkId, ...step })
+        const early = handshakes.takeEarly(link.linkId)
+        return early && this.#onStep(link, early, now)
+      }
       case 'verify':
         outbox.push({ linkId: link.linkId, ...step })
         return undefined

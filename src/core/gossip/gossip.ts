@@ -289,12 +289,13 @@ export class Gossip {
   /**
    * Whether a change reaches the neighbour without us: it brought the change, or, in a full mesh, the member that
    * brought it is linked to the neighbour and so tells it itself. Links are known with a delay; what this misses, a
-   * sync repairs. Above a full mesh links come and go, and few triangles would be saved.
+   * sync repairs. A refutation is not left to that: whoever is accused may have links that carry nothing. Above a full
+   * mesh links come and go, and few triangles would be saved.
    */
-  #isReached(neighbour: Neighbour, { via, alsoVia }: LoggedChange): boolean {
+  #isReached(neighbour: Neighbour, { via, alsoVia, isRefutation }: LoggedChange): boolean {
     if (via === LOCAL) return false
     if (via === neighbour.linkId || alsoVia.has(neighbour.linkId)) return true
-    if (!this.#isFullMesh) return false
+    if (isRefutation || !this.#isFullMesh) return false
     const bringer = this.#neighbours.get(via)
     const short = this.#table.get(neighbour.nodeId)?.short
     if (!bringer || short === undefined) return false

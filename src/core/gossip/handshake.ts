@@ -4,6 +4,9 @@
  * `refuse` that names the reason. A link counts once both accepted. Nothing but these frames is read before, and
  * nothing that the other side said is used before its proof is good.
  *
+ * A browser may lose the first message on a link: what the answering end says before the calling end knows that its
+ * channel is open. Whoever misses a hello says its own again, which asks for the other's; each end does so once.
+ *
  * A member that has a key demands a proof from everybody. One that has none, since its page has no secure context,
  * neither gives nor demands one and links only to members that have none either.
  */
@@ -26,6 +29,8 @@ export type HandshakeFrame = Extract<Frame, { kind: 'hello' | 'proof' | 'accept'
 
 /** What a frame led to. */
 export type HandshakeStep =
+  /** A hello is missing, here or there: say this one again. */
+  | { readonly type: 'repeat'; readonly hello: HelloFrame }
   /** Their hello is good so far: sign this, and send it as `proof`. */
   | { readonly type: 'sign'; readonly bytes: Uint8Array }
   /** Their proof came: have it checked. */
@@ -60,9 +65,12 @@ export interface Acquaintance {
 interface Progress {
   readonly nodeId: NodeId
   readonly greeted: Greeting
-  readonly nonce: Uint8Array
+  readonly said: HelloFrame
   readonly fingerprints: Fingerprints | undefined
+  hasRepeated: boolean
   hello: HelloFrame | undefined
+  /** Their proof came before their hello. */
+  early: Uint8Array | undefined
   /** Their proof came; it is being checked, or was. */
   proven: boolean
   introduced: boolean
@@ -107,30 +115,32 @@ export class Handshakes {
     const digest: DigestEntry[] | undefined =
       table.size <= SMALL_TABLE && !isPending ? digestOf(table, ALL_BUCKETS) : undefined
     const greeted = { saidAll: digest !== undefined, revision: table.log.revision }
-    const nonce = createNonce(this.#random)
-    this.#links.set(linkId, {
-      nodeId,
-      greeted,
-      nonce,
-      fingerprints,
-      hello: undefined,
-      proven: false,
-      introduced: false,
-      accepted: false,
-    })
-    return {
+    const said: HelloFrame = {
       kind: 'hello',
       minVersion: WIRE_MIN,
       maxVersion: WIRE_MAX,
       cluster: this.#cluster,
       nodeId: table.own,
-      nonce,
+      nonce: createNonce(this.#random),
       publicKey: this.#publicKey,
       own: rangeOf(table.get(table.own)!, 0),
       buckets: isPending ? memory.buckets(table) : table.hash.buckets,
       digest,
       remembered: isOffered ? memory.buckets(table) : undefined,
     }
+    this.#links.set(linkId, {
+      nodeId,
+      greeted,
+      said,
+      fingerprints,
+      hasRepeated: false,
+      hello: undefined,
+      early: undefined,
+      proven: false,
+      introduced: false,
+      accepted: false,
+    })
+    return said
   }
 
   isDone(linkId: LinkId): boolean {
@@ -163,11 +173,22 @@ export class Handshakes {
           return { type: 'malformed', reason: `wire version ${frame.version} was accepted but never offered` }
         }
         progress.accepted = true
+        // Where nobody has keys, it is what comes next after a hello.
+        if (!progress.hello && !progress.hasRepeated) return this.#repeat(progress)
         return { type: 'accepted' }
       case 'refuse':
         if (progress.accepted) return { type: 'malformed', reason: 'refuse came after accept' }
         return { type: 'refused', code: frame.code, reason: frame.reason, kept: frame.kept }
     }
+  }
+
+  /** The step for a proof that came before the hello that has come now. */
+  takeEarly(linkId: LinkId): HandshakeStep | undefined {
+    const progress = this.#links.get(linkId)
+    if (!progress?.early || !progress.hello) return undefined
+    const { early } = progress
+    progress.early = undefined
+    return this.#onProof(progress, early)
   }
 
   /** The check of their proof is done. `undefined` where the link has ended meanwhile. */
@@ -181,7 +202,7 @@ export class Handshakes {
   }
 
   #onHello(progress: Progress, hello: HelloFrame): HandshakeStep {
-    if (progress.hello) return { type: 'malformed', reason: 'hello came twice' }
+    if (progress.hello) return this.#onHelloAgain(progress, progress.hello, hello)
     if (hello.nodeId !== progress.nodeId || hello.nodeId === this.#table.own) {
       return { type: 'malformed', reason: `${hello.nodeId} answered on a link to ${progress.nodeId}` }
     }
@@ -207,9 +228,24 @@ export class Handshakes {
     return { type: 'sign', bytes: this.#bytes(progress, hello, 'own') }
   }
 
+  #onHelloAgain(progress: Progress, first: HelloFrame, again: HelloFrame): HandshakeStep {
+    const isSame = again.nonce.every((byte, i) => byte === first.nonce[i])
+    if (!isSame || progress.hasRepeated) return { type: 'malformed', reason: 'hello came twice' }
+    return this.#repeat(progress)
+  }
+
+  #repeat(progress: Progress): HandshakeStep {
+    progress.hasRepeated = true
+    return { type: 'repeat', hello: progress.said }
+  }
+
   #onProof(progress: Progress, signature: Uint8Array): HandshakeStep {
     const { hello } = progress
-    if (!hello) return { type: 'malformed', reason: 'proof before the hello' }
+    if (!hello) {
+      if (progress.hasRepeated) return { type: 'malformed', reason: 'proof before the hello' }
+      progress.early = signature
+      return this.#repeat(progress)
+    }
     if (progress.proven || progress.introduced)
       return { type: 'malformed', reason: 'proof was not asked for' }
     progress.proven = true
@@ -224,7 +260,11 @@ export class Handshakes {
     }
   }
 
-  #bytes({ nonce, fingerprints }: Progress, hello: HelloFrame, signer: 'own' | 'other'): Uint8Array {
+  #bytes(
+    { said: { nonce }, fingerprints }: Progress,
+    hello: HelloFrame,
+    signer: 'own' | 'other',
+  ): Uint8Array {
     const own = { nodeId: this.#table.own, nonce, publicKey: this.#publicKey }
     return proofBytes({ cluster: this.#cluster, own, other: hello, fingerprints }, signer)
   }

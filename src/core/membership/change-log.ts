@@ -12,6 +12,8 @@ export interface LoggedChange {
   /** The origin's version before the change. */
   readonly from: number
   readonly via: LinkId
+  /** The origin answers an accusation: by which links it reaches others is what is in doubt. */
+  readonly isRefutation: boolean
   /** Other links that brought the same change before it was forwarded. */
   readonly alsoVia: ReadonlySet<LinkId>
 }
@@ -33,8 +35,8 @@ export class ChangeLog {
     return this.#revision
   }
 
-  push(nodeId: NodeId, from: number, via: LinkId): void {
-    const change: Mutable = { revision: ++this.#revision, nodeId, from, via, alsoVia: NO_LINKS }
+  push(nodeId: NodeId, from: number, via: LinkId, isRefutation = false): void {
+    const change: Mutable = { revision: ++this.#revision, nodeId, from, via, isRefutation, alsoVia: NO_LINKS }
     this.#changes.push(change)
     this.#newest.set(nodeId, change)
     if (this.#changes.length > CAPACITY) this.forget(this.#changes[CAPACITY / 2]!.revision)

@@ -325,7 +325,8 @@ export class MembershipTable {
       this.#shownRevision++
     }
     this.hash.update(record, before)
-    this.log.push(nodeId, before?.counter ?? 0, via)
+    const isRefutation = (self?.incarnation ?? 0) > (before?.self?.incarnation ?? 0)
+    this.log.push(nodeId, before?.counter ?? 0, via, isRefutation)
     if (self !== before?.self) this.#shownRevision++
     this.#changes.push({
       nodeId,

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { parseNodeId } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { REMOVED } from '../../../src/core/membership/record.ts'
+import { NONCE_BYTES } from '../../../src/core/wire/frames.ts'
 import { DEFAULT_LIMITS } from '../../../src/core/tuning.ts'
 import { authorityOf, nodeIdOf, wholeOf } from '../support/names.ts'
 import { agree, cluster, coreOf, isLinked } from '../support/nodes.ts'
@@ -101,7 +102,8 @@ describe('a handshake', () => {
     const accept = { kind: 'accept', version: 1 } as const
     const other = nodeIdOf(31)
     const faults = [
-      [[puppet.hello(), puppet.hello()], 'hello came twice'],
+      [[puppet.hello(), puppet.hello({ nonce: new Uint8Array(NONCE_BYTES).fill(255) })], 'hello came twice'],
+      [[puppet.hello(), puppet.hello(), puppet.hello()], 'hello came twice'],
       [[accept, accept], 'accept came twice'],
       [
         [accept, { kind: 'refuse', code: 'removed', reason: 'on second thoughts' }],
@@ -121,6 +123,55 @@ describe('a handshake', () => {
       expect(puppet.ended).toBeDefined()
     }
     expect(core.table.status(other)).toBeUndefined()
+  })
+})
+
+describe('a hello that is lost', () => {
+  /** Chromium drops what comes before it has said that the channel is open. */
+  const losesHello = (lost: (from: string, to: string) => boolean): void => {
+    const had = new Set<string>()
+    room.passes = (from, to, [first]) => {
+      const isFirst = first?.kind === 'hello' && !had.has(`${from} ${to}`)
+      if (isFirst) had.add(`${from} ${to}`)
+      return !isFirst || !lost(from, to)
+    }
+  }
+
+  it.each(['the newcomer', 'the member'])('by %s is said again: the link is made at once', (who) => {
+    const newcomer = coreOf(2)
+    room.contacts = () => [core.nodeId]
+    losesHello((from) => from === (who === 'the newcomer' ? newcomer.nodeId : core.nodeId))
+    room.join(newcomer)
+    room.until(() => isLinked(core, newcomer) && isLinked(newcomer, core), 'they are linked', 500)
+    expect(events.rejected()).toEqual([])
+    expect(room.events(core, 'link-failed')).toEqual([])
+  })
+
+  it('is said again once where no member has a key', () => {
+    const publicKey = new Uint8Array(0)
+    const [one, two] = [coreOf(11, { publicKey }), coreOf(12, { publicKey })]
+    room = new Room()
+    room.contacts = () => []
+    room.join(one)
+    room.until(() => one.status === 'up', 'alone in the room')
+    room.contacts = () => [one.nodeId]
+    losesHello((from) => from === one.nodeId)
+    room.join(two)
+    room.until(() => isLinked(one, two) && isLinked(two, one), 'they are linked', 500)
+  })
+
+  it('is asked for by the own one, and given once', () => {
+    puppet.dial(core.nodeId)
+    const hello = puppet.hello()
+    puppet.say(hello, hello)
+    room.run(5)
+    expect(puppet.heard('hello')).toHaveLength(2)
+    expect(puppet.heard('hello')[1]).toEqual(puppet.heard('hello')[0])
+    expect(puppet.ended).toBeUndefined()
+    puppet.prove()
+    puppet.say({ kind: 'accept', version: 1 })
+    room.run(5)
+    expect(isLinked(core, puppet)).toBe(true)
   })
 })
 

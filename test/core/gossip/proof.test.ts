@@ -215,7 +215,7 @@ describe('a member with a key', () => {
     const proof = { kind: 'proof', signature: new Uint8Array(64) } as const
     const reasons = () => room.events(core, 'frame-rejected').map(({ reason }) => reason)
     puppet.dial(core.nodeId)
-    puppet.say(proof)
+    puppet.say(proof, proof)
     room.run(5)
     expect(reasons()).toEqual(['proof before the hello'])
     puppet.dial(core.nodeId)
