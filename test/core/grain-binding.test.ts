@@ -179,6 +179,12 @@ describe('where the room falls apart', () => {
   const groupsOf = (tabs: readonly NodeCore[]): Set<string | undefined> =>
     new Set(tabs.map(({ grains }) => grains.council.group))
 
+  /** Of each partition, as the council has decided last. */
+  const epochsOf = ({ tabs }: GrainTabs): number[] =>
+    Array.from({ length: SLOTS }, (_, slot) =>
+      Math.max(...tabs.map(({ grains }) => grains.council.entry('counter', slot)?.epoch ?? 0)),
+    )
+
   function expectOne(room: GrainTabs): void {
     room.room.until(() => groupsOf(room.tabs).size === 1, 'there is one council', 60_000)
     for (const tab of room.tabs)
@@ -186,6 +192,9 @@ describe('where the room falls apart', () => {
     room.room.until(() => room.hostsOf('likes').length === 1, 'one hosts it', 5_000)
     room.room.run(20_000)
     expect(groupsOf(room.tabs).size).toBe(1)
+    const epochs = epochsOf(room)
+    room.room.run(10_000)
+    expect(epochsOf(room), 'nothing is left to decide').toEqual(epochs)
   }
 
   for (const [count, apart] of [

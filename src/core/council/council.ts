@@ -348,7 +348,7 @@ export class Council {
     }
     for (const kind of this.#hints.kinds()) {
       const wanted = this.#wanted.get(kind) ?? newWanted(false, now)
-      wanted.mustHear = true
+      wanted.unheard = new Map(this.#hints.entries(kind))
       wanted.askAt = now.mono
       wanted.proposal = undefined
       this.#wanted.set(kind, wanted)
@@ -450,12 +450,15 @@ export class Council {
   /** A voter has said what it knows of a kind: where it is none, it may be born now. */
   #onTold(kind: string, entries: readonly SlotEntry[], now: Now): void {
     const wanted = this.#wanted.get(kind)
-    if (wanted?.mustHear) {
-      const told = new Map(entries)
-      const later = this.#hints.entries(kind).filter(([slot, entry]) => !isOver(entry, told.get(slot)))
+    if (wanted?.unheard) {
+      for (const [slot, entry] of entries) {
+        const before = wanted.unheard.get(slot)
+        if (before && isOver(before, entry)) wanted.unheard.delete(slot)
+      }
+      const later = [...wanted.unheard]
       const { group } = this
       const to = this.#target()
-      if (later.length === 0) wanted.mustHear = false
+      if (later.length === 0) wanted.unheard = undefined
       else if (to !== undefined && group !== undefined && (entries.length > 0 || later.length === SLOTS))
         this.#options.send(to, { kind: 'adopt', group, grain: kind, entries: later })
     }
@@ -625,7 +628,7 @@ export class Council {
   #seekWanted(now: Now): void {
     if (this.group === undefined) return
     for (const [kind, wanted] of this.#wanted) {
-      if (this.knows(kind) && !wanted.mustHear) {
+      if (this.knows(kind) && !wanted.unheard) {
         this.#wanted.delete(kind)
         continue
       }
@@ -633,7 +636,7 @@ export class Council {
       wanted.askAt = now.mono + ASK_MS
       if (wanted.proposal !== undefined) continue
       if (!this.#leads) this.#askFor(kind)
-      else if (wanted.mustHear) this.#onTold(kind, this.#applied(kind), now)
+      else if (wanted.unheard) this.#onTold(kind, this.#applied(kind), now)
       else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
     }
   }
@@ -716,15 +719,18 @@ export class Council {
 
 interface Wanted {
   mustBeBorn: boolean
-  /** It is known from another group: it is asked for until this one has said something later. */
-  mustHear: boolean
+  /**
+   * What is known from another group: it is asked for until this one has said something later of each. As it was when
+   * this group was followed: held against what this one has said since, nothing would ever be later.
+   */
+  unheard: Map<number, MapEntry> | undefined
   proposal: number | undefined
   askAt: number
 }
 
 const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
   mustBeBorn,
-  mustHear: false,
+  unheard: undefined,
   proposal: undefined,
   askAt: now.mono,
 })
