@@ -53,6 +53,19 @@ describe('grains', () => {
     room.check('likes')
   })
 
+  it('are served again at once where their owner leaves, though it leads the council', () => {
+    const room = roomOf(6)
+    add(room, room.tabs[5]!)
+    const [host] = room.hostsOf('likes')
+    expect(host).toBe(leaderOf(room))
+    const leftAt = room.room.now
+    room.close(host!)
+    const op = room.ask(room.tabs[0]!, 'likes')
+    expect(op.end).toMatchObject({ type: 'result' })
+    expect(op.endedAt - leftAt).toBeLessThan(50)
+    room.check('likes')
+  })
+
   it('outlive all tabs that were there, replaced one at a time', () => {
     const room = roomOf(3)
     add(room, room.tabs[0]!)

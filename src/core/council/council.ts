@@ -421,6 +421,7 @@ export class Council {
         return this.#options.send(from, { kind: 'told', group, grain, entries, leader })
       }
       case 'told':
+        if (message.leader !== undefined) this.#proposals.named(message.leader, now)
         if (message.entries) this.#onTold(message.grain, message.entries, now)
         return undefined
       case 'propose': {

@@ -74,6 +74,15 @@ export class Proposals {
     for (const proposal of this.#all.values()) this.#hurry(proposal, leader, now)
   }
 
+  /** Somebody who was asked something else has named the leader: sooner than that one's own word gets here. */
+  named(leader: ProcessId, now: Now): void {
+    for (const proposal of this.#all.values()) {
+      if (proposal.asked.has(leader)) continue
+      proposal.hint = leader
+      this.#hurry(proposal, leader, now)
+    }
+  }
+
   tick(now: Now): void {
     for (const [id, proposal] of this.#all) {
       if (now.mono < proposal.askAt) continue

@@ -39,6 +39,18 @@ describe('a proposal', () => {
     expect(sent).toEqual(['a', 'c'])
   })
 
+  it('goes at once to a leader that somebody names who was asked something else, and no more for its old name', () => {
+    const { proposals, sent, at } = proposing()
+    at.mono += 10
+    proposals.named('a', at)
+    proposals.tick(at)
+    proposals.named('c', at)
+    proposals.tick(at)
+    proposals.named('c', at)
+    proposals.tick(at)
+    expect(sent).toEqual(['a', 'c'])
+  })
+
   it('is not sent in a circle by two that name each other', () => {
     const { proposals, id, sent, at } = proposing()
     for (let i = 0; i < 20; i++) {
