@@ -121,6 +121,7 @@ export class Grains {
       leaderHasLease: (now) => this.council.hasLease(now),
       targets: (partition) => this.#targetsOf(partition),
       mayOwn: (partition) => kinds.has(parsePartition(partition)!.kind),
+      hosts: (partition) => this.#hostsOf(partition),
       askMap: (partition) => this.#askMap(partition),
       onStored: (partition, number) =>
         this.#later((now) => this.activations.onStored(partition, number, now)),
@@ -328,6 +329,11 @@ export class Grains {
   #entryOf(partition: PartitionId) {
     const { kind, slot } = parsePartition(partition)!
     return this.council.entry(kind, slot)
+  }
+
+  #hostsOf(partition: PartitionId): readonly ProcessId[] {
+    const candidates = this.#options.candidates(parsePartition(partition)!.kind)
+    return candidates.flatMap(({ process, isHost }) => (isHost ? [process] : []))
   }
 
   #targetsOf(partition: PartitionId): readonly ProcessId[] {

@@ -66,6 +66,24 @@ describe('grains', () => {
     room.check('likes')
   })
 
+  it('whose only host is lost are run by the next one, with what those that only call have kept for it', () => {
+    const room = new GrainTabs()
+    const host = room.join()
+    const callers = [room.join({}), room.join({})]
+    room.room.until(() => callers.every(({ grains }) => grains.council.group !== undefined), 'one council')
+    room.room.run(8_000)
+    for (const caller of callers) add(room, caller)
+    expect(holdersOf(room, 'likes')).toHaveLength(3)
+    room.kill(host)
+    room.room.run(20_000)
+    const next = room.join()
+    room.room.run(3_000)
+    for (const caller of callers) add(room, caller)
+    expect(room.hostsOf('likes')).toEqual([next])
+    room.check('likes')
+    expect(room.namesOf('likes')).toHaveLength(4)
+  })
+
   it('outlive all tabs that were there, replaced one at a time', () => {
     const room = roomOf(3)
     add(room, room.tabs[0]!)

@@ -160,7 +160,8 @@ export class Activations {
     const partition = this.#options.partitionOf(kind, key)
     const entry = this.#options.store.entryOf(partition)
     if (entry?.owner !== this.#options.self) return this.#sendElsewhere(visit, partition, false)
-    if (!tuning) return this.#refuse(visit, 'unknown-kind')
+    // It owns this for a while only, until a host has taken over.
+    if (!tuning) return this.#sendElsewhere(visit, partition, false)
     const known = this.#grains.get(grainName(kind, key))
     const grain = known ?? this.#open(kind, key, partition)
     // Only from a map that is newer than its sender's; one that knows more than this process waits for its map.

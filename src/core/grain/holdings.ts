@@ -45,6 +45,8 @@ export interface HoldingsOptions {
   readonly targets: (partition: PartitionId) => readonly ProcessId[]
   /** This process can run the partition's kind. Default: any. */
   readonly mayOwn?: (partition: PartitionId) => boolean
+  /** Processes that can. Default: nobody is known to. */
+  readonly hosts?: (partition: PartitionId) => readonly ProcessId[]
   /** The newest entry of the partition is wanted. */
   readonly askMap: (partition: PartitionId) => void
   /** Every process in sync has stored all changes up to this number. */
@@ -107,6 +109,7 @@ export class Holdings {
       isOver: options.isOver,
       targets: options.targets,
       mayOwn: options.mayOwn ?? (() => true),
+      hosts: options.hosts ?? (() => []),
       onStored: options.onStored,
       touch: (part) => this.#touched.add(part),
       askMap: (part, now) => this.#askMap(part, now.mono),

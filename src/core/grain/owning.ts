@@ -174,6 +174,7 @@ export class Owning {
     if (tenure.isTakingOver) return due
     due = Math.min(due, this.#takeIn(part, tenure, now))
     due = Math.min(due, this.#letSurplusGo(part, now))
+    tenure.movingTo ??= this.#hostInstead(part)
     if (tenure.movingTo !== undefined) due = Math.min(due, this.#move(part, tenure, tenure.movingTo, now))
     return due
   }
@@ -343,6 +344,13 @@ export class Owning {
       this.#surplusAt = now.mono + tuning.surplusMs
     }
     return this.#propose(part, { remove: surplus }, now)
+  }
+
+  /** Who owns what it cannot run holds it until a host does. */
+  #hostInstead({ id, entry }: Part): ProcessId | undefined {
+    const { mayOwn, hosts, isLive } = this.#shop
+    if (mayOwn(id)) return undefined
+    return hosts(id).find((host) => isLive(host) && entry!.inSync.includes(host))
   }
 
   #move(part: Part, tenure: Tenure, to: ProcessId, now: Now): number {

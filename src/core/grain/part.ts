@@ -117,6 +117,7 @@ export interface Workshop {
   readonly isOver: (process: ProcessId) => boolean
   readonly targets: (partition: PartitionId) => readonly ProcessId[]
   readonly mayOwn: (partition: PartitionId) => boolean
+  readonly hosts: (partition: PartitionId) => readonly ProcessId[]
   readonly onStored: (partition: PartitionId, number: number) => void
   /** The partition is looked at when the turn ends. */
   readonly touch: (part: Part) => void

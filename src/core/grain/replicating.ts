@@ -159,12 +159,12 @@ export class Replicating {
 
   /** Asks to take over from an owner that is gone. */
   #seek(part: Part, now: Now): number {
-    const { own, isLive, isLeaving, mayOwn, beacons, proposals, tuning } = this.#shop
+    const { own, isLive, isLeaving, beacons, proposals, tuning } = this.#shop
     const entry = part.entry!
     const { owner, inSync } = entry
     if (owner === undefined || part.proposal) return Infinity
     const isProven = this.#isProven(part, owner)
-    if (isLeaving() || !mayOwn(part.id) || (isLive(owner) && !isProven)) {
+    if (isLeaving() || (isLive(owner) && !isProven) || !this.#isHeir(part, owner)) {
       part.noticedAt = undefined
       return Infinity
     }
@@ -176,6 +176,19 @@ export class Replicating {
     if (now.mono < seekAt) return seekAt
     proposals.wish(part, { owner: own, remove: owner })
     return Infinity
+  }
+
+  /**
+   * Whether this process may take over. One that cannot run the kind does so for others, where nobody in sync can: it
+   * is the way to a host, which it takes in and hands over to.
+   */
+  #isHeir({ id, entry }: Part, owner: ProcessId): boolean {
+    const { mayOwn, hosts, isLive } = this.#shop
+    if (mayOwn(id)) return true
+    const able = hosts(id)
+    return (
+      able.length > 0 && !able.some((host) => host !== owner && isLive(host) && entry!.inSync.includes(host))
+    )
   }
 
   /** A copy that no owner counts on is given back after a while. */

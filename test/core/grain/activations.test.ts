@@ -220,10 +220,10 @@ describe('a call at its owner', () => {
     expect([owner.ends(), owner.changes]).toEqual([['1 too-large ran'], []])
   })
 
-  it('of a kind that is not hosted is refused', () => {
+  it('of a kind that is not hosted goes back: it owns that until a host does', () => {
     const owner = new Owner()
     owner.call(1, { kind: 'other' })
-    expect(owner.ends()).toEqual(['1 unknown-kind'])
+    expect(owner.ends()).toEqual(['1 elsewhere'])
   })
 
   it('of a key whose state was lost is the setup to answer, each time anew', () => {
