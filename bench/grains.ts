@@ -10,9 +10,9 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Page } from '@playwright/test'
-import { percentile } from '../src/testing/index.ts'
 import type { Briefs, CrowdKind, Traffic, Way } from './pages/grains.ts'
 import { readArguments } from './support/arguments.ts'
+import { inBlocks, judge, mapValues, percentileOf, ratios } from './support/blocks.ts'
 import { launch } from './support/browser.ts'
 import { attachHubs } from './support/hub.ts'
 import { profile } from './support/profile.ts'
@@ -39,7 +39,7 @@ const { counts, flags } = readArguments(
   ['quick', 'profile'],
 )
 const blocks = flags.quick ? 3 : counts.blocks
-const warmUps = flags.quick ? 1 : WARM_UP_BLOCKS
+const run = { blocks, warmUps: flags.quick ? 1 : WARM_UP_BLOCKS }
 const seconds = flags.quick ? 3 : counts.seconds
 const site = await startSite({ isolated: true, readable: flags.profile, attach: attachHubs })
 const browser = await launch()
@@ -105,8 +105,11 @@ async function measureCalls({ caller, host, keys }: Pair, where: string, third?:
     'call without change': { name: 'grains', method: 'read', keys: one },
     'call with change': { name: 'grains', method: 'add', keys: one },
   } satisfies Record<string, Way>
-  const times = await inBlocks(`${where}, one by one`, ways, (way) =>
-    caller.evaluate(([given, ms]) => window.grainBench.oneByOne(given, ms), [way, BLOCK_MS] as const),
+  const times = await inBlocks(`${where}, one by one`, run, namesOf(ways), (name) =>
+    caller.evaluate(([given, ms]) => window.grainBench.oneByOne(given, ms), [
+      ways[name] as Way,
+      BLOCK_MS,
+    ] as const),
   )
   const flows = {
     PeerJS: { name: 'PeerJS' },
@@ -119,9 +122,9 @@ async function measureCalls({ caller, host, keys }: Pair, where: string, third?:
     'local calls without change': { name: 'grains', method: 'read', keys },
     'local calls with change': { name: 'grains', method: 'add', keys },
   } satisfies Record<string, Way>
-  const rates = await inBlocks(`${where}, ${UNDER_WAY} at once`, flows, (way, name) => {
+  const rates = await inBlocks(`${where}, ${UNDER_WAY} at once`, run, namesOf(flows), (name) => {
     const page = name.startsWith('local') ? host : caller
-    const given = [way, BLOCK_MS, UNDER_WAY] as const
+    const given = [flows[name] as Way, BLOCK_MS, UNDER_WAY] as const
     return page.evaluate(([asked, ms, underWay]) => window.grainBench.atOnce(asked, ms, underWay), given)
   })
   const copies = third && (await copiesOf(caller, third, one))
@@ -135,7 +138,7 @@ async function measureCalls({ caller, host, keys }: Pair, where: string, third?:
       name,
       median(list),
       percentileOf(times.get(name)!.flat(), 0.99),
-      median(ratios(medians, name, 'raw')),
+      median(ratios(medians, name, ['raw'])),
     ]),
     3,
   )
@@ -145,20 +148,16 @@ async function measureCalls({ caller, host, keys }: Pair, where: string, third?:
     [...rates].map(([name, list]) => [
       name,
       Math.round(median(list)),
-      median(ratios(rates, name, 'PeerJS')).toFixed(2),
-      median(ratios(rates, name, 'Trystero')).toFixed(2),
+      median(ratios(rates, name, ['PeerJS'])).toFixed(2),
+      median(ratios(rates, name, ['Trystero'])).toFixed(2),
     ]),
   )
   console.log()
-  judge('call without change / raw', ratios(medians, 'call without change', 'raw'), 'at most', READ_GOAL)
-  judge('call with change / raw', ratios(medians, 'call with change', 'raw'), 'at most', CHANGE_GOAL)
-  const best = rates
-    .get('Trystero')!
-    .map((rate, block) => Math.max(rate, rates.get('Trystero by hand')![block]!))
-  const many = rates.get('calls without change, many keys')!
+  judge('call without change / raw', ratios(medians, 'call without change', ['raw']), 'at most', READ_GOAL)
+  judge('call with change / raw', ratios(medians, 'call with change', ['raw']), 'at most', CHANGE_GOAL)
   judge(
     'calls without change, many keys, a second / Trystero at its best',
-    many.map((rate, block) => rate / best[block]!),
+    ratios(rates, 'calls without change, many keys', ['Trystero', 'Trystero by hand']),
     'at least',
     TRYSTERO_GOAL,
   )
@@ -312,54 +311,8 @@ async function briefsOf(room: readonly Page[]): Promise<Briefs> {
   return { activated: sum('activated'), gone: sum('gone'), passivated: sum('passivated') }
 }
 
-/** The first blocks warm up, and do not count. The order of the ways turns with each. */
-async function inBlocks<Name extends string, T>(
-  what: string,
-  ways: Readonly<Record<Name, Way>>,
-  run: (way: Way, name: Name) => Promise<T>,
-): Promise<Map<Name, T[]>> {
-  const names = Object.keys(ways) as Name[]
-  const taken = new Map<Name, T[]>(names.map((name) => [name, []]))
-  for (let block = 1 - warmUps; block <= blocks; block++) {
-    progress(block > 0 ? `${what}: block ${block} of ${blocks}` : `${what}: warming up`)
-    const turn = (block + warmUps) % names.length
-    for (const name of [...names.slice(turn), ...names.slice(0, turn)]) {
-      const value = await run(ways[name], name)
-      if (block > 0) taken.get(name)!.push(value)
-    }
-  }
-  return taken
-}
-
-/** Of each block. */
-function ratios<Name extends string>(
-  values: ReadonlyMap<Name, readonly number[]>,
-  name: Name,
-  to: Name,
-): number[] {
-  return values.get(name)!.map((value, block) => value / values.get(to)![block]!)
-}
-
-function mapValues<K, T, U>(map: ReadonlyMap<K, readonly T[]>, change: (value: T) => U): Map<K, U[]> {
-  return new Map([...map].map(([name, values]) => [name, values.map(change)]))
-}
-
-function percentileOf(values: readonly number[], share: number): number {
-  return percentile(
-    values.toSorted((x, y) => x - y),
-    share,
-  )
-}
-
-function judge(name: string, values: readonly number[], how: 'at least' | 'at most', goal: number): void {
-  const value = median(values)
-  const [low, high] = [percentileOf(values, 0.1), percentileOf(values, 0.9)]
-  const range = `p10 ${low.toFixed(2)}, p90 ${high.toFixed(2)}`
-  expect(
-    `${name}: ${value.toFixed(2)} (${range}); asked: ${how} ${goal}`,
-    how === 'at least' ? value >= goal : value <= goal,
-  )
-}
+const namesOf = <Name extends string>(ways: Readonly<Record<Name, Way>>): Name[] =>
+  Object.keys(ways) as Name[]
 
 async function profileCalls({ caller, host, keys }: Pair): Promise<void> {
   const tabs = { caller, host }

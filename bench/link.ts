@@ -7,10 +7,10 @@
  * all. Throughput counts until the receiver has said how many messages came, and in what order.
  */
 import type { Page } from '@playwright/test'
-import { percentile } from '../src/testing/index.ts'
 import type { Flow, Loaded } from './pages/exercise.ts'
 import type { SideName } from './pages/link.ts'
 import { readArguments } from './support/arguments.ts'
+import { inBlocks, judge, mapValues, percentileOf, ratios } from './support/blocks.ts'
 import { launch } from './support/browser.ts'
 import { attachHubs } from './support/hub.ts'
 import { profile } from './support/profile.ts'
@@ -40,7 +40,7 @@ const SLOW_GOAL_BYTES = 16 * 1024 * 1024
 
 const { counts, flags } = readArguments({ blocks: { default: 30 } }, ['quick', 'profile'])
 const blocks = flags.quick ? 3 : counts.blocks
-const warmUps = flags.quick ? 1 : WARM_UP_BLOCKS
+const run = { blocks, warmUps: flags.quick ? 1 : WARM_UP_BLOCKS }
 const site = await startSite({ isolated: true, readable: flags.profile, attach: attachHubs })
 const browser = await launch()
 try {
@@ -66,10 +66,10 @@ async function measure(a: Page, b: Page): Promise<void> {
   const all: SideName[] = ['raw', 'simple-peer', 'PeerJS', OURS]
   const two: SideName[] = ['raw', OURS]
   const started = Date.now()
-  const echo = await inBlocks('echo', all, (side) => echoOf(a, side))
-  const small = await inBlocks('64-byte messages', all, (side) => flowOf(a, side, SMALL_BYTES))
-  const large = await inBlocks('16 KB messages', all, (side) => flowOf(a, side, LARGE_BYTES))
-  const loaded = await inBlocks('echo beside bulk', two, (side) => loadedOf(a, side))
+  const echo = await inBlocks('echo', run, all, (side) => echoOf(a, side))
+  const small = await inBlocks('64-byte messages', run, all, (side) => flowOf(a, side, SMALL_BYTES))
+  const large = await inBlocks('16 KB messages', run, all, (side) => flowOf(a, side, LARGE_BYTES))
+  const loaded = await inBlocks('echo beside bulk', run, two, (side) => loadedOf(a, side))
   progress('a slow receiver')
   const slow = await measureSlow(a)
   progressDone()
@@ -115,15 +115,15 @@ async function measure(a: Page, b: Page): Promise<void> {
   )
 
   console.log('\nratios to what it is compared with, median of blocks')
-  judge('echo of 32 bytes / raw', ratios(echoMedians, ['raw']), 'at most', ECHO_GOAL)
-  judge('64-byte messages a second / raw', ratios(rates(small), ['raw']), 'at least', SMALL_GOAL)
+  judge('echo of 32 bytes / raw', ratios(echoMedians, OURS, ['raw']), 'at most', ECHO_GOAL)
+  judge('64-byte messages a second / raw', ratios(rates(small), OURS, ['raw']), 'at least', SMALL_GOAL)
   judge(
     '16 KB messages a second / best',
-    ratios(rates(large), ['raw', 'simple-peer', 'PeerJS']),
+    ratios(rates(large), OURS, ['raw', 'simple-peer', 'PeerJS']),
     'at least',
     LARGE_GOAL,
   )
-  judge('beside bulk: echo p99 / raw at 32 kB', ratios(p99s, ['raw']), 'at most', LOADED_GOAL)
+  judge('beside bulk: echo p99 / raw at 32 kB', ratios(p99s, OURS, ['raw']), 'at most', LOADED_GOAL)
   const flows = [
     ...small.values(),
     ...large.values(),
@@ -163,52 +163,6 @@ function flowOf(page: Page, side: SideName, size: number): Promise<Flow> {
 function loadedOf(page: Page, side: SideName): Promise<Loaded> {
   const given = [side, LOADED_MS, ECHO_BYTES, LARGE_BYTES] as const
   return page.evaluate(([name, ms, echo, size]) => window.link.sides[name].loaded(ms, echo, size), given)
-}
-
-/** The first blocks warm up, and do not count. The order of the sides turns with each. */
-async function inBlocks<T>(
-  what: string,
-  sides: readonly SideName[],
-  run: (side: SideName) => Promise<T>,
-): Promise<Map<SideName, T[]>> {
-  const taken = new Map<SideName, T[]>(sides.map((side) => [side, []]))
-  for (let block = 1 - warmUps; block <= blocks; block++) {
-    progress(block > 0 ? `${what}: block ${block} of ${blocks}` : `${what}: warming up`)
-    const turn = (block + warmUps) % sides.length
-    for (const side of [...sides.slice(turn), ...sides.slice(0, turn)]) {
-      const value = await run(side)
-      if (block > 0) taken.get(side)!.push(value)
-    }
-  }
-  return taken
-}
-
-/** Of each block: ours over the others' largest. */
-function ratios(values: Map<SideName, number[]>, others: readonly SideName[]): number[] {
-  return values
-    .get(OURS)!
-    .map((value, block) => value / Math.max(...others.map((side) => values.get(side)![block]!)))
-}
-
-function mapValues<T, U>(map: Map<SideName, T[]>, change: (value: T) => U): Map<SideName, U[]> {
-  return new Map([...map].map(([side, values]) => [side, values.map(change)]))
-}
-
-function percentileOf(values: readonly number[], share: number): number {
-  return percentile(
-    values.toSorted((x, y) => x - y),
-    share,
-  )
-}
-
-function judge(name: string, values: readonly number[], how: 'at least' | 'at most', goal: number): void {
-  const value = median(values)
-  const [low, high] = [percentileOf(values, 0.1), percentileOf(values, 0.9)]
-  const spread = `p10 ${low.toFixed(2)}, p90 ${high.toFixed(2)}`
-  expect(
-    `${name}: ${value.toFixed(2)} (${spread}); asked: ${how} ${goal}`,
-    how === 'at least' ? value >= goal : value <= goal,
-  )
 }
 
 async function measureSlow(page: Page) {
