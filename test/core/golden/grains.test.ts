@@ -23,6 +23,9 @@ import { MAX_RPC_BYTES } from '../../../src/core/rpc/call-codec.ts'
 import { childCallerOf } from '../../../src/core/rpc/call-id.ts'
 import { DEFAULT_CALL_TUNING } from '../../../src/core/rpc/calls.ts'
 import { REFUSALS, RpcLimits } from '../../../src/core/rpc/messages.ts'
+import { valueCodec } from '../../../src/grains/codec.ts'
+import { decodeFault } from '../../../src/grains/faults.ts'
+import { VIEWS } from '../../../src/grains/survey.ts'
 import type { GrainSample } from './grain-samples.ts'
 import { A, B, CHILD, COMMANDS, decodeGrain, encodeGrain, GRAIN_SAMPLES, MACHINES } from './grain-samples.ts'
 import { fromHex, toHex } from './hex.ts'
@@ -193,6 +196,24 @@ describe('grains in PROTOCOL.md', () => {
       leads: 3,
       voters: [A],
     })
+  })
+
+  it('says what values and errors are in bytes', () => {
+    const values = [undefined, { a: 1 }, new Map([[1, 2]]), new Uint8Array(1)]
+    const rows = table('first byte')
+    expect(values.map((value) => valueCodec.encode(value, 'value')[0])).toEqual(
+      rows.map(([byte]) => Number(byte)),
+    )
+    const views = VIEWS.map(({ name }, type) => `${type} ${name}`).join(', ')
+    expect(text).toContain(`Types of attachments are ${views}, 255 ArrayBuffer`)
+    expect(new TextDecoder().decode(valueCodec.encode(new Uint8Array(1), 'value'))).toContain('["B",1]')
+    const [, codes] = /`code` is ((?:`[\w-]+`(?:, | or )?)+); any other/.exec(text)!
+    const listed = Array.from(codes!.matchAll(/[\w-]+(?=`)/g), ([code]) => code)
+    expect(listed).toHaveLength(9)
+    const read = (code: string): string =>
+      decodeFault(new TextEncoder().encode(JSON.stringify({ code, message: '' }))).code
+    expect(listed.map((code) => read(code))).toEqual(listed)
+    expect(read('deadline')).toBe('grain-threw')
   })
 
   it('names every limit', () => {
