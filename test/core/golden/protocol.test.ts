@@ -44,45 +44,8 @@ import { STREAMS, NONCE_BYTES, WIRE_MAX, WIRE_MIN } from '../../../src/core/wire
 import { KIND_OF, RANKS, REFUSALS, STATUSES, VISIBILITIES } from '../../../src/core/wire/kinds.ts'
 import { nodeIdOf, wholeOf } from '../support/names.ts'
 import { fromHex, toHex } from './hex.ts'
+import { exampleBytes, examples, numbersOf, table, text } from './protocol-text.ts'
 import { SAMPLES } from './samples.ts'
-
-const text = readFileSync(path.join(import.meta.dirname, '../../../PROTOCOL.md'), 'utf8')
-
-/** Rows of the table whose first column has this head, cells without backticks. */
-function table(head: string): string[][] {
-  const rows = text.split('\n').map((line) => (line.startsWith('|') ? cellsOf(line) : undefined))
-  const first = rows.findIndex((cells) => cells?.[0] === head)
-  expect(first, `a table with the head "${head}"`).toBeGreaterThan(0)
-  const end = rows.findIndex((cells, i) => i > first && cells === undefined)
-  return rows.slice(first + 2, end).map((cells) => cells ?? [])
-}
-
-const cellsOf = (line: string): string[] =>
-  line
-    .split('|')
-    .slice(1, -1)
-    .map((cell) => cell.trim().replaceAll('`', ''))
-
-const numbersOf = (head: string): Record<string, number> =>
-  Object.fromEntries(table(head).map(([name, value]) => [name, Number(value)]))
-
-/** The bytes of an example: hex, "text" or 'text', and 00*n, each line up to its comment. */
-function exampleBytes(block: string): Uint8Array {
-  const bytes: number[] = []
-  const tokens = /"([^"]*)"|'([^']*)'|([0-9a-f]{2})\*(\d+)|([0-9a-f]{2})(?=\s|$)|(\S+)/g
-  for (const line of block.split('\n')) {
-    const code = line.replace(/ ;.*$/, '')
-    for (const [, double, single, repeated, count, byte, unknown] of code.matchAll(tokens)) {
-      expect(unknown, line).toBeUndefined()
-      const quoted = double ?? single
-      if (quoted !== undefined) bytes.push(...new TextEncoder().encode(quoted))
-      else if (repeated !== undefined)
-        for (let i = 0; i < Number(count); i++) bytes.push(Number.parseInt(repeated, 16))
-      else bytes.push(Number.parseInt(byte!, 16))
-    }
-  }
-  return Uint8Array.from(bytes)
-}
 
 describe('PROTOCOL.md', () => {
   it('names every kind of frame with its number', () => {
@@ -190,11 +153,11 @@ describe('PROTOCOL.md', () => {
   })
 
   it('shows every golden frame, byte by byte', () => {
-    const blocks = [...text.matchAll(/```golden (\S+)\n([\s\S]*?)\n```/g)]
-    expect(blocks.map(([, name]) => name).sort()).toEqual(Object.keys(SAMPLES).sort())
-    for (const [, name, block] of blocks) {
+    const frames = [...examples].filter(([name]) => !name.startsWith('grains/'))
+    expect(frames.map(([name]) => name).sort()).toEqual(Object.keys(SAMPLES).sort())
+    for (const [name, block] of frames) {
       const file = path.join(import.meta.dirname, 'frames', `${name}.hex`)
-      expect(toHex(exampleBytes(block!)), name).toBe(toHex(fromHex(readFileSync(file, 'utf8'))))
+      expect(toHex(exampleBytes(block)), name).toBe(toHex(fromHex(readFileSync(file, 'utf8'))))
     }
   })
 
