@@ -128,6 +128,41 @@ describe('grains', () => {
     expect(room.hostsOf('likes')).toHaveLength(1)
   })
 
+  /** Both sides of a room in two change what they have; then they meet. */
+  function inTwo(room: GrainTabs, change: (larger: NodeCore, smaller: NodeCore) => void): void {
+    const apart = new Set(room.tabs.slice(3).map(({ nodeId }) => nodeId))
+    const passes = (from: string, to: string): boolean => apart.has(from) === apart.has(to)
+    room.room.passes = room.room.connects = room.room.signals = passes
+    room.room.run(20_000)
+    change(room.tabs[0]!, room.tabs[4]!)
+    room.room.run(2_000)
+    room.room.passes = room.room.connects = room.room.signals = () => true
+    const groups = (): number => new Set(room.tabs.map(({ grains }) => grains.council.group)).size
+    room.room.until(() => groups() === 1, 'there is one council', 60_000)
+    const strays = (): number => room.tabs.reduce((sum, { grains }) => sum + grains.holdings.strays.size, 0)
+    room.room.until(() => strays() === 0, 'nothing is astray', 30_000)
+  }
+
+  it('have what either side of a partition has changed, and merge what both have', () => {
+    const room = roomOf(5)
+    const keys = ['both', 'mine', 'yours', 'none']
+    for (const key of keys) add(room, room.tabs[0]!, key)
+    inTwo(room, (larger, smaller) => {
+      for (const key of ['both', 'mine']) add(room, larger, key)
+      for (const key of ['both', 'yours', 'new']) add(room, smaller, key)
+      for (const key of ['both', 'yours', 'new']) add(room, smaller, key)
+    })
+    const lengths = (): number[] => [...keys, 'new'].map((key) => room.namesOf(key).length)
+    expect(lengths()).toEqual([4, 2, 3, 1, 2])
+    for (const tab of room.tabs) for (const key of keys) add(room, tab, key)
+    for (const key of [...keys, 'new']) room.check(key)
+    const conflicts = room.tabs.flatMap((tab) => room.room.events(tab, 'state-conflict'))
+    expect(conflicts).toEqual([])
+    // also where all that was in memory is gone
+    for (const host of room.hostsOf('yours')) room.kill(host)
+    for (const key of [...keys, 'new']) room.check(key)
+  })
+
   it('have a council where the signaling server is restarted as a newcomer arrives', () => {
     const room = roomOf(3)
     for (const tab of room.tabs) room.room.disconnectSignaling(tab)

@@ -77,6 +77,7 @@ class Owner {
           if (contents) this.kept.set(key, { contents, number })
           return number
         },
+        takeIn: () => undefined,
         storedUpTo: () => this.stored,
       },
     })
