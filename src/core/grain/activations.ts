@@ -234,6 +234,8 @@ export class Activations {
     const { contents, number } = this.#options.store.get(grain.partition, key) ?? NOTHING
     take(grain, contents, number)
     grain.records!.learn(contents, number, now.mono)
+    // Another owner has run what waits here for its turn.
+    for (const visit of grain.queue.slice()) if (this.#answerKnown(grain, visit)) grain.leaveQueue(visit)
   }
 
   /** The driver has set it up, or setup threw. `settled`: where it was given states of other sides. */
@@ -434,13 +436,7 @@ export class Activations {
       this.#wakeAt(visit.deadlineAt)
       return
     }
-    const found = records.find(caller, sequence)
-    if (found?.type === 'ended') {
-      const { outcome, number, isRecorded, child } = found.ended
-      this.#answer(grain, visit, outcome, number, isRecorded || child !== undefined)
-      return
-    }
-    if (found) return this.#refuse(visit, found.code, found.ran)
+    if (this.#answerKnown(grain, visit)) return
     if (!grain.isWithin(visit)) {
       if (records.isFull) this.#tidy(grain)
       if (records.isFull) return this.#refuseHere(grain, visit, 'records-full')
@@ -453,6 +449,16 @@ export class Activations {
     }
     grain.enqueue(visit)
     this.#wakeAt(visit.deadlineAt)
+  }
+
+  /** A call that has ended here, or will not be run. */
+  #answerKnown(grain: Grain, visit: Visit): boolean {
+    const found = grain.records!.find(visit.caller, visit.sequence)
+    if (found?.type === 'ended') {
+      const { outcome, number, isRecorded, child } = found.ended
+      this.#answer(grain, visit, outcome, number, isRecorded || child !== undefined)
+    } else if (found) this.#refuse(visit, found.code, found.ran)
+    return found !== undefined
   }
 
   /** Starts whatever may start. */

@@ -59,8 +59,8 @@ export function changeFor(
 ): KeyChange | undefined {
   const { epoch, number } = theirs
   const others = ours.contents?.others ?? []
-  if (others.some((one) => one.group === group && one.epoch === epoch && one.number === number))
-    return undefined
+  // It was taken, or something later of that side was.
+  if (others.some((one) => one.group === group && one.number >= number)) return undefined
   const verdict = judge(ours, theirs, relation)
   if (verdict === 'nothing') return undefined
   const change = callersFor(ours.contents, theirs.contents)

@@ -282,7 +282,7 @@ export class Holdings {
     this.#enter(now)
     for (const part of this.#parts.values()) {
       if (!part.entry) continue
-      if (this.#isKeeper(part)) this.#keep(part, now)
+      this.#keep(part, now)
       part.floor = Math.max(part.floor, part.entry.epoch + 1)
       this.#judge(part, now)
     }
@@ -576,19 +576,16 @@ export class Holdings {
   }
 
   /**
-   * The owner, whose copy has all that was acknowledged; where it is gone, the first in sync that is there. Should two
-   * think that it is they, then their copies tell the same, and that is taken once.
+   * The owner's copy has all that was acknowledged, and is offered at once. So does that of whoever is in sync with it,
+   * in case that the owner goes before it has done so; mostly there is nothing left to take then.
    */
-  #isKeeper({ tenure, entry }: Part): boolean {
-    const { own, isLive } = this.#options
+  #keep({ id, copy, group, tenure, entry }: Part, now: Now): void {
+    const { own } = this.#options
     const { owner, inSync } = entry!
-    if (tenure || isLive(owner) || !inSync.includes(own)) return tenure !== undefined
-    return inSync.every((process) => process >= own || !isLive(process))
-  }
-
-  #keep({ id, copy, group }: Part, now: Now): void {
-    if (!copy || copy.isEmpty) return
-    this.strays.keep(id, copy.split(), forksOf([], group)[0], now)
+    if (!copy || copy.isEmpty || (!tenure && !inSync.includes(own))) return
+    const others = inSync.filter((process) => process !== owner).toSorted()
+    const turn = tenure ? 0 : others.indexOf(own) + 1
+    this.strays.keep(id, copy.split(), forksOf([], group)[0], now, turn * this.#tuning.strayTurnMs)
   }
 
   /** Of the council that is followed, and not of one before it. */

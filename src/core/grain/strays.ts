@@ -34,6 +34,7 @@ interface Stray {
   readonly partition: PartitionId
   readonly copy: HeldPartition
   readonly forks: readonly Fork[]
+  readonly notBefore: number
   owner: ProcessId | undefined
   /** The part that is on its way, and what is to come. */
   out: CopyOut | undefined
@@ -73,8 +74,15 @@ export class Strays {
   /**
    * Takes a copy that nobody else changes any more. All of them together have the room that all copies have.
    * @param fork the council that the copy was under, where `copy.forks` is empty and that is known
+   * @param delayMs others offer the same, before
    */
-  keep(partition: PartitionId, copy: HeldPartition, fork: Fork | undefined, now: Now): void {
+  keep(
+    partition: PartitionId,
+    copy: HeldPartition,
+    fork: Fork | undefined,
+    now: Now,
+    delayMs: number = 0,
+  ): void {
     if (copy.isEmpty) return
     if (this.#bytes + copy.bytes > this.#options.tuning.stateBytes) {
       this.#options.onDropped(partition, copy.bytes)
@@ -82,7 +90,8 @@ export class Strays {
     }
     const forks = copy.forks.length > 0 || !fork ? copy.forks : [fork]
     const none = { owner: undefined, out: undefined, part: undefined }
-    const stray = { partition, copy, forks, ...none, tries: 0, nextAt: now.mono }
+    const notBefore = now.mono + delayMs
+    const stray = { partition, copy, forks, ...none, notBefore, tries: 0, nextAt: notBefore }
     const others = this.#strays.get(partition)
     if (others) others.push(stray)
     else this.#strays.set(partition, [stray])
@@ -168,5 +177,5 @@ export class Strays {
 
 function hurry(stray: Stray, now: Now): void {
   stray.tries = 0
-  stray.nextAt = now.mono
+  stray.nextAt = Math.max(stray.notBefore, now.mono)
 }
