@@ -163,6 +163,47 @@ describe('grains', () => {
     for (const key of [...keys, 'new']) room.check(key)
   })
 
+  it('have a side that is told, where nothing merges two', () => {
+    const room = roomOf(5)
+    room.merges = false
+    add(room, room.tabs[0]!, 'both')
+    inTwo(room, (larger, smaller) => {
+      add(room, larger, 'both')
+      add(room, smaller, 'both')
+    })
+    expect(room.namesOf('both')).toEqual(['add1', 'add2'])
+    const conflicts = room.tabs.flatMap((tab) => room.room.events(tab, 'state-conflict'))
+    const other = new TextEncoder().encode('add1 add3')
+    expect(conflicts).toMatchObject([{ kind: 'counter', key: 'both', other }])
+  })
+
+  it('answer a retry of what the other side has acknowledged, and do not run it again', () => {
+    const room = roomOf(5)
+    add(room, room.tabs[0]!, 'yours')
+    const caller = room.tabs[4]!.grains.council
+    const { process } = room.tabs[4]!
+    inTwo(room, (_, smaller) => add(room, smaller, 'yours'))
+    const before = room.namesOf('yours')
+    const [host] = room.hostsOf('yours')
+    const epoch = caller.entry('counter', Number(partitionOf('counter', 'yours').split('#')[1]))!.epoch
+    const args = new TextEncoder().encode('again')
+    const call = {
+      caller: process,
+      sequence: 1,
+      first: 1,
+      previous: 0,
+      attempt: 9,
+      kind: 'counter',
+      key: 'yours',
+    }
+    const rest = { method: 'add', args, remainingMs: 5_000, epoch, chain: [], keepMs: 0, hops: 0 }
+    const now = { mono: room.room.now, wall: 1_000_000 + room.room.now }
+    host!.grains.activations.onCall(process, { type: 'call', ...call, ...rest }, now)
+    room.room.run(2_000)
+    expect(room.namesOf('yours')).toEqual(before)
+    expect(before).toEqual(['add1', 'add2'])
+  })
+
   it('have a council where the signaling server is restarted as a newcomer arrives', () => {
     const room = roomOf(3)
     for (const tab of room.tabs) room.room.disconnectSignaling(tab)
