@@ -316,7 +316,7 @@ export class Holdings {
       this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
     this.#owning.onEntry(part, before, now)
-    if (!part.tenure) part.visits.clear()
+    if (!part.tenure || entry.born !== before?.born) part.visits.clear()
     this.strays.onMap(partition, now)
     this.#judge(part, now)
     this.#touched.add(part)
@@ -579,10 +579,10 @@ export class Holdings {
    * The owner's copy has all that was acknowledged, and is offered at once. So does that of whoever is in sync with it,
    * in case that the owner goes before it has done so; mostly there is nothing left to take then.
    */
-  #keep({ id, copy, group, tenure, entry }: Part, now: Now): void {
+  #keep({ id, copy, group, tenure, entry, handed }: Part, now: Now): void {
     const { own } = this.#options
     const { owner, inSync } = entry!
-    if (!copy || copy.isEmpty || (!tenure && !inSync.includes(own))) return
+    if (!copy || copy.isEmpty || !(tenure || handed || inSync.includes(own))) return
     const others = inSync.filter((process) => process !== owner).toSorted()
     const turn = tenure ? 0 : others.indexOf(own) + 1
     this.strays.keep(id, copy.split(), forksOf([], group)[0], now, turn * this.#tuning.strayTurnMs)
