@@ -156,11 +156,11 @@ describe('grains', () => {
     expect(lengths()).toEqual([4, 2, 3, 1, 2])
     for (const tab of room.tabs) for (const key of keys) add(room, tab, key)
     for (const key of [...keys, 'new']) room.check(key)
-    const conflicts = room.tabs.flatMap((tab) => room.room.events(tab, 'state-conflict'))
-    expect(conflicts).toEqual([])
+    expect(room.merged).toEqual(['both'])
     // also where all that was in memory is gone
     for (const host of room.hostsOf('yours')) room.kill(host)
     for (const key of [...keys, 'new']) room.check(key)
+    expect(room.merged).toEqual(['both'])
   })
 
   it('have a side that is told, where nothing merges two', () => {

@@ -108,14 +108,11 @@ function callersFor(ours: KeyContents | undefined, theirs: KeyContents | undefin
   return { records, drops }
 }
 
-/** What waits stays; of what was taken the oldest is forgotten. */
+/** What waits stays, even if it is too much; of what was taken the oldest is forgotten. */
 function remember(others: readonly Other[], one: Other): readonly Other[] {
-  const all = [...others, one]
-  while (all.length > MAX_OTHERS) {
-    const done = all.findIndex(({ state }) => state === undefined)
-    all.splice(Math.max(0, done), 1)
-  }
-  return all
+  const oldest = others.findIndex(({ state }) => state === undefined)
+  const isFull = others.length >= MAX_OTHERS && oldest >= 0
+  return [...(isFull ? others.toSpliced(oldest, 1) : others), one]
 }
 
 const stateStampOf = ({ epoch, number, contents }: KeyContent): Stamp => contents?.stated ?? { epoch, number }

@@ -15,7 +15,7 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { PartitionId } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import type { Fork, Relation } from './fork.ts'
-import { changeFor, groupOf, isDeletedThere, relate } from './fork.ts'
+import { changeFor, groupOf, isDeletedThere, MAX_OTHERS, relate } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
 import type { CopiedItem, StrayItem } from './messages.ts'
@@ -154,7 +154,8 @@ export class Visits {
     }
     const { bytes, tuning } = this.#shop
     const growth = part.copy!.growthOf(key, change)
-    if (growth > 0 && bytes() + growth > tuning.stateBytes) {
+    const isTooMuch = (change.others?.length ?? 0) > MAX_OTHERS
+    if (isTooMuch || (growth > 0 && bytes() + growth > tuning.stateBytes)) {
       visit.isFull = true
       return
     }

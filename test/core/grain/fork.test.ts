@@ -156,14 +156,13 @@ describe('what another side has', () => {
   })
 
   it('keeps what waits, and forgets the oldest that was taken', () => {
-    const others = Array.from({ length: MAX_OTHERS }, (_, i) => ({
-      group: `g${i}`,
-      epoch: 1,
-      number: i,
-      ...(i !== 1 && { state: bytes('x') }),
-    }))
+    const waits = (i: number) => ({ group: `g${i}`, epoch: 1, number: i, state: bytes('x') })
+    const waiting = Array.from({ length: MAX_OTHERS }, (_, i) => waits(i))
+    const others = waiting.with(1, { group: 'g1', epoch: 1, number: 1 } as (typeof waiting)[0])
     const more = ask(key(2, 8, 'mine', { others }), key(4, 9, 'yours'))
     expect(more?.others?.map(({ group }) => group)).toEqual(['g0', 'g2', 'g3', 'g4', 'g5', 'g6', 'g7', 'b'])
+    const tooMany = ask(key(2, 8, 'mine', { others: waiting }), key(4, 9, 'yours'))
+    expect(tooMany?.others).toHaveLength(MAX_OTHERS + 1)
   })
 
   it('was deleted there if it was common, and is not there', () => {

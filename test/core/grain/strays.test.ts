@@ -246,6 +246,17 @@ describe('the owner', () => {
     const large = content('large', 'x'.repeat(3_000))
     bench.hear('kept', { type: 'stray', items: [item([large], { isLast: false })] })
     expect(bench.last('strayed', 'kept')).toMatchObject([{ index: 0, result: 'full' }])
+    bench.append('old', 'mine')
+    const others = Array.from({ length: 8 }, (_, i) => ({
+      group: `g${i}`,
+      epoch: 1,
+      number: i,
+      state: bytes('x'),
+    }))
+    bench.holdings.append(P, 'old', { records: [], drops: [], others }, bench.now)
+    bench.hear('another', { type: 'stray', items: [item([content('old', 'ninth')])] })
+    bench.stored('a', 1, 1, bench.holdings.copyOf(P)!.number)
+    expect(bench.last('strayed', 'another')).toMatchObject([{ index: 0, result: 'full' }])
     const count = bench.count('strayed')
     bench.live(1_000)
     expect(bench.count('strayed')).toBe(count)

@@ -34,6 +34,8 @@ export class GrainTabs {
   readonly ops = new Map<number, Op>()
   /** Whether counters make one state of two: names of both, those of the council that is followed first. */
   merges = true
+  /** Keys whose activations were given states of other sides. */
+  readonly merged: string[] = []
   readonly #running = new Map<Participant, Map<number, Running>>()
   #calls = 0
 
@@ -133,6 +135,7 @@ export class GrainTabs {
       case 'activate': {
         const { activation, key, others = [] } = output
         const own = namesIn(output.state)
+        if (others.length > 0) this.merged.push(key)
         const names = this.merges ? [...new Set([...own, ...others.flatMap(namesIn)])] : own
         running.set(activation, { key, names })
         const state = names.length > own.length ? { state: new TextEncoder().encode(names.join(' ')) } : {}
