@@ -151,6 +151,20 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
         text: COUNCIL[event.change],
         detail: event.reason,
       }
+    case 'state-conflict':
+      return {
+        topic: 'other',
+        tone: 'warn',
+        text: `${event.kind} ${event.key} had been changed on two sides`,
+        detail: 'the other state was given up: its kind has no merge',
+      }
+    case 'state-dropped':
+      return {
+        topic: 'other',
+        tone: 'bad',
+        text: `There was no room for ${event.count} parts of ${event.kind}`,
+        detail: 'what another council had decided of them is lost',
+      }
     case 'slow-calls':
       return {
         topic: 'other',
@@ -190,6 +204,7 @@ const DEACTIVATED: Readonly<Record<Of<'grain-deactivated'>['reason'], string>> =
   idle: 'nobody called it for a while',
   moved: 'another tab hosts it now',
   'right-lost': 'this tab may not run it any more',
+  renewed: 'it begins again with what another side had of it',
   failed: 'it could not be set up',
 }
 

@@ -2,7 +2,7 @@
  * Grains of one membership: what stands between the user's code and the core's door. It runs what the core says is to
  * be run here, and makes the proxies by which users and handlers call.
  */
-import type { Input } from '../core/events.ts'
+import type { ClusterEvent, Input } from '../core/events.ts'
 import type { GrainOutput } from '../core/grain/grain-outputs.ts'
 import type { CallEnd } from '../core/rpc/calls.ts'
 import type { Parent } from '../core/rpc/messages.ts'
@@ -97,6 +97,16 @@ export class GrainHost {
       case 'abort':
         this.#grains.delete(output.activation)
         return grain.abort('this process has no right to run it any more')
+    }
+  }
+
+  /** An event as users are told it: a state is a value, where it can be read. */
+  readable(event: ClusterEvent): ClusterEvent {
+    if (event.type !== 'state-conflict' || !(event.other instanceof Uint8Array)) return event
+    try {
+      return { ...event, other: this.#options.codec.decode(event.other, 'state') }
+    } catch {
+      return event
     }
   }
 

@@ -14,7 +14,11 @@ export interface GrainSources {
   readonly heldBytes: () => number
 }
 
-type GrainEvent = 'council' | 'slow-calls' | `grain-${'activated' | 'deactivated' | 'stuck' | 'moved'}`
+type GrainEvent =
+  | 'council'
+  | 'slow-calls'
+  | `state-${'conflict' | 'dropped'}`
+  | `grain-${'activated' | 'deactivated' | 'stuck' | 'moved'}`
 
 export interface GrainMeters {
   readonly feeds: {
@@ -25,7 +29,7 @@ export interface GrainMeters {
 
 /** From a snapshot write to a link that takes its whole time, and the repair of a parted cluster. */
 export const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
-const REASONS: readonly DeactivationReason[] = ['idle', 'moved', 'right-lost', 'failed']
+const REASONS: readonly DeactivationReason[] = ['idle', 'moved', 'right-lost', 'renewed', 'failed']
 
 export function createGrainMeters(registry: Registry, sources: GrainSources): GrainMeters {
   const { kinds, active, waiting, unstored, heldBytes } = sources
@@ -60,6 +64,14 @@ export function createGrainMeters(registry: Registry, sources: GrainSources): Gr
   const stuck = registry.counter('grain_stuck_total', 'Handlers that had not ended after 30 s.')
 
   const moves = registry.counter('grain_moves_total', 'Partitions that got another owner, anywhere.')
+  const conflicts = registry.counter(
+    'grain_conflicts_total',
+    'States that two sides of a partition had changed, and that were not merged.',
+  )
+  const dropped = registry.counter(
+    'grain_dropped_partitions_total',
+    'Partitions of a council that was given up that there was no room to keep.',
+  )
   const councils = registry.counters(
     'council_changes_total',
     'Times the council began here, went on here by force, or was given up for another.',
@@ -80,6 +92,8 @@ export function createGrainMeters(registry: Registry, sources: GrainSources): Gr
       'grain-stuck': ({ count }) => stuck.add(count),
       'grain-moved': ({ count }) => moves.add(count),
       council: ({ change }) => councils[change].add(),
+      'state-conflict': () => conflicts.add(),
+      'state-dropped': ({ count }) => dropped.add(count),
       'slow-calls': 'not measured',
     },
     callEnded({ kind, method, outcome, attempts, ms }) {

@@ -29,11 +29,12 @@ export class HostedGrain {
   #told: Uint8Array | undefined
   /** Changes of the setup, which the core takes with the next result. */
   #owed: { readonly state: Uint8Array | null } | undefined
+  readonly #hasOthers: boolean
   #isDropped = false
 
   constructor(
     kind: GrainKind,
-    { activation, key, state, lost }: Extract<GrainOutput, { type: 'activate' }>,
+    { activation, key, state, lost, others }: Extract<GrainOutput, { type: 'activate' }>,
     options: HostedGrainOptions,
   ) {
     this.kind = kind
@@ -41,9 +42,10 @@ export class HostedGrain {
     this.#id = activation
     this.#options = options
     this.#told = state
+    this.#hasOthers = others !== undefined
     this.#activation = new Activation(
       kind,
-      { key, state, lost },
+      { key, state, lost, others },
       { ...options, onDue: (timer) => this.#onDue(timer) },
     )
   }
@@ -61,8 +63,14 @@ export class HostedGrain {
     const outcome = await this.#activation.activate()
     const activation = this.#id
     if (!outcome.ok) return this.#feed({ type: 'grain-activated', activation, problem: outcome.error })
-    if (outcome.stateChanged) this.#owed = { state: outcome.newState ?? null }
-    this.#feed({ type: 'grain-activated', activation })
+    const changed = outcome.stateChanged ? { state: outcome.newState ?? null } : undefined
+    if (!this.#hasOthers) {
+      this.#owed = changed
+      return this.#feed({ type: 'grain-activated', activation })
+    }
+    if (changed) this.#told = changed.state ?? undefined
+    const settled = { ...changed, isMerged: this.#activation.hasMerge }
+    this.#feed({ type: 'grain-activated', activation, settled })
   }
 
   async invoke({

@@ -354,7 +354,7 @@ export class Membership {
       traffic: this.#traffic,
       sign: (bytes) => this.#lives.sign(bytes),
       nextLife: (fresh) => this.#nextLife(fresh),
-      onEvent: (event) => this.#onEvent(event),
+      onEvent: (event) => this.#onEvent(this.grains.readable(event)),
       onTurn: () => {
         this.mailboxes.answer()
         this.grains.flush()

@@ -5,7 +5,7 @@
 import type { Authority, NodeId } from './identity/node-id.ts'
 import type { NodeStatus, Visibility } from './membership/record.ts'
 import type { AssociationState } from './association/association.ts'
-import type { GrainOutput, Invoked } from './grain/grain-outputs.ts'
+import type { GrainOutput, Invoked, Settled } from './grain/grain-outputs.ts'
 import type { CallRequest } from './rpc/call.ts'
 import type { CallEnd } from './rpc/calls.ts'
 import type { Lane } from './wire/frames.ts'
@@ -127,11 +127,12 @@ export type Input =
   | { readonly type: 'grain-call'; readonly request: CallRequest }
   /** The user waits for this call no more. */
   | { readonly type: 'grain-abort'; readonly id: number }
-  /** Answers `activate`; `problem` is what its setup threw, encoded. */
+  /** Answers `activate`; `problem` is what its setup threw, encoded. `settled`: where that had `others`. */
   | {
       readonly type: 'grain-activated'
       readonly activation: number
       readonly problem?: Uint8Array | undefined
+      readonly settled?: Settled | undefined
     }
   /** Answers `invoke`. */
   | { readonly type: 'grain-invoked'; readonly invocation: number; readonly invoked: Invoked }
@@ -364,6 +365,27 @@ export type ClusterEvent = EventHead &
         readonly reason: string
       }
     /**
+     * Two sides of a partition of the network have changed the state of a grain, and its kind has no `merge`: the
+     * state of the council that is followed stays. `other` is that of the other side, as `self.state` had it there; its
+     * bytes where they cannot be read. Told by whoever hosts the grain now, when it is next activated.
+     */
+    | {
+        readonly type: 'state-conflict'
+        readonly kind: string
+        readonly key: string
+        readonly other: unknown
+      }
+    /**
+     * This process gave up a council for another one, and had no room to keep what that had of so many partitions of a
+     * kind, `slot` being one of them: what was changed there alone is lost.
+     */
+    | {
+        readonly type: 'state-dropped'
+        readonly kind: string
+        readonly slot: number
+        readonly count: number
+      }
+    /**
      * Calls of this process to grains of a kind are slow: of those that ended in the last 10 s one in 20 took `p95Ms` or
      * longer. At most once in 10 s for each kind; never where metrics are off.
      */
@@ -388,6 +410,8 @@ export type DeactivationReason =
   | 'moved'
   /** The right to run it ended, because this process left or did not hear of its replicas in time. */
   | 'right-lost'
+  /** Another side of a partition has changed it as well: it begins again at once, with what was taken from there. */
+  | 'renewed'
   /** It could not be set up, and was never active. */
   | 'failed'
 

@@ -80,6 +80,7 @@ export class GrainBinding implements LifeGrains {
       output: (output) => outbox.push({ type: 'grain', output }),
       ended: (id, end) => outbox.push({ type: 'grain-ended', id, end }),
       onEvent: (event) => this.#news.add(event, groupOf(event), this.#now.mono),
+      onConflict: (kind, key, other) => outbox.event({ type: 'state-conflict', kind, key, other }),
       onMoved: (kind, slot, from, to) => {
         const [giver, taker] = [roster.authorityOf(from), roster.authorityOf(to)]
         const event = { type: 'grain-moved', kind, slot, from: giver, to: taker, count: 1 } as const
@@ -111,7 +112,7 @@ export class GrainBinding implements LifeGrains {
       case 'grain-abort':
         return grains.abort(input.id, now)
       case 'grain-activated':
-        return grains.onActivated(input.activation, input.problem, now)
+        return grains.onActivated(input.activation, input.problem, now, input.settled)
       case 'grain-invoked':
         return grains.onInvoked(input.invocation, input.invoked, now)
       case 'grain-passivated':

@@ -24,7 +24,7 @@ import type { Now } from './time.ts'
 import type { ActivationTuning } from './grain/activations.ts'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from './grain/activations.ts'
 import type { CountedEvent } from './grain/grain-news.ts'
-import type { GrainOutput, Invoked, KindTuning } from './grain/grain-outputs.ts'
+import type { GrainOutput, Invoked, KindTuning, Settled } from './grain/grain-outputs.ts'
 import type { GrainStore, Kept } from './grain/grain-store.ts'
 import type { HoldingTuning } from './grain/holding-tuning.ts'
 import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
@@ -65,6 +65,8 @@ export interface GrainsOptions extends Pick<
   readonly ended: (id: number, end: CallEnd) => void
   /** Of what runs here, for the user. */
   readonly onEvent?: (event: CountedEvent) => void
+  /** See `ActivationsOptions`. */
+  readonly onConflict?: (kind: string, key: string, other: Uint8Array) => void
   /** What came from this process is not what it should be. */
   readonly onFault: (from: ProcessId, reason: string) => void
 }
@@ -103,7 +105,10 @@ export class Grains {
       ...options,
       tuning: tuning.council,
       send: (to, message) => this.#send(to, 'council', { to: 'council', message }),
-      onEntries: (kind, entries) => this.#later((now) => this.#onEntries(kind, entries, now)),
+      onEntries: (kind, entries) => {
+        const { group } = this.council
+        this.#later((now) => this.#onEntries(kind, entries, group, now))
+      },
       onDecided: (id, ok) => this.#later((now) => this.holdings.onProposal(id, ok, undefined, now)),
       inherited: () => this.#inherited(),
       onFollow: (now) => this.#later(() => this.holdings.disown(now)),
@@ -128,6 +133,13 @@ export class Grains {
       onRightBegan: (partition) => this.#later((now) => this.activations.onRightBegan(partition, now)),
       onRightEnded: (partition) => this.#later((now) => this.activations.onRightEnded(partition, now)),
       onDeposed: (partition) => this.#later((now) => this.activations.onRightEnded(partition, now)),
+      isBusy: (partition, key) => this.activations.isBusy(kindOf(partition), key),
+      free: (partition, key) => this.#later((now) => this.activations.free(kindOf(partition), key, now)),
+      onTaken: (partition, key) => this.activations.onTaken(kindOf(partition), key, this.#now),
+      onStrayDropped: (partition) => {
+        const { kind, slot } = parsePartition(partition)!
+        options.onEvent?.({ type: 'state-dropped', kind, slot, count: 1 })
+      },
     })
     this.activations = new Activations({
       self,
@@ -139,6 +151,7 @@ export class Grains {
       send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
       output: options.output,
       ...(options.onEvent && { onEvent: options.onEvent }),
+      ...(options.onConflict && { onConflict: options.onConflict }),
       abandon: (child: CallerId, now) => this.calls.abandon(child, now),
       settleChildren: (child: CallerId, now) => this.calls.settleChildren(child, now),
     })
@@ -175,8 +188,8 @@ export class Grains {
     this.#turn(now, () => this.calls.abort(id, now))
   }
 
-  onActivated(activation: number, problem: Uint8Array | undefined, now: Now): void {
-    this.#turn(now, () => this.activations.onActivated(activation, problem, now))
+  onActivated(activation: number, problem: Uint8Array | undefined, now: Now, settled?: Settled): void {
+    this.#turn(now, () => this.activations.onActivated(activation, problem, now, settled))
   }
 
   onInvoked(invocation: number, invoked: Invoked, now: Now): void {
@@ -296,11 +309,16 @@ export class Grains {
     }
   }
 
-  #onEntries(kind: string, entries: Parameters<CouncilOptions['onEntries']>[1], now: Now): void {
+  #onEntries(
+    kind: string,
+    entries: Parameters<CouncilOptions['onEntries']>[1],
+    group: string | undefined,
+    now: Now,
+  ): void {
     for (const [slot, entry] of entries) {
       const partition = partitionId(kind, slot)
       this.#targets.delete(partition)
-      this.holdings.onMap(partition, entry, now)
+      this.holdings.onMap(partition, entry, now, group)
       this.activations.onMap(partition, now)
       this.calls.onMap(partition, now)
     }
@@ -358,6 +376,7 @@ export class Grains {
         const number = this.holdings.append(partition, key, change, now)
         return number === 'no-right' ? 'not-owner' : number
       },
+      takeIn: (partition, key, now) => this.holdings.takeIn(partition, key, now),
       storedUpTo: (partition) => this.holdings.storedUpTo(partition),
     }
   }
@@ -368,6 +387,8 @@ export class Grains {
     return contents && { contents, number: copy!.stampOf(key).number }
   }
 }
+
+const kindOf = (partition: PartitionId): string => parsePartition(partition)!.kind
 
 function encode({ to, message }: Message): Uint8Array {
   const body =

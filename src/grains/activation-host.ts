@@ -49,8 +49,8 @@ export interface ActivationStart {
   readonly key: string
   /** The stored state; absent if there is none. */
   readonly state?: Uint8Array | undefined
-  /** A state of the other side of a partition, for `merge`. */
-  readonly conflict?: Uint8Array | undefined
+  /** States of other sides of a partition, for `merge`. */
+  readonly others?: readonly Uint8Array[] | undefined
   /** There was a state, and nobody has it. */
   readonly lost?: boolean
 }

@@ -52,6 +52,7 @@ export class Activation {
   readonly #runs = new Set<Run>()
   #target: object | undefined
   #cell: StateCell<unknown> | undefined
+  #hasMerge = false
   #isSettingUp = false
   #isOver = false
   #nextTimer = 1
@@ -68,7 +69,7 @@ export class Activation {
     this.#settled = start.state
   }
 
-  /** Runs the setup, merges a conflict, then what was given to `onActivate`. A failed one is over. */
+  /** Runs the setup, merges what other sides have, then what was given to `onActivate`. A failed one is over. */
   async activate(): Promise<Outcome> {
     const outcome = await this.#run(undefined, async () => {
       this.#setUp()
@@ -157,6 +158,11 @@ export class Activation {
 
   get isOver(): boolean {
     return this.#isOver
+  }
+
+  /** Once it is set up: whether it makes one state of two. */
+  get hasMerge(): boolean {
+    return this.#hasMerge
   }
 
   /** Calls that run now. */
@@ -264,7 +270,7 @@ export class Activation {
         'A grain has one state, made in its setup: call `self.state` once, with an object of all it keeps.'
       throw new ClusterError('invalid-state', message)
     }
-    const { lost, conflict, state: stored } = this.#start
+    const { lost, others = [], state: stored } = this.#start
     if (lost && stored === undefined && options.onLost !== 'initial') {
       const message =
         "All holders of the state of this grain are gone: wait for one to return, or give `onLost: 'initial'`."
@@ -279,7 +285,9 @@ export class Activation {
     this.#cell = cell as unknown as StateCell<unknown>
     this.#settle()
     const { merge } = options
-    if (merge && conflict) this.#activating.unshift(() => cell.merge(merge, conflict))
+    if (!merge) return cell
+    this.#hasMerge = true
+    this.#activating.unshift(...others.map((other) => () => cell.merge(merge, other)))
     return cell
   }
 

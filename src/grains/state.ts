@@ -78,7 +78,7 @@ export class StateCell<T> implements State<T> {
 
   /** Replaces the value by one made of it and of another state's bytes. */
   merge(merge: NonNullable<StateOptions<T>['merge']>, other: Uint8Array): void {
-    const theirs = this.#options.codec.decode(other, 'state')
+    const theirs = asState(() => this.#options.codec.decode(other, 'state'))
     deepFreeze(theirs)
     this.value = merge(this.value, theirs as DeepReadonly<T>)
   }

@@ -86,8 +86,11 @@ export type GrainSignal = typeof globalThis extends {
 
 export interface StateOptions<T> {
   /**
-   * Is to make one state of two, when two sides of a partition changed the same grain; gives a new value. Not asked yet:
-   * in this version the state of the side that is followed counts, and what the other changed meanwhile is lost.
+   * Makes one state of two, where two sides of a partition of the network have changed the same grain; gives a new
+   * value. `kept` is the state of the side that is followed, `other` that of the other side; neither is told what both
+   * had before. Called when the grain is next activated, before `onActivate`; the result is replicated before any call
+   * of that activation is answered. If it throws, the activation fails, and the next one asks it again. Without it
+   * `kept` stays, and the event `state-conflict` has the other. What one side alone has changed is taken without asking.
    */
   readonly merge?: (kept: DeepReadonly<T>, other: DeepReadonly<T>) => T | DeepReadonly<T>
   /** When all holders of the state are gone: `fail` with `state-missing`, or start from `initial`. Default `fail`. */

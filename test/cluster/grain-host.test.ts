@@ -1,5 +1,6 @@
 /** Grains from end to end, but for links: users' code, the typed proxies that call it, and a real core between. */
 import { describe, expect, it } from 'vitest'
+import { HeldPartition } from '../../src/core/grain/held-partition.ts'
 import { parsePartition, partitionOf } from '../../src/core/partition/partition.ts'
 import { valueCodec } from '../../src/grains/codec.ts'
 import { defineGrain, grainRef } from '../../src/grains/define.ts'
@@ -44,6 +45,81 @@ describe('a call', () => {
     const counter = c!
     expect(await room.settled(counter.read())).toBe(5)
     expect(counter.read).toBe(counter.read)
+  })
+})
+
+describe('what another side of a partition has', () => {
+  const Log = defineGrain('log', (self) => {
+    const log = self.state<readonly string[]>([], {
+      merge(kept, other) {
+        if (other.includes('broken')) throw new TypeError('cannot merge')
+        return [...new Set([...kept, ...other])]
+      },
+    })
+    return { add: (text: string) => void (log.value = [...log.value, text]), read: () => log.value }
+  })
+  const Plain = defineGrain('plain', (self) => {
+    const text = self.state('')
+    return { set: (to: string) => void (text.value = to), read: () => text.value }
+  })
+
+  /** As of a council that was founded apart. */
+  function comes(room: HostRoom, { process }: Tab, kind: GrainKind, key: string, state: unknown): void {
+    const copy = new HeldPartition(1)
+    const bytes = valueCodec.encode(state, 'state')
+    copy.apply(1, key, { state: bytes, records: [], drops: [] })
+    process.grains.holdings.strays.keep(partitionOf(kind.name, key), copy, undefined, room.room.now())
+    room.room.input(process, () => process.grains.tick(room.room.now()))
+  }
+
+  it('is merged into the state, before any call sees that', async () => {
+    const { room, tabs, tab } = await roomOf(3, [Log])
+    const log = tab.host.grain(Log, 'k')
+    await room.settled(log.add('a'))
+    comes(room, tabs[1]!, Log, 'k', ['b'])
+    comes(room, tabs[1]!, Log, 'new', ['c'])
+    await room.run(1_000)
+    expect(await room.settled(log.read())).toEqual(['a', 'b'])
+    await room.settled(log.add('d'))
+    expect(await room.settled(tabs[2]!.host.grain(Log, 'new').read())).toEqual(['c'])
+    // and is stored
+    await room.run(8_000)
+    const { slot } = parsePartition(partitionOf('log', 'k'))!
+    const { owner } = tab.process.grains.council.entry('log', slot)!
+    room.room.end(tabs.find(({ process }) => process.id === owner)!.process, true)
+    const left = tabs.find(({ process }) => process.isAlive)!
+    expect(await room.settled(left.host.grain(Log, 'k').read())).toEqual(['a', 'b', 'd'])
+  })
+
+  it('is kept where `merge` throws: calls fail, as with a setup that does', async () => {
+    const { room, tab } = await roomOf(1, [Log])
+    const log = tab.host.grain(Log, 'k')
+    await room.settled(log.add('a'))
+    comes(room, tab, Log, 'k', ['broken'])
+    await room.run(1_000)
+    for (const _ of [1, 2]) {
+      const error = await errorOf(room.settled(log.read()))
+      expect(error).toMatchObject({ code: 'activation-failed', cause: { message: 'cannot merge' } })
+    }
+    const kept = tab.process.grains.holdings.copyOf(partitionOf('log', 'k'))!.contentsOf('k')!
+    expect(valueCodec.decode(kept.others![0]!.state!, 'state')).toEqual(['broken'])
+  })
+
+  it('is given up where nothing merges it, and users are told its value', async () => {
+    const { room, tab } = await roomOf(1, [Plain])
+    const plain = tab.host.grain(Plain, 'k')
+    await room.settled(plain.set('mine'))
+    comes(room, tab, Plain, 'k', 'yours')
+    await room.run(1_000)
+    expect(await room.settled(plain.read())).toBe('mine')
+    const { others } = tab.process.grains.holdings.copyOf(partitionOf('plain', 'k'))!.contentsOf('k')!
+    expect(others).toHaveLength(1)
+    expect(others![0]).not.toHaveProperty('state')
+    const event = { type: 'state-conflict', at: 0, kind: 'plain', key: 'k' } as const
+    const other = valueCodec.encode('yours', 'state')
+    expect(tab.host.readable({ ...event, other })).toEqual({ ...event, other: 'yours' })
+    const unreadable = { ...event, other: Uint8Array.of(9, 9) }
+    expect(tab.host.readable(unreadable)).toBe(unreadable)
   })
 })
 

@@ -140,7 +140,7 @@ function give({ grains }: Process, input: Input, room: GrainRoom): void {
     case 'grain-abort':
       return grains.abort(input.id, now)
     case 'grain-activated':
-      return grains.onActivated(input.activation, input.problem, now)
+      return grains.onActivated(input.activation, input.problem, now, input.settled)
     case 'grain-invoked':
       return grains.onInvoked(input.invocation, input.invoked, now)
     case 'grain-passivated':

@@ -121,6 +121,8 @@ const EVENTS: Events = {
   })),
   'grain-stuck': [{ type: 'grain-stuck', kind: 'counter', key: 'k', method: 'm', ms: 30_000, count: 1 }],
   'grain-moved': [{ type: 'grain-moved', kind: 'counter', slot: 1, from: 'a', to: 'b', count: 1 }],
+  'state-conflict': [{ type: 'state-conflict', kind: 'counter', key: 'k', other: 1 }],
+  'state-dropped': [{ type: 'state-dropped', kind: 'counter', slot: 1, count: 1 }],
   council: [{ type: 'council', change: 'continued', group: 'g', reason }],
   'slow-calls': [{ type: 'slow-calls', kind: 'counter', p95Ms: 2_000, thresholdMs: 1_000, calls: 1 }],
   storage: [

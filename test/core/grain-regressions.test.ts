@@ -159,6 +159,82 @@ describe('grains', () => {
     expect(room.hostsOf('likes')).toHaveLength(1)
   })
 
+  /** Both sides of a room in two change what they have; then they meet. */
+  function inTwo(room: GrainTabs, change: (larger: NodeCore, smaller: NodeCore) => void): void {
+    const apart = new Set(room.tabs.slice(3).map(({ nodeId }) => nodeId))
+    const passes = (from: string, to: string): boolean => apart.has(from) === apart.has(to)
+    room.room.passes = room.room.connects = room.room.signals = passes
+    room.room.run(20_000)
+    change(room.tabs[0]!, room.tabs[4]!)
+    room.room.run(2_000)
+    room.room.passes = room.room.connects = room.room.signals = () => true
+    const groups = (): number => new Set(room.tabs.map(({ grains }) => grains.council.group)).size
+    room.room.until(() => groups() === 1, 'there is one council', 60_000)
+    const strays = (): number => room.tabs.reduce((sum, { grains }) => sum + grains.holdings.strays.size, 0)
+    room.room.until(() => strays() === 0, 'nothing is astray', 30_000)
+  }
+
+  it('have what either side of a partition has changed, and merge what both have', () => {
+    const room = roomOf(5)
+    const keys = ['both', 'mine', 'yours', 'none']
+    for (const key of keys) add(room, room.tabs[0]!, key)
+    inTwo(room, (larger, smaller) => {
+      for (const key of ['both', 'mine']) add(room, larger, key)
+      for (const key of ['both', 'yours', 'new']) add(room, smaller, key)
+      for (const key of ['both', 'yours', 'new']) add(room, smaller, key)
+    })
+    const lengths = (): number[] => [...keys, 'new'].map((key) => room.namesOf(key).length)
+    expect(lengths()).toEqual([4, 2, 3, 1, 2])
+    for (const tab of room.tabs) for (const key of keys) add(room, tab, key)
+    for (const key of [...keys, 'new']) room.check(key)
+    expect(room.merged).toEqual(['both'])
+    // also where all that was in memory is gone
+    for (const host of room.hostsOf('yours')) room.kill(host)
+    for (const key of [...keys, 'new']) room.check(key)
+    expect(room.merged).toEqual(['both'])
+  })
+
+  it('have a side that is told, where nothing merges two', () => {
+    const room = roomOf(5)
+    room.merges = false
+    add(room, room.tabs[0]!, 'both')
+    inTwo(room, (larger, smaller) => {
+      add(room, larger, 'both')
+      add(room, smaller, 'both')
+    })
+    expect(room.namesOf('both')).toEqual(['add1', 'add2'])
+    const conflicts = room.tabs.flatMap((tab) => room.room.events(tab, 'state-conflict'))
+    const other = new TextEncoder().encode('add1 add3')
+    expect(conflicts).toMatchObject([{ kind: 'counter', key: 'both', other }])
+  })
+
+  it('answer a retry of what the other side has acknowledged, and do not run it again', () => {
+    const room = roomOf(5)
+    add(room, room.tabs[0]!, 'yours')
+    const caller = room.tabs[4]!.grains.council
+    const { process } = room.tabs[4]!
+    inTwo(room, (_, smaller) => add(room, smaller, 'yours'))
+    const before = room.namesOf('yours')
+    const [host] = room.hostsOf('yours')
+    const epoch = caller.entry('counter', Number(partitionOf('counter', 'yours').split('#')[1]))!.epoch
+    const args = new TextEncoder().encode('again')
+    const call = {
+      caller: process,
+      sequence: 1,
+      first: 1,
+      previous: 0,
+      attempt: 9,
+      kind: 'counter',
+      key: 'yours',
+    }
+    const rest = { method: 'add', args, remainingMs: 5_000, epoch, chain: [], keepMs: 0, hops: 0 }
+    const now = { mono: room.room.now, wall: 1_000_000 + room.room.now }
+    host!.grains.activations.onCall(process, { type: 'call', ...call, ...rest }, now)
+    room.room.run(2_000)
+    expect(room.namesOf('yours')).toEqual(before)
+    expect(before).toEqual(['add1', 'add2'])
+  })
+
   it('have a council where the signaling server is restarted as a newcomer arrives', () => {
     const room = roomOf(3)
     for (const tab of room.tabs) room.room.disconnectSignaling(tab)

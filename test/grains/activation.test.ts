@@ -221,8 +221,9 @@ describe('setup', () => {
       const list = self.state<string[]>([], { merge: (kept, other) => [...kept, ...other] })
       return { read: () => list.value }
     })
-    const { activation } = host(kind, { state: encode(['a']), conflict: encode(['b']) })
-    expect(seen(await activation.activate())).toMatchObject({ changed: true, state: ['a', 'b'] })
+    const { activation } = host(kind, { state: encode(['a']), others: [encode(['b']), encode(['c'])] })
+    expect(seen(await activation.activate())).toMatchObject({ changed: true, state: ['a', 'b', 'c'] })
+    expect(activation.hasMerge).toBe(true)
   })
 })
 

@@ -57,7 +57,7 @@ export function events(cluster: Cluster): void {
   })
   cluster.on('storage', ({ what }) => same<Equal<typeof what, 'identity' | 'snapshot'>>())
   cluster.on('grain-deactivated', ({ kind, key, reason, count }) => {
-    same<Equal<typeof reason, 'idle' | 'moved' | 'right-lost' | 'failed'>>()
+    same<Equal<typeof reason, 'idle' | 'moved' | 'right-lost' | 'renewed' | 'failed'>>()
     same<Equal<[string, string, number], [typeof kind, typeof key, typeof count]>>()
   })
   cluster.on('grain-moved', ({ from, to, slot }) => {
@@ -65,6 +65,9 @@ export function events(cluster: Cluster): void {
   })
   cluster.on('grain-stuck', ({ method, ms }) => same<Equal<[typeof method, typeof ms], [string, number]>>())
   cluster.on('council', ({ change }) => same<Equal<typeof change, 'founded' | 'continued' | 'followed'>>())
+  cluster.on('state-conflict', ({ kind, key, other }) =>
+    same<Equal<[typeof kind, typeof key, typeof other], [string, string, unknown]>>(),
+  )
   cluster.on('slow-calls', ({ p95Ms, calls, thresholdMs }) =>
     same<Equal<[typeof p95Ms, typeof calls, typeof thresholdMs], [number, number, number]>>(),
   )

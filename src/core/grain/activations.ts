@@ -30,8 +30,9 @@ import type { RecordLimits } from './call-records.ts'
 import { CallRecords } from './call-records.ts'
 import { Floors } from './floors.ts'
 import type { CountedEvent } from './grain-news.ts'
-import type { GrainOutput, Invoked, KindTuning } from './grain-outputs.ts'
+import type { GrainOutput, Invoked, KindTuning, Settled } from './grain-outputs.ts'
 import type { GrainStore } from './grain-store.ts'
+import type { KeyContents } from './key-contents.ts'
 import type { Due, Visit } from './grain.ts'
 import { Grain } from './grain.ts'
 
@@ -83,6 +84,8 @@ export interface ActivationsOptions {
   readonly settleChildren: (child: CallerId, now: Now) => void
   /** What users are told. */
   readonly onEvent?: (event: CountedEvent) => void
+  /** A state of another side of a partition that was given up, since its kind merges nothing. */
+  readonly onConflict?: (kind: string, key: string, other: Uint8Array) => void
 }
 
 /** Grains that nobody calls are put away so many at a time, and so long after each other, in ms: each runs user code. */
@@ -209,12 +212,39 @@ export class Activations {
     this.#run(grain)
   }
 
-  /** The driver has set it up, or setup threw. */
-  onActivated(activation: number, problem: Uint8Array | undefined, now: Now): void {
+  /** Nothing but a call may change it. */
+  isBusy(kind: string, key: string): boolean {
+    const { phase = 'cold' } = this.#grains.get(grainName(kind, key)) ?? {}
+    return phase !== 'cold' && phase !== 'loaded'
+  }
+
+  /** Its activation is to end, as soon as nothing runs, and to begin again: `GrainStore.takeIn` is called in between. */
+  free(kind: string, key: string, now: Now): void {
+    this.tick(now)
+    const grain = this.#grains.get(grainName(kind, key))
+    if (!grain) return
+    if (!this.isBusy(kind, key)) this.#options.store.takeIn(grain.partition, key, now)
+    else grain.mustEnd = true
+    this.#run(grain)
+  }
+
+  /** What the store has of it was changed, by no call. */
+  onTaken(kind: string, key: string, now: Now): void {
+    const grain = this.#grains.get(grainName(kind, key))
+    if (grain?.phase !== 'loaded') return
+    const { contents, number } = this.#options.store.get(grain.partition, key) ?? NOTHING
+    take(grain, contents, number)
+    grain.records!.learn(contents, number, now.mono)
+    // Another owner has run what waits here for its turn.
+    for (const visit of grain.queue.slice()) if (this.#answerKnown(grain, visit)) grain.leaveQueue(visit)
+  }
+
+  /** The driver has set it up, or setup threw. `settled`: where it was given states of other sides. */
+  onActivated(activation: number, problem: Uint8Array | undefined, now: Now, settled?: Settled): void {
     this.tick(now)
     const grain = this.#byActivation.get(activation)
     if (grain?.phase !== 'activating' || !this.#hasRight(grain)) return
-    if (problem) this.#failActivation(grain, problem)
+    if (problem || !this.#settleOthers(grain, settled)) this.#failActivation(grain, problem)
     else {
       grain.phase = 'active'
       grain.since = now.mono
@@ -384,8 +414,7 @@ export class Activations {
     if (grain.phase !== 'cold') return
     const { store, settleChildren, tuning } = this.#options
     const { contents, number } = store.get(grain.partition, grain.key) ?? NOTHING
-    grain.state = contents?.state
-    grain.number = number
+    take(grain, contents, number)
     grain.records = new CallRecords(tuning, contents, number, this.#now.mono, (child) =>
       settleChildren(child, this.#now),
     )
@@ -408,13 +437,7 @@ export class Activations {
       this.#wakeAt(visit.deadlineAt)
       return
     }
-    const found = records.find(caller, sequence)
-    if (found?.type === 'ended') {
-      const { outcome, number, isRecorded, child } = found.ended
-      this.#answer(grain, visit, outcome, number, isRecorded || child !== undefined)
-      return
-    }
-    if (found) return this.#refuse(visit, found.code, found.ran)
+    if (this.#answerKnown(grain, visit)) return
     if (!grain.isWithin(visit)) {
       if (records.isFull) this.#tidy(grain)
       if (records.isFull) return this.#refuseHere(grain, visit, 'records-full')
@@ -429,13 +452,24 @@ export class Activations {
     this.#wakeAt(visit.deadlineAt)
   }
 
+  /** A call that has ended here, or will not be run. */
+  #answerKnown(grain: Grain, visit: Visit): boolean {
+    const found = grain.records!.find(visit.caller, visit.sequence)
+    if (found?.type === 'ended') {
+      const { outcome, number, isRecorded, child } = found.ended
+      this.#answer(grain, visit, outcome, number, isRecorded || child !== undefined)
+    } else if (found) this.#refuse(visit, found.code, found.ran)
+    return found !== undefined
+  }
+
   /** Starts whatever may start. */
   #run(grain: Grain): void {
     const tuning = this.#options.kindOf(grain.kind)
     if (tuning && grain.phase === 'loaded' && grain.next()) this.#activate(grain)
     if (tuning && grain.phase === 'active') {
       this.#runChains(grain, tuning)
-      while (grain.running.size < tuning.concurrency) {
+      if (grain.mustEnd && grain.running.size === 0) this.#passivate(grain)
+      while (!grain.mustEnd && grain.running.size < tuning.concurrency) {
         const visit = grain.next()
         if (!visit || !this.#start(grain, visit, false)) break
         // Nested calls of an earlier run of it may have been waiting here.
@@ -466,7 +500,42 @@ export class Activations {
     this.#byActivation.set(grain.activation, grain)
     this.#wakeAt(this.#overAt(grain))
     const lost = state === undefined && this.#options.store.wasLost(grain.partition)
-    this.#options.output({ type: 'activate', activation: grain.activation, kind, key, state, lost })
+    const others = grain.others.flatMap((other) => other.state ?? [])
+    const { activation } = grain
+    const start = { type: 'activate', activation, kind, key, state, lost } as const
+    this.#options.output(others.length > 0 ? { ...start, others } : start)
+  }
+
+  /** What other sides had made of it is in its state now, or is told and given up: in one change with that state. */
+  #settleOthers(grain: Grain, settled: Settled | undefined): boolean {
+    const { kind, key, partition } = grain
+    const waiting = grain.others.filter(({ state }) => state !== undefined)
+    if (waiting.length === 0) return true
+    const others = grain.others.map(({ group, epoch, number }) => ({ group, epoch, number }))
+    const { state, isMerged = false } = settled ?? {}
+    const change = { records: [], drops: [], others, ...(state !== undefined && { state }) }
+    const number = this.#options.store.append(partition, key, change, this.#now)
+    if (typeof number !== 'number') return false
+    grain.number = number
+    grain.others = others
+    if (state !== undefined) grain.state = state ?? undefined
+    if (!isMerged) for (const other of waiting) this.#options.onConflict?.(kind, key, other.state!)
+    return true
+  }
+
+  #passivate(grain: Grain): void {
+    grain.phase = 'passivating'
+    grain.since = this.#now.mono
+    this.#wakeAt(this.#overAt(grain))
+    this.#options.output({ type: 'passivate', activation: grain.activation })
+  }
+
+  /** It is in memory without an activation: what waits for that is taken. Returns whether something did. */
+  #takeIn(grain: Grain): boolean {
+    const { mustEnd } = grain
+    grain.mustEnd = false
+    if (mustEnd) this.#options.store.takeIn(grain.partition, grain.key, this.#now)
+    return mustEnd
   }
 
   #start(grain: Grain, visit: Visit, isReentrant: boolean): boolean {
@@ -562,6 +631,7 @@ export class Activations {
     grain.phase = 'loaded'
     grain.since = this.#now.mono
     this.#tellOver(grain, 'failed')
+    this.#takeIn(grain)
     for (const visit of grain.takeQueue()) this.#refuseHere(grain, visit, 'activation-failed', problem)
     this.#run(grain)
   }
@@ -581,11 +651,13 @@ export class Activations {
 
   #endActivation(grain: Grain, state: Uint8Array | null | undefined): void {
     this.#byActivation.delete(grain.activation)
-    if (grain.phase === 'passivating') this.#tellOver(grain, 'idle')
+    if (grain.phase === 'passivating') this.#tellOver(grain, grain.mustEnd ? 'renewed' : 'idle')
     grain.phase = 'loaded'
     grain.since = this.#now.mono
     this.#tidy(grain, state)
-    if (grain.queue.length > 0 || grain.records!.expiresAt > this.#now.mono) this.#run(grain)
+    // It had not been idle, and may have timers.
+    if (this.#takeIn(grain)) this.#activate(grain)
+    else if (grain.queue.length > 0 || grain.records!.expiresAt > this.#now.mono) this.#run(grain)
     else this.#remove(grain)
   }
 
@@ -613,6 +685,7 @@ export class Activations {
     if (left.length > 0) this.#due.set(partition, left)
     else this.#due.delete(partition)
     grain.phase = 'cold'
+    grain.mustEnd = false
     grain.state = undefined
     for (const visit of grain.takeQueue()) this.#hold(grain, visit)
     if (grain.held.length === 0) this.#remove(grain)
@@ -679,10 +752,7 @@ export class Activations {
       this.#options.output({ type: 'abort', activation: grain.activation })
       this.#endActivation(grain, undefined)
     } else if (isOver && grain.phase === 'active') {
-      if (++this.#passivations > MAX_PASSIVATIONS) return
-      grain.phase = 'passivating'
-      grain.since = now
-      this.#options.output({ type: 'passivate', activation: grain.activation })
+      if (++this.#passivations <= MAX_PASSIVATIONS) this.#passivate(grain)
     } else if (isOver && grain.phase === 'loaded') this.#endActivation(grain, undefined)
     else this.#run(grain)
   }
@@ -763,6 +833,13 @@ export class Activations {
 }
 
 type Addressee = Pick<Visit, 'caller' | 'sequence' | 'replyTo' | 'attempts'>
+
+/** What the store has of it, but for its records. */
+function take(grain: Grain, contents: KeyContents | undefined, number: number): void {
+  grain.state = contents?.state
+  grain.others = contents?.others ?? []
+  grain.number = number
+}
 
 const NOTHING = { contents: undefined, number: 0 }
 /** Calls to one key that wait for the right to run it. */

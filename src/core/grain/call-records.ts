@@ -70,17 +70,7 @@ export class CallRecords {
   ) {
     this.#limits = limits
     this.#onSettled = onSettled
-    for (const [name, { first, keepMs, outcomes }] of contents?.callers ?? []) {
-      const caller = this.#callerOf(name)
-      caller.first = caller.storedFirst = Math.max(1, first)
-      caller.isInStore = true
-      this.keep(name, keepMs, now)
-      for (const [sequence, outcome] of outcomes) {
-        caller.ended.set(sequence, { outcome, number, isRecorded: true, child: undefined })
-        caller.highest = Math.max(caller.highest, sequence)
-        this.#recorded++
-      }
-    }
+    this.learn(contents, number, now)
   }
 
   get size(): number {
@@ -102,6 +92,23 @@ export class CallRecords {
 
   get isFull(): boolean {
     return this.#recorded >= this.#limits.records
+  }
+
+  /** What the store has, at the start or because it has taken in what another owner has left. */
+  learn(contents: KeyContents | undefined, number: number, now: number): void {
+    for (const [name, { first, keepMs, outcomes }] of contents?.callers ?? []) {
+      const caller = this.#callerOf(name)
+      caller.storedFirst = Math.max(1, first)
+      caller.isInStore = true
+      this.advance(name, first)
+      this.keep(name, keepMs, now)
+      for (const [sequence, outcome] of outcomes) {
+        if (sequence < caller.first || caller.ended.has(sequence)) continue
+        caller.ended.set(sequence, { outcome, number, isRecorded: true, child: undefined })
+        caller.highest = Math.max(caller.highest, sequence)
+        this.#recorded++
+      }
+    }
   }
 
   find(name: CallerId, sequence: number): Known | undefined {

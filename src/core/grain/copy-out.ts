@@ -67,7 +67,7 @@ export class CopyOut {
     }
     const index = this.#index++
     if (!this.#isWhole) return { part: { index, entries }, bytes }
-    const { tenure, number, acked } = held
-    return { part: { index, entries, end: { tenure, number, acked } }, bytes }
+    const { tenure, number, acked, forks } = held
+    return { part: { index, entries, end: { tenure, number, acked, forks } }, bytes }
   }
 }

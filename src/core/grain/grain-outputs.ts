@@ -14,6 +14,8 @@ export type GrainOutput =
        * grain that may not start anew answers with a problem.
        */
       readonly lost: boolean
+      /** States of other sides of a partition, if there are some: they are to be merged into it, or are given up. */
+      readonly others?: readonly Uint8Array[]
     }
   /** Run a method. Answered by `invoked`. */
   | {
@@ -40,6 +42,14 @@ export type Invoked =
   | { readonly type: 'error'; readonly bytes: Uint8Array }
   /** A reentrant call that was not run: its caller has changes that are not stored. */
   | { readonly type: 'refused' }
+
+/** What a grain's setup came to, where it was given states of other sides. */
+export interface Settled {
+  /** As in `Invoked`. */
+  readonly state?: Uint8Array | null | undefined
+  /** All are in it. */
+  readonly isMerged: boolean
+}
 
 /** What a kind asks for. */
 export interface KindTuning {

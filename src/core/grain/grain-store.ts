@@ -27,6 +27,8 @@ export interface GrainStore {
     change: KeyChange,
     now: Now,
   ) => number | 'not-owner' | 'state-limit'
+  /** No activation of the key is in memory any more: what waits for that, of other councils, is taken at once. */
+  readonly takeIn: (partition: PartitionId, key: string, now: Now) => void
   /** All entries up to this number are stored by every in-sync replica. */
   readonly storedUpTo: (partition: PartitionId) => number
 }

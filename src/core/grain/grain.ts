@@ -3,6 +3,7 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { CallerId, CallMessage, CallOutcome } from '../rpc/messages.ts'
 import type { PartitionId } from '../partition/partition.ts'
 import type { CallRecords } from './call-records.ts'
+import type { Other } from './key-contents.ts'
 
 /** A call that has come here and has not ended. */
 export interface Visit {
@@ -61,6 +62,10 @@ export class Grain {
   /** Of the newest entry of this key: nothing that was seen here is newer. */
   number = 0
   records: CallRecords | undefined
+  /** Of other sides of a partition, as of the newest entry. */
+  others: readonly Other[] = []
+  /** Its activation is to end as soon as nothing runs: what another side had of it is to be taken. */
+  mustEnd = false
   /** Since when nothing is to be done; or when the present phase has to be over. */
   since = 0
   readonly held: Visit[] = []

@@ -9,7 +9,9 @@
  */
 import { utf8Length } from '../utf8.ts'
 import type { CallOutcome } from '../rpc/messages.ts'
-import type { KeyChange, KeyContents } from './key-contents.ts'
+import type { Fork } from './fork.ts'
+import { MAX_FORKS } from './fork.ts'
+import type { KeyChange, KeyContents, Other } from './key-contents.ts'
 import { applyChange } from './key-contents.ts'
 import type { Stamp } from '../partition/partition.ts'
 
@@ -28,16 +30,19 @@ interface HeldKey {
   bytes: number
 }
 
-/** What a key, a caller and a record take besides their texts and bytes, roughly. */
+/** What a key, a caller, a record and another side's state take besides their texts and bytes, roughly. */
 const KEY_BYTES = 64
 const CALLER_BYTES = 48
 const RECORD_BYTES = 24
+const OTHER_BYTES = 32
 
 export class HeldPartition {
   /** Copies of different births have nothing to do with each other. */
   readonly born: number
   /** Epoch at which the owner began whose history this copy follows. */
   tenure = 0
+  /** Councils under which this history went on, the first one first; empty while there was only one. */
+  forks: readonly Fork[] = []
   readonly #keys = new Map<string, HeldKey>()
   readonly #empty = new Set<string>()
   #number = 0
@@ -81,10 +86,29 @@ export class HeldPartition {
     return held ? { epoch: held.epoch, number: held.number } : NO_STAMP
   }
 
+  /** From the next change on, which has this epoch at least, another council decides who owns it. */
+  turn(from: string, to: string, epoch: number): void {
+    const forks = this.forks.length > 0 ? this.forks : [{ group: from, epoch: 0, number: 0 }]
+    if (forks.at(-1)!.group === to) return
+    this.forks = [...forks, { group: to, epoch, number: this.#number }].slice(-MAX_FORKS)
+  }
+
+  /** A copy that goes its own way. What a key has is shared until either changes it. */
+  split(): HeldPartition {
+    const copy = new HeldPartition(this.born)
+    copy.replace([...this.#keys.keys()].map((key) => this.contentOf(key)))
+    copy.standAt(this.#number)
+    copy.ack(this.#acked)
+    copy.tenure = this.tenure
+    copy.forks = this.forks
+    return copy
+  }
+
   /** By how much the copy would grow. */
-  growthOf(key: string, { state, records }: KeyChange): number {
+  growthOf(key: string, { state, records, others }: KeyChange): number {
     const held = this.#keys.get(key)
     let growth = held ? 0 : keyBytes(key)
+    if (others) growth += othersBytes(others) - othersBytes(held?.contents?.others)
     if (state !== undefined) growth += (state?.length ?? 0) - (held?.contents?.state?.length ?? 0)
     for (const { caller, outcome } of records) {
       growth += recordBytes(outcome)
@@ -98,9 +122,12 @@ export class HeldPartition {
     this.#number++
     const held = this.#keys.get(key) ?? newKey()
     this.#keys.set(key, held)
+    const contents = applyChange(held.contents, change)
+    const stated = held.contents?.stated ?? { epoch: held.epoch, number: held.number }
+    held.contents =
+      contents && change.state === undefined && held.contents ? { ...contents, stated } : contents
     held.epoch = epoch
     held.number = this.#number
-    held.contents = applyChange(held.contents, change)
     this.#weigh(key, held)
   }
 
@@ -165,7 +192,7 @@ export class HeldPartition {
   }
 
   #weigh(key: string, held: HeldKey): void {
-    let bytes = keyBytes(key) + (held.contents?.state?.length ?? 0)
+    let bytes = keyBytes(key) + (held.contents?.state?.length ?? 0) + othersBytes(held.contents?.others)
     for (const [caller, { outcomes }] of held.contents?.callers ?? []) {
       bytes += callerBytes(caller)
       for (const outcome of outcomes.values()) bytes += recordBytes(outcome)
@@ -183,4 +210,6 @@ const newKey = (): HeldKey => ({ epoch: 0, number: 0, contents: undefined, bytes
 const isVoid = (held: HeldKey): boolean => held.contents === undefined
 const keyBytes = (key: string): number => KEY_BYTES + utf8Length(key)
 const callerBytes = (caller: string): number => CALLER_BYTES + caller.length
+const othersBytes = (others: readonly Other[] = []): number =>
+  others.reduce((sum, { state }) => sum + OTHER_BYTES + (state?.length ?? 0), 0)
 const recordBytes = (outcome: CallOutcome): number => RECORD_BYTES + (outcome.bytes?.length ?? 0)

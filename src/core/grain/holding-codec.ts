@@ -7,13 +7,16 @@
  *     body    = varint count, { text partition, varint epoch, ... }*      of a list
  */
 import { readOutcome as readCallOutcome, writeOutcome } from '../rpc/call-codec.ts'
+import { isGroup } from '../council/published-council.ts'
 import type { CallOutcome } from '../rpc/messages.ts'
 import { RpcLimits } from '../rpc/messages.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { KeyContent } from './held-partition.ts'
-import type { CallerContents, KeyChange } from './key-contents.ts'
-import type { At, CopiedItem, HoldingMessage, ItemsOf, ItemType, ListMessage } from './messages.ts'
+import type { Fork } from './fork.ts'
+import { MAX_FORKS, MAX_OTHERS } from './fork.ts'
+import type { CallerContents, KeyChange, Other } from './key-contents.ts'
+import type { At, CopiedItem, CopyEnd, HoldingMessage, ItemsOf, ItemType, ListMessage } from './messages.ts'
 import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, parsePartition } from '../partition/partition.ts'
 
 export const HOLDING_VERSION = 1
@@ -25,6 +28,7 @@ export const HoldingLimits = {
   callers: 65_536,
   records: 65_536,
   callerBytes: 256,
+  groupBytes: 24,
   stateBytes: 16 * 1024 * 1024,
   /** Epochs, numbers and ids: far beyond any use, and adding to them stays exact. */
   counter: 2 ** 48,
@@ -47,6 +51,8 @@ const TYPES: readonly HoldingMessage['type'][] = [
   'stale',
   'drop',
   'released',
+  'stray',
+  'strayed',
 ]
 const RESULTS: readonly CopiedItem['result'][] = ['part', 'whole', 'again', 'full']
 const PARTITION_BYTES = MAX_KIND_BYTES + 4
@@ -97,6 +103,14 @@ function writeItems(w: Writer, message: ListMessage): void {
 }
 
 const nothing = (): void => undefined
+const writeCopied = (w: Writer, { attempt, index, result }: CopiedItem): Writer =>
+  w.varint(attempt).varint(index).byte(RESULTS.indexOf(result))
+const readCopied = (r: Reader, at: At): CopiedItem => ({
+  ...at,
+  attempt: count(r, 'attempt'),
+  index: count(r, 'index'),
+  result: RESULTS[r.byte('result')] ?? (r.fail('result is unknown'), 'again'),
+})
 const asAt = (_: Reader, at: At): At => at
 
 const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void } = {
@@ -113,18 +127,28 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
   },
   repair: (w, item) => {
     w.varint(item.tenure).varint(item.from).varint(item.number).varint(item.acked)
+    writeList(w, item.forks, writeFork)
     writeList(w, item.entries, writeContent)
   },
   copy: (w, item) => {
     w.varint(item.attempt).varint(item.index)
     w.byte(flags(item.handed, item.end !== undefined))
-    if (item.end) w.varint(item.end.tenure).varint(item.end.number).varint(item.end.acked)
+    if (item.end) {
+      w.varint(item.end.tenure).varint(item.end.number).varint(item.end.acked)
+      writeList(w, item.end.forks, writeFork)
+    }
     writeList(w, item.entries, writeContent)
   },
-  copied: (w, item) => w.varint(item.attempt).varint(item.index).byte(RESULTS.indexOf(item.result)),
+  copied: writeCopied,
   stale: nothing,
   drop: nothing,
   released: nothing,
+  stray: (w, item) => {
+    w.varint(item.attempt).varint(item.index).byte(flags(item.isLast)).varint(item.born)
+    writeList(w, item.forks, writeFork)
+    writeList(w, item.entries, writeContent)
+  },
+  strayed: writeCopied,
 }
 
 const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
@@ -160,31 +184,32 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
     from: count(r, 'from'),
     number: count(r, 'number'),
     acked: count(r, 'acked'),
+    forks: readForks(r),
     entries: readList(r, HoldingLimits.entries, readContent),
   }),
   copy: (r, at) => {
     const attempt = count(r, 'attempt')
     const index = count(r, 'index')
     const bits = readFlags(r, 3)
-    const end = { tenure: 0, number: 0, acked: 0 }
-    if (bits & 2) {
-      end.tenure = count(r, 'tenure')
-      end.number = count(r, 'number')
-      end.acked = count(r, 'acked')
-    }
+    const end = bits & 2 ? readEnd(r) : undefined
     const item = { ...at, attempt, index, handed: (bits & 1) === 1 }
     const entries = readList(r, HoldingLimits.entries, readContent)
-    return bits & 2 ? { ...item, entries, end } : { ...item, entries }
+    return end ? { ...item, entries, end } : { ...item, entries }
   },
-  copied: (r, at) => ({
-    ...at,
-    attempt: count(r, 'attempt'),
-    index: count(r, 'index'),
-    result: RESULTS[r.byte('result')] ?? (r.fail('result is unknown'), 'again'),
-  }),
+  copied: readCopied,
   stale: asAt,
   drop: asAt,
   released: asAt,
+  stray: (r, at) => ({
+    ...at,
+    attempt: count(r, 'attempt'),
+    index: count(r, 'index'),
+    isLast: readFlags(r, 1) === 1,
+    born: count(r, 'epoch of birth'),
+    forks: readForks(r),
+    entries: readList(r, HoldingLimits.entries, readContent),
+  }),
+  strayed: readCopied,
 }
 
 const writeAt = (w: Writer, { partition, epoch }: At): Writer => w.text(partition).varint(epoch)
@@ -195,9 +220,44 @@ function readAt(r: Reader): At {
   return { partition, epoch: count(r, 'epoch') }
 }
 
-function writeChange(w: Writer, { state, records, drops }: KeyChange): void {
-  w.byte(flags(state instanceof Uint8Array, state === null))
+const readEnd = (r: Reader): CopyEnd => ({
+  tenure: count(r, 'tenure'),
+  number: count(r, 'number'),
+  acked: count(r, 'acked'),
+  forks: readForks(r),
+})
+
+const writeFork = (w: Writer, { group, epoch, number }: Fork): Writer =>
+  w.text(group).varint(epoch).varint(number)
+
+const readForks = (r: Reader): Fork[] =>
+  readList(r, MAX_FORKS, () => {
+    const group = r.text('group', HoldingLimits.groupBytes)
+    if (!r.problem && !isGroup(group)) r.fail('group is malformed')
+    return { group, epoch: count(r, 'epoch'), number: count(r, 'number') }
+  })
+
+function writeOthers(w: Writer, others: readonly Other[]): void {
+  writeList(w, others, (w, { group, epoch, number, state }) => {
+    w.text(group)
+      .varint(epoch)
+      .varint(number)
+      .byte(flags(state !== undefined))
+    if (state) w.blob(state)
+  })
+}
+
+const readOthers = (r: Reader): Other[] =>
+  readList(r, MAX_OTHERS, () => {
+    const group = r.text('group', HoldingLimits.groupBytes)
+    const at = { group, epoch: count(r, 'epoch'), number: count(r, 'number') }
+    return readFlags(r, 1) === 1 ? { ...at, state: r.blob('state', HoldingLimits.stateBytes) } : at
+  })
+
+function writeChange(w: Writer, { state, records, drops, others }: KeyChange): void {
+  w.byte(flags(state instanceof Uint8Array, state === null, others !== undefined))
   if (state) w.blob(state)
+  if (others) writeOthers(w, others)
   writeList(w, records, (w, { caller, sequence, outcome, keepMs }) => {
     writeOutcome(w.text(caller).varint(sequence).varint(keepMs), outcome)
   })
@@ -206,8 +266,10 @@ function writeChange(w: Writer, { state, records, drops }: KeyChange): void {
 }
 
 function readChange(r: Reader): KeyChange {
-  const bits = readFlags(r, 2)
+  const bits = readFlags(r, 6)
+  if ((bits & 3) === 3) r.fail('a state is set and deleted')
   const state = bits & 1 ? r.blob('state', HoldingLimits.stateBytes) : bits & 2 ? null : undefined
+  const others = bits & 4 ? readOthers(r) : undefined
   const records = readList(r, HoldingLimits.records, () => ({
     caller: readCaller(r),
     sequence: count(r, 'sequence'),
@@ -219,14 +281,17 @@ function readChange(r: Reader): KeyChange {
     const first = count(r, 'first')
     return { caller, first: first === 0 ? Infinity : first }
   })
-  return { ...(state !== undefined && { state }), records, drops }
+  return { ...(state !== undefined && { state }), records, drops, ...(others && { others }) }
 }
 
 function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): void {
   w.text(key).varint(epoch).varint(number)
-  w.byte(flags(contents !== undefined, contents?.state !== undefined))
+  const { state, others, stated } = contents ?? {}
+  w.byte(flags(contents !== undefined, state !== undefined, others !== undefined, stated !== undefined))
   if (!contents) return
-  if (contents.state) w.blob(contents.state)
+  if (state) w.blob(state)
+  if (others) writeOthers(w, others)
+  if (stated) w.varint(stated.epoch).varint(stated.number)
   writeList(w, [...contents.callers], (w, [caller, { first, keepMs, outcomes }]) => {
     w.text(caller).varint(first).varint(keepMs)
     writeList(w, [...outcomes], (w, [sequence, outcome]) => writeOutcome(w.varint(sequence), outcome))
@@ -237,11 +302,14 @@ function readContent(r: Reader): KeyContent {
   const key = readKey(r)
   const epoch = count(r, 'epoch')
   const number = count(r, 'number')
-  const bits = readFlags(r, 3)
+  const bits = readFlags(r, 15)
   if (!(bits & 1)) return { key, epoch, number, contents: undefined }
   const state = bits & 2 ? r.blob('state', HoldingLimits.stateBytes) : undefined
+  const others = bits & 4 ? readOthers(r) : undefined
+  const stated = bits & 8 ? { epoch: count(r, 'epoch'), number: count(r, 'number') } : undefined
   const callers = new Map(readList(r, HoldingLimits.callers, readCallerContents))
-  return { key, epoch, number, contents: { state, callers } }
+  const contents = { state, callers, ...(others && { others }), ...(stated && { stated }) }
+  return { key, epoch, number, contents }
 }
 
 function readCallerContents(r: Reader): [string, CallerContents] {

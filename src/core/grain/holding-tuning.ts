@@ -31,6 +31,8 @@ export interface HoldingTuning {
   readonly surplusMs: number
   /** A copy that nobody counts on is kept so long: it may be all that is left. */
   readonly staleMs: number
+  /** So much later each next one in sync offers what a council that was given up has of a partition. */
+  readonly strayTurnMs: number
   /** A wake-up later than this makes its delay count for nobody else's silence. */
   readonly lateMs: number
   /** All copies of this process together. */
@@ -53,6 +55,7 @@ export const HOLDING_TUNING: HoldingTuning = {
   copiesAtOnce: 2,
   surplusMs: 5_000,
   staleMs: 60_000,
+  strayTurnMs: 3_000,
   lateMs: 500,
   stateBytes: 16 * 1024 * 1024,
 }

@@ -4,7 +4,8 @@
  *
  * Each input first ends what has expired, so a right is over before anything else of that input happens. What an input
  * leads to is decided in `settle`, which the caller runs once after the inputs of a turn: then many partitions share
- * messages and proposals. `beacons.ts` holds the leases, `owning.ts` and `replicating.ts` the two sides of a partition.
+ * messages and proposals. `beacons.ts` holds the leases, `owning.ts` and `replicating.ts` the two sides of a partition,
+ * `strays.ts` and `visits.ts` those of what other councils have left.
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
@@ -25,6 +26,8 @@ import { parsePartition } from '../partition/partition.ts'
 import type { Propose } from './proposals.ts'
 import { Proposals } from './proposals.ts'
 import { Replicating } from './replicating.ts'
+import { Strays } from './strays.ts'
+import { forksOf, Visits } from './visits.ts'
 
 export interface HoldingsOptions {
   readonly own: ProcessId
@@ -55,6 +58,14 @@ export interface HoldingsOptions {
   readonly onRightEnded: (partition: PartitionId) => void
   /** Another owns it now, or it was born anew: of numbers that were not told stored nobody will ever tell. */
   readonly onDeposed: (partition: PartitionId) => void
+  /** A grain of it is active here, so nothing but a call may change the key. Default: none is. */
+  readonly isBusy?: (partition: PartitionId, key: string) => boolean
+  /** That grain is to end, and `takeIn` to be called then. */
+  readonly free?: (partition: PartitionId, key: string) => void
+  /** What is kept of the key was changed for what another council has left. To be dealt with at once. */
+  readonly onTaken?: (partition: PartitionId, key: string) => void
+  /** There was no room to keep what this process had of it under a council that it has given up. */
+  readonly onStrayDropped?: (partition: PartitionId) => void
 }
 
 export type AppendRefusal = 'not-owner' | 'no-right' | 'state-limit'
@@ -66,6 +77,8 @@ const ASK_MAP_MS = 500
 const MAX_LOOKS = 100_000
 
 export class Holdings {
+  /** What this process has of histories that are followed no more. */
+  readonly strays: Strays
   readonly #options: HoldingsOptions
   readonly #tuning: HoldingTuning
   readonly #parts = new Map<PartitionId, Part>()
@@ -74,6 +87,7 @@ export class Holdings {
   readonly #beacons: Beacons
   readonly #owning: Owning
   readonly #replicating: Replicating
+  readonly #visits: Visits
   readonly #touched = new Set<Part>()
   readonly #dueAt = new Map<Part, number>()
   /** Not later than the first of them; sometimes earlier. */
@@ -118,6 +132,20 @@ export class Holdings {
     }
     this.#owning = new Owning(workshop)
     this.#replicating = new Replicating(workshop)
+    this.#visits = new Visits(workshop, {
+      append: (part, key, change, now) => this.#owning.append(part, key, change, now),
+      isBusy: (partition, key) => options.isBusy?.(partition, key) ?? false,
+      free: (partition, key) => options.free?.(partition, key),
+      onTaken: (partition, key) => options.onTaken?.(partition, key),
+    })
+    this.strays = new Strays({
+      tuning: this.#tuning,
+      mail: this.#mail,
+      ownerOf: (partition) => this.#followedEntry(partition),
+      isLive: options.isLive,
+      askMap: (partition, now) => this.#askMapOf(partition, now.mono),
+      onDropped: (partition) => options.onStrayDropped?.(partition),
+    })
   }
 
   /** Bytes of all copies, about. */
@@ -188,21 +216,25 @@ export class Holdings {
   wake(partition: PartitionId, now: Now): void {
     this.#enter(now)
     const part = this.#parts.get(partition) ?? this.#create(partition)
-    if (!part || part.isAwake) return
-    part.isAwake = true
-    this.#awake.add(part)
-    this.#touched.add(part)
+    if (!part) return
+    part.isActive = true
+    this.#wake(part)
   }
 
   /** It is not. The right to run it ends. */
   rest(partition: PartitionId, now: Now): void {
     this.#enter(now)
     const part = this.#parts.get(partition)
-    if (!part?.isAwake) return
-    part.isAwake = false
-    this.#awake.delete(part)
-    this.#endRight(part)
-    this.#touched.add(part)
+    if (!part?.isActive) return
+    part.isActive = false
+    this.#rest(part)
+  }
+
+  /** The grain of a key is active no more: what waits for that is taken. */
+  takeIn(partition: PartitionId, key: string, now: Now): void {
+    this.#enter(now)
+    const part = this.#parts.get(partition)
+    if (part?.hasRight) this.#visits.take(part, key, now)
   }
 
   /** Somebody needs the partition, and its owner seems gone. */
@@ -247,12 +279,13 @@ export class Holdings {
 
   /**
    * Another council is followed from now on. Nothing that was decided before gives a right, until this one has said
-   * something later.
+   * something later. What the former one has of each partition is kept, for whoever owns it under this one.
    */
   disown(now: Now): void {
     this.#enter(now)
     for (const part of this.#parts.values()) {
       if (!part.entry) continue
+      this.#keep(part, now)
       part.floor = Math.max(part.floor, part.entry.epoch + 1)
       this.#judge(part, now)
     }
@@ -265,14 +298,15 @@ export class Holdings {
     this.#touchAll()
   }
 
-  /** The newest entry that is known of a partition. */
-  onMap(partition: PartitionId, entry: MapEntry, now: Now): void {
+  /** The newest entry that is known of a partition, and the council that has told it. */
+  onMap(partition: PartitionId, entry: MapEntry, now: Now, group?: string): void {
     this.#enter(now)
     const part = this.#parts.get(partition) ?? this.#create(partition)
     const before = part?.entry
     if (!part || (before && entry.epoch <= before.epoch)) return
     if (!before) this.#unknown--
     part.entry = entry
+    this.#turn(part, group)
     if (part.proposal && entry.epoch > part.proposal.epoch) part.proposal = undefined
     if (part.tenure && (entry.owner !== this.#options.own || entry.born !== before?.born)) {
       this.#endRight(part)
@@ -285,6 +319,8 @@ export class Holdings {
       this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
     this.#owning.onEntry(part, before, now)
+    if (!part.tenure || entry.born !== before?.born) part.visits.clear()
+    this.strays.onMap(partition, now)
     this.#judge(part, now)
     this.#touched.add(part)
   }
@@ -306,6 +342,7 @@ export class Holdings {
   onLiveness(process: ProcessId, now: Now): void {
     this.#enter(now)
     if (this.#options.isOver(process)) this.#beacons.forget(process)
+    this.strays.onLiveness(process, now)
     this.#touchAll()
   }
 
@@ -343,13 +380,14 @@ export class Holdings {
     }
     if (isDue) this.#beacons.keep(this.#wanted(), now)
     this.#proposals.flush()
+    this.strays.settle(now)
     this.#mail.flush()
     this.#asked = this.nextDeadline() ?? Infinity
   }
 
   /** On `mono`; `undefined` while there is nothing to wait for. */
   nextDeadline(): number | undefined {
-    const next = Math.min(this.#beacons.nextDeadline(), this.#firstDueAt)
+    const next = Math.min(this.#beacons.nextDeadline(), this.#firstDueAt, this.strays.nextDeadline())
     return next === Infinity ? undefined : next
   }
 
@@ -387,6 +425,7 @@ export class Holdings {
     }
     due = Math.min(due, this.#replicating.look(part, now))
     if (part.tenure) due = Math.min(due, this.#owning.look(part, now))
+    if (part.visits.size > 0) due = Math.min(due, this.#lookAtVisits(part, now))
     if (part.proposal) this.#proposed.add(part)
     this.#judge(part, now)
     // Nobody tells when a leader's lease begins.
@@ -406,12 +445,14 @@ export class Holdings {
     part.hasRight = true
     this.#running.add(part)
     this.#hadSole = this.#hasSole(now)
+    if (part.visits.size > 0) this.#touched.add(part)
     this.#options.onRightBegan(part.id)
   }
 
   #endRight(part: Part): void {
     if (!part.hasRight) return
     part.hasRight = false
+    this.#visits.end(part)
     this.#running.delete(part)
     this.#touched.add(part)
     this.#options.onRightEnded(part.id)
@@ -493,6 +534,11 @@ export class Holdings {
         return this.#replicating.onDrop(from, part, item, now)
       case 'released':
         return this.#replicating.onReleased(from, part, item)
+      case 'stray':
+        if (this.#visits.onStray(from, part, item, now)) this.#wake(part)
+        return
+      case 'strayed':
+        return this.strays.onStrayed(from, item, now)
       case 'stale':
         if (item.epoch > (part.entry?.epoch ?? 0)) this.#askMap(part, now.mono)
         return
@@ -501,6 +547,59 @@ export class Holdings {
     if (type === 'stored') this.#owning.onStored(from, part, item, now)
     else if (type === 'standing') this.#owning.onStanding(from, part, item, now)
     else this.#owning.onCopied(from, part, item, now)
+  }
+
+  #wake(part: Part): void {
+    if (part.isAwake) return
+    part.isAwake = true
+    this.#awake.add(part)
+    this.#touched.add(part)
+  }
+
+  #rest(part: Part): void {
+    if (part.isActive || part.visits.size > 0 || !part.isAwake) return
+    part.isAwake = false
+    this.#awake.delete(part)
+    this.#endRight(part)
+    this.#touched.add(part)
+  }
+
+  #lookAtVisits(part: Part, now: Now): number {
+    const due = this.#visits.look(part, now)
+    this.#rest(part)
+    return due
+  }
+
+  /** The copy goes on under another council. */
+  #turn(part: Part, group: string | undefined): void {
+    const before = part.group
+    if (group === undefined || group === before) return
+    part.group = group
+    if (before !== undefined) part.copy?.turn(before, group, part.entry!.epoch)
+  }
+
+  /**
+   * The owner's copy has all that was acknowledged, and is offered at once. So does that of whoever is in sync with it,
+   * in case that the owner goes before it has done so; mostly there is nothing left to take then.
+   */
+  #keep({ id, copy, group, tenure, entry, handed }: Part, now: Now): void {
+    const { own } = this.#options
+    const { owner, inSync } = entry!
+    if (!copy || copy.isEmpty || !(tenure || handed || inSync.includes(own))) return
+    const others = inSync.filter((process) => process !== owner).toSorted()
+    const turn = tenure ? 0 : others.indexOf(own) + 1
+    this.strays.keep(id, copy.split(), forksOf([], group)[0], now, turn * this.#tuning.strayTurnMs)
+  }
+
+  /** Of the council that is followed, and not of one before it. */
+  #followedEntry(partition: PartitionId): MapEntry | undefined {
+    const part = this.#parts.get(partition)
+    return part?.entry && part.entry.epoch >= part.floor ? part.entry : undefined
+  }
+
+  #askMapOf(partition: PartitionId, mono: number): void {
+    const part = this.#parts.get(partition) ?? this.#create(partition)
+    if (part) this.#askMap(part, mono)
   }
 
   #askMap(part: Part, mono: number): void {

@@ -2,6 +2,7 @@
  * What is kept of a key, by its owner and by every replica: its state, and the outcomes of calls that have taken effect
  * on it, so that a retry is answered and not run again (RIFL, Lee et al., 2015). A change brings both at once.
  */
+import type { Stamp } from '../partition/partition.ts'
 import type { CallerId, CallOutcome } from '../rpc/messages.ts'
 
 /** A call that has taken effect, so that it never does again. */
@@ -26,6 +27,15 @@ export interface KeyChange {
   readonly state?: Uint8Array | null
   readonly records: readonly CallRecord[]
   readonly drops: readonly RecordDrop[]
+  /** All that is kept of other sides from now on; absent: as before. */
+  readonly others?: readonly Other[]
+}
+
+/** What another side of a partition of the network had of the key: its stamp there, and under which council. */
+export interface Other extends Stamp {
+  readonly group: string
+  /** Both sides have changed it, and this waits for the next activation. Absent once it is settled, so that it stays so. */
+  readonly state?: Uint8Array
 }
 
 /** What is kept of one caller of a key. */
@@ -39,6 +49,9 @@ export interface CallerContents {
 export interface KeyContents {
   readonly state: Uint8Array | undefined
   readonly callers: ReadonlyMap<CallerId, CallerContents>
+  readonly others?: readonly Other[]
+  /** Of the last change of the state, where a later one changed other things only. */
+  readonly stated?: Stamp
 }
 
 /** The contents of a key after a change; `undefined` when nothing is left to keep. */
@@ -65,5 +78,8 @@ export function applyChange(before: KeyContents | undefined, change: KeyChange):
     callers.set(caller, { first, keepMs: known?.keepMs ?? 0, outcomes })
   }
   const now = state === undefined ? before?.state : (state ?? undefined)
-  return now === undefined && callers.size === 0 ? undefined : { state: now, callers }
+  const others = change.others ?? before?.others ?? []
+  const waits = others.some((other) => other.state !== undefined)
+  if (now === undefined && callers.size === 0 && !waits) return undefined
+  return others.length > 0 ? { state: now, callers, others } : { state: now, callers }
 }

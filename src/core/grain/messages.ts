@@ -18,7 +18,10 @@
  * | stale     | anybody   | the map has moved on                                                         |
  * | drop      | former    | your copy is of no use any more                                              |
  * | released  | replica   | I run this no more, you need not wait                                        |
+ * | stray     | owner     | a part of what a council that was given up had of this partition             |
+ * | strayed   | keeper    | I have taken what is to be taken of that part, and so has everybody in sync  |
  */
+import type { Fork } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
 import type { PartitionId, Stamp } from '../partition/partition.ts'
@@ -61,6 +64,7 @@ export interface RepairItem extends At {
   readonly from: number
   readonly number: number
   readonly acked: number
+  readonly forks: readonly Fork[]
   readonly entries: readonly KeyContent[]
 }
 
@@ -71,9 +75,27 @@ export interface CopyItem extends At {
   readonly index: number
   readonly entries: readonly KeyContent[]
   /** With this part the copy is whole. */
-  readonly end?: { readonly tenure: number; readonly number: number; readonly acked: number }
+  readonly end?: CopyEnd
   /** The sender goes and nobody else holds it: whoever has it whole should ask to own it. */
   readonly handed: boolean
+}
+
+export interface CopyEnd {
+  readonly tenure: number
+  readonly number: number
+  readonly acked: number
+  readonly forks: readonly Fork[]
+}
+
+/** Parts come one by one: the next one when this is answered. */
+export interface StrayItem extends At {
+  readonly attempt: number
+  readonly index: number
+  readonly born: number
+  readonly forks: readonly Fork[]
+  readonly entries: readonly KeyContent[]
+  /** With this part the stray is whole. */
+  readonly isLast: boolean
 }
 
 export interface CopiedItem extends At {
@@ -95,6 +117,8 @@ export interface ItemsOf {
   readonly stale: At
   readonly drop: At
   readonly released: At
+  readonly stray: StrayItem
+  readonly strayed: CopiedItem
 }
 
 export type ItemType = keyof ItemsOf
@@ -137,4 +161,6 @@ export const LANE_OF: Readonly<Record<HoldingMessage['type'], HoldingLane>> = {
   stale: 'grain',
   drop: 'grain',
   released: 'grain',
+  stray: 'copy',
+  strayed: 'copy',
 }

@@ -409,8 +409,9 @@ export class Owning {
     const copy = part.copy!
     const entries: KeyContent[] = keys.map(({ key }) => copy.contentOf(key))
     const bytes = keys.reduce((sum, { key }) => sum + copy.weightOf(key), 0)
-    const { tenure, number, acked } = copy
-    this.#shop.mail.put(peer.process, 'repair', { ...at(part), tenure, from, number, acked, entries }, bytes)
+    const { tenure, number, acked, forks } = copy
+    const item = { ...at(part), tenure, from, number, acked, forks, entries }
+    this.#shop.mail.put(peer.process, 'repair', item, bytes)
   }
 
   /** It says that it has no copy of this history. */

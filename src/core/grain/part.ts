@@ -8,6 +8,7 @@ import type { Mail } from './mail.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Proposals, Wish } from './proposals.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
+import type { Visit } from './visits.ts'
 
 /** One other process that this owner brings up to date, or keeps so. */
 export interface Peer {
@@ -50,16 +51,22 @@ export interface Part {
   readonly slot: number
   entry: MapEntry | undefined
   copy: HeldPartition | undefined
+  /** Of the council that has told the entry. */
+  group: string | undefined
   proposal: { readonly epoch: number; readonly wish: Wish; isOpen: boolean } | undefined
   /** Nothing is proposed before. */
   proposeAt: number
   askedMapAt: number
 
   tenure: Tenure | undefined
+  /** In use, by activations or by visits. */
   isAwake: boolean
+  isActive: boolean
   hasRight: boolean
   /** A replica knows of an owner at this epoch: the right of lower ones is over. */
   floor: number
+  /** Strays on their way here, by who keeps them. */
+  readonly visits: Map<ProcessId, Visit>
 
   staging: Staging | undefined
   /** This attempt had a gap, or no room: what is still under way of it is of no use. */
@@ -85,13 +92,16 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     slot,
     entry: undefined,
     copy: undefined,
+    group: undefined,
     proposal: undefined,
     proposeAt: -Infinity,
     askedMapAt: -Infinity,
     tenure: undefined,
     isAwake: false,
+    isActive: false,
     hasRight: false,
     floor: 0,
+    visits: new Map(),
     staging: undefined,
     refusedAttempt: 0,
     missed: undefined,

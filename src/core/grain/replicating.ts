@@ -72,6 +72,7 @@ export class Replicating {
       copy.replace(item.entries)
       copy.standAt(item.number)
       copy.tenure = item.tenure
+      copy.forks = item.forks
       part.wants = false
       this.#learnAcked(copy, item.acked)
     }
@@ -110,6 +111,7 @@ export class Replicating {
     }
     staging.held.standAt(end.number)
     staging.held.tenure = end.tenure
+    staging.held.forks = end.forks
     this.#learnAcked(staging.held, end.acked)
     part.copy = staging.held
     part.staging = undefined

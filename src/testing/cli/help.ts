@@ -26,7 +26,7 @@ Storm: the room forms, rests, changes, goes through a storm of faults, is healed
                    (default: from 20 to 240 seconds, drawn from the seed)
   --grains MODE    members call grains in the storm, in place of messages: available or majority, as in the option
                    \`partition\`, the first without partitions, since each side of one goes on; or parted, the
-                   first with partitions, which promises less                         (default none)
+                   first with partitions, where logs are merged and so have other places  (default none)
   --model NAME     core, or scalar: the one-version baseline                    (default core)
 The exit code is 1 if an invariant was violated, 2 if a flag is wrong. The scalar model is expected to diverge: its
 divergence is counted, and the exit code is 0.

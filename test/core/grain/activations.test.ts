@@ -35,6 +35,9 @@ class Owner {
   readonly forgotten = new Set<string>()
   readonly rests: string[] = []
   readonly events: CountedEvent[] = []
+  readonly conflicts: string[] = []
+  /** What another side has changed, taken as soon as that can be. */
+  readonly waiting: KeyChange[] = []
   wakes = 0
   machine: Activations
   readonly #tuning: Partial<ActivationTuning>
@@ -62,6 +65,7 @@ class Owner {
       abandon: (child) => this.abandoned.push(child),
       settleChildren: (child) => this.settled.push(child),
       onEvent: (event) => this.events.push(event),
+      onConflict: (_, key, other) => this.conflicts.push(`${key} ${String(other)}`),
       store: {
         entryOf: () => this.entry,
         mayRun: () => this.isRight,
@@ -77,12 +81,26 @@ class Owner {
           if (contents) this.kept.set(key, { contents, number })
           return number
         },
+        takeIn: (_, key) => this.takeIn(key),
         storedUpTo: () => this.stored,
       },
     })
   }
   get now(): Now {
     return { mono: this.time, wall: this.time }
+  }
+  /** As `Holdings` does it. */
+  takeIn(key: string): void {
+    for (const change of this.waiting.splice(0)) {
+      const contents = applyChange(this.kept.get(key)?.contents, change)!
+      this.kept.set(key, { contents, number: ++this.number })
+      this.machine.onTaken('counter', key, this.now)
+    }
+  }
+  /** Another side has changed it. */
+  visit(change: KeyChange): void {
+    this.waiting.push(change)
+    this.machine.free('counter', 'k', this.now)
   }
   call(sequence: number, more: Partial<CallMessage> = {}, from = A): void {
     const message: CallMessage = {
@@ -322,6 +340,119 @@ describe('what a grain tells', () => {
     owner.invoked()
     owner.pass(10_000)
     expect(told(owner)).toHaveLength(2)
+  })
+})
+
+describe('what another side of a partition has', () => {
+  const other = { group: 'b', epoch: 4, number: 9 }
+  const conflict = { records: [], drops: [], others: [{ ...other, state: bytes(8) }] }
+  const record = { caller: B, sequence: 2, outcome: { type: 'result', bytes: bytes(5) }, keepMs: 0 } as const
+  const passivated = (owner: Owner): void =>
+    owner.machine.onPassivated(owner.last('passivate').activation, undefined, owner.now)
+
+  it('goes to the next activation, and what that makes of it is stored before anything is answered', () => {
+    const owner = new Owner()
+    owner.waiting.push({ ...conflict, state: bytes(1) })
+    owner.takeIn('k')
+    owner.store()
+    owner.call(1)
+    const { others, state, activation } = owner.last('activate')
+    expect([state, others]).toEqual([bytes(1), [bytes(8)]])
+    owner.machine.onActivated(activation, undefined, owner.now, { state: bytes(9), isMerged: true })
+    expect(owner.changes).toEqual([{ state: bytes(9), records: [], drops: [], others: [other] }])
+    owner.invoked(OK_READ)
+    expect(owner.ends()).toEqual([])
+    owner.store()
+    expect(owner.ends()).toEqual(['1 result'])
+    expect(owner.conflicts).toEqual([])
+    owner.restart(6)
+    owner.call(2, { epoch: 6 })
+    expect(owner.last('activate')).toEqual({
+      type: 'activate',
+      activation: 1,
+      kind: 'counter',
+      key: 'k',
+      state: bytes(9),
+      lost: false,
+    })
+  })
+
+  it('is told and given up where the kind merges nothing', () => {
+    const owner = new Owner()
+    owner.waiting.push({ ...conflict, state: bytes(1) })
+    owner.takeIn('k')
+    owner.call(1)
+    const { activation } = owner.last('activate')
+    owner.machine.onActivated(activation, undefined, owner.now, { isMerged: false })
+    expect(owner.conflicts).toEqual(['k 8'])
+    expect(owner.kept.get('k')!.contents).toMatchObject({ state: bytes(1), others: [other] })
+  })
+
+  it('waits for another activation where this one fails, or its change cannot be stored', () => {
+    const owner = new Owner()
+    owner.waiting.push({ ...conflict, state: bytes(1) })
+    owner.takeIn('k')
+    owner.call(1)
+    owner.activated(bytes(3))
+    owner.call(2)
+    owner.refusal = 'state-limit'
+    owner.machine.onActivated(owner.last('activate').activation, undefined, owner.now, { isMerged: true })
+    expect(owner.ends()).toEqual(['1 activation-failed', '2 activation-failed'])
+    owner.call(3)
+    expect(owner.last('activate').others).toEqual([bytes(8)])
+    expect(owner.conflicts).toEqual([])
+  })
+
+  it('ends an activation when its handler has ended, and that begins again with it at once', () => {
+    const owner = running()
+    owner.call(2, { previous: 1 })
+    owner.visit({ state: bytes(7), records: [], drops: [] })
+    expect(owner.machine.isBusy('counter', 'k')).toBe(true)
+    owner.invoked()
+    expect(owner.invocations()).toEqual(['m1'])
+    owner.call(3, { previous: 2 })
+    passivated(owner)
+    expect(owner.events.at(-1)).toMatchObject({ type: 'grain-deactivated', reason: 'renewed' })
+    expect(owner.last('activate').state).toEqual(bytes(7))
+    owner.activated()
+    owner.invoked()
+    owner.invoked()
+    owner.store()
+    expect(owner.ends()).toEqual(['1 result', '2 result', '3 result'])
+  })
+
+  it('comes to a grain that nobody calls as well, which may have timers', () => {
+    const owner = running()
+    owner.invoked()
+    owner.visit({ state: bytes(7), records: [], drops: [] })
+    passivated(owner)
+    expect(owner.last('activate').state).toEqual(bytes(7))
+  })
+
+  it('answers calls that were run there: one that comes again, and one that waits here for its turn', () => {
+    const owner = running()
+    owner.call(2, {}, B)
+    owner.visit({ state: bytes(7), records: [record], drops: [] })
+    owner.invoked()
+    passivated(owner)
+    owner.store()
+    expect(owner.ends()).toEqual(['1 result', '2 result'])
+    owner.call(2, {}, B)
+    owner.activated()
+    expect(owner.ends()).toEqual(['1 result', '2 result', '2 result'])
+    expect(owner.invocations()).toEqual(['m1'])
+  })
+
+  it('is there where a call comes for the first time, or its setup has failed', () => {
+    const owner = new Owner()
+    owner.call(1)
+    owner.visit({ state: bytes(7), records: [], drops: [] })
+    owner.activated(bytes(3))
+    owner.visit({ state: bytes(6), records: [], drops: [] })
+    owner.call(2)
+    expect(owner.last('activate').state).toEqual(bytes(6))
+    expect(owner.machine.isBusy('counter', 'other')).toBe(false)
+    owner.machine.free('counter', 'other', owner.now)
   })
 })
 

@@ -29,6 +29,21 @@ const stateless: KeyContent = {
   number: 3,
   contents: { state: undefined, callers: new Map() },
 }
+const group = `${'a'.repeat(16)}.1`
+const others = [
+  { group, epoch: 3, number: 7, state: Uint8Array.of(4, 5) },
+  { group: caller, epoch: 2, number: 6 },
+]
+const twofold: KeyContent = {
+  key: 't',
+  epoch: 4,
+  number: 8,
+  contents: { state: Uint8Array.of(1), callers: new Map(), others, stated: { epoch: 3, number: 6 } },
+}
+const forks = [
+  { group: `${'b'.repeat(16)}.0`, epoch: 0, number: 0 },
+  { group, epoch: 3, number: 5 },
+]
 const gone: KeyContent = { key: 'k', epoch: 0, number: 0, contents: undefined }
 const record: CallRecord = {
   caller,
@@ -56,6 +71,7 @@ const SAMPLES: readonly HoldingMessage[] = [
       },
       { ...at, tenure: 1, number: 2, acked: 1, key: 'k', change: { state: null, records: [], drops: [] } },
       { ...at, tenure: 1, number: 3, acked: 1, key: 'k', change: { records: [record], drops: [] } },
+      { ...at, tenure: 1, number: 4, acked: 1, key: 'k', change: { records: [], drops: [], others } },
     ],
   },
   { type: 'stored', items: [{ ...at, tenure: 1, number: 1, wants: true }] },
@@ -64,15 +80,42 @@ const SAMPLES: readonly HoldingMessage[] = [
   { type: 'standing', items: [{ ...at, number: 2, acked: 1, keys: [{ key: 'k', epoch: 1, number: 2 }] }] },
   {
     type: 'repair',
-    items: [{ ...at, tenure: 1, from: 1, number: 2, acked: 1, entries: [content, gone, stateless] }],
+    items: [
+      { ...at, tenure: 1, from: 1, number: 2, acked: 1, forks: [], entries: [content, gone, stateless] },
+    ],
   },
   { type: 'copy', items: [{ ...at, attempt: 1, index: 0, entries: [content], handed: false }] },
   {
     type: 'copy',
     items: [
-      { ...at, attempt: 1, index: 1, entries: [], end: { tenure: 1, number: 9, acked: 8 }, handed: true },
+      {
+        ...at,
+        attempt: 1,
+        index: 1,
+        entries: [],
+        end: { tenure: 1, number: 9, acked: 8, forks: [] },
+        handed: true,
+      },
     ],
   },
+  {
+    type: 'copy',
+    items: [
+      {
+        ...at,
+        attempt: 1,
+        index: 1,
+        entries: [twofold],
+        end: { tenure: 3, number: 9, acked: 8, forks },
+        handed: false,
+      },
+    ],
+  },
+  {
+    type: 'stray',
+    items: [{ ...at, attempt: 2, index: 3, born: 1, forks, entries: [content, twofold], isLast: true }],
+  },
+  { type: 'strayed', items: [{ ...at, attempt: 2, index: 3, result: 'whole' }] },
   { type: 'copied', items: [{ ...at, attempt: 1, index: 1, result: 'full' }] },
   { type: 'stale', items: [at] },
   { type: 'drop', items: [at] },
@@ -100,6 +143,17 @@ describe('holding messages', () => {
     expect(reason(1, 99)).toBe('type is unknown')
     expect(reason(1, 4, 1, 1, 97, 0)).toBe('partition is malformed')
     expect(reason(1, 0, 1, 1, 2)).toBe('flags 2 are unknown')
+    const fork = (name: string): string => {
+      const end = { tenure: 1, number: 0, acked: 0, forks: [{ group: name, epoch: 1, number: 0 }] }
+      const copy = { ...at, attempt: 1, index: 0, entries: [], end, handed: false }
+      return reason(...encodeHoldingMessage({ type: 'copy', items: [copy] }))
+    }
+    expect(fork(group)).toBe('nothing')
+    expect(fork('no-group')).toBe('group is malformed')
+    expect(fork(group.repeat(2))).toBe('length of group is 36, over its limit of 24')
+    const many = Array.from({ length: 17 }, () => forks[1]!)
+    const stray = { ...at, attempt: 1, index: 0, born: 1, entries: [], isLast: false, forks: many }
+    expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stray] }))).toMatch(/^count is 17/)
   })
 
   it('survives 20,000 mutations', () => {

@@ -37,7 +37,7 @@ function follower(...others: string[]): Bench {
   bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
   bench.hear('boss', {
     type: 'repair',
-    items: [{ partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, entries: [] }],
+    items: [{ partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, forks: [], entries: [] }],
   })
   return bench
 }
@@ -275,6 +275,7 @@ describe('takeover', () => {
         from: 3,
         number: 0,
         acked: 0,
+        forks: [],
         entries: [{ key: 'k', epoch: 0, number: 0, contents: undefined }],
       },
     ])
@@ -305,6 +306,7 @@ describe('takeover', () => {
           from: 2,
           number: 1,
           acked: 1,
+          forks: [],
           entries: [{ key: 'other', epoch: 0, number: 0, contents: undefined }],
         },
       ],
@@ -408,7 +410,7 @@ describe('replicas', () => {
           attempt: 1,
           index: 0,
           entries: [],
-          end: { tenure: 1, number: 0, acked: 0 },
+          end: { tenure: 1, number: 0, acked: 0, forks: [] },
           handed: false,
         },
       ],
@@ -436,7 +438,7 @@ describe('replicas', () => {
 
     const learner = new Bench()
     learner.map(entryOf(1, 'boss'))
-    const end = { tenure: 1, number: 0, acked: 0 }
+    const end = { tenure: 1, number: 0, acked: 0, forks: [] }
     const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [], end, handed: false }
     learner.hear('boss', { type: 'copy', items: [copy] })
     learner.live(200_000)
@@ -467,7 +469,7 @@ describe('what got lost', () => {
   it('is repaired only from where the replica is: a repair that comes twice changes nothing', () => {
     const bench = follower()
     bench.hear('boss', store(1, 'x'))
-    const repair = { partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, entries: [] }
+    const repair = { partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, forks: [], entries: [] }
     bench.hear('boss', { type: 'repair', items: [repair] })
     expect(bench.holdings.copyOf(P)!.number).toBe(1)
   })
@@ -586,7 +588,7 @@ describe('leaving', () => {
 
     const heir = new Bench('heir')
     heir.map(entryOf(1, 'boss'))
-    const end = { tenure: 1, number: 0, acked: 0 }
+    const end = { tenure: 1, number: 0, acked: 0, forks: [] }
     const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [], end, handed: true }
     heir.hear('boss', { type: 'copy', items: [copy] })
     expect(heir.proposed).toMatchObject([{ add: 'heir', owner: 'heir', remove: 'boss', epochs: [1] }])
@@ -632,7 +634,7 @@ describe('sizes', () => {
       number: 1,
       contents: { state: new Uint8Array(2_000), callers: new Map() },
     }
-    const end = { tenure: 1, number: 1, acked: 1 }
+    const end = { tenure: 1, number: 1, acked: 1, forks: [] }
     const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [content], end, handed: false }
     bench.hear('boss', { type: 'copy', items: [copy] })
     expect(bench.last('copied', 'boss')).toMatchObject([{ result: 'full' }])

@@ -32,6 +32,10 @@ export class GrainTabs {
   readonly room = new Room()
   readonly tabs: NodeCore[] = []
   readonly ops = new Map<number, Op>()
+  /** Whether counters make one state of two: names of both, those of the council that is followed first. */
+  merges = true
+  /** Keys whose activations were given states of other sides. */
+  readonly merged: string[] = []
   readonly #running = new Map<Participant, Map<number, Running>>()
   #calls = 0
 
@@ -129,8 +133,18 @@ export class GrainTabs {
     const { room } = this
     switch (output.type) {
       case 'activate': {
-        running.set(output.activation, { key: output.key, names: namesIn(output.state) })
-        return room.later(1, tab, { type: 'grain-activated', activation: output.activation })
+        const { activation, key, others = [] } = output
+        const own = namesIn(output.state)
+        if (others.length > 0) this.merged.push(key)
+        const names = this.merges ? [...new Set([...own, ...others.flatMap(namesIn)])] : own
+        running.set(activation, { key, names })
+        const state = names.length > own.length ? { state: new TextEncoder().encode(names.join(' ')) } : {}
+        const settled = { ...state, isMerged: this.merges }
+        return room.later(1, tab, {
+          type: 'grain-activated',
+          activation,
+          ...(others.length > 0 && { settled }),
+        })
       }
       case 'invoke': {
         const activation = running.get(output.activation)

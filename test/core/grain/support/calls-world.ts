@@ -142,6 +142,7 @@ export class Process {
       get: (p, key) => world.partition(p).get(key),
       wasLost: () => false,
       append: (p, key, change) => world.append(this, p, key, change),
+      takeIn: () => undefined,
       storedUpTo: (p) => world.partition(p).stored,
     }
     this.activations = new Activations({

@@ -29,6 +29,8 @@ export class Bench {
   readonly told: string[] = []
   readonly gone = new Set<string>()
   readonly over = new Set<string>()
+  /** Keys whose grains are active. */
+  readonly busy = new Set<string>()
   targets: string[] = []
   leader: string | undefined
   leaderHasLease = false
@@ -49,6 +51,10 @@ export class Bench {
       onRightBegan: () => this.told.push('began'),
       onRightEnded: () => this.told.push('ended'),
       onDeposed: () => this.told.push('deposed'),
+      isBusy: (_, key) => this.busy.has(key),
+      free: (_, key) => this.told.push(`free ${key}`),
+      onTaken: (_, key) => this.told.push(`taken ${key}`),
+      onStrayDropped: (partition) => this.told.push(`dropped ${partition}`),
     })
   }
 
@@ -77,8 +83,8 @@ export class Bench {
     }
   }
 
-  map(entry: MapEntry, partition = P): void {
-    this.holdings.onMap(partition, entry, this.now)
+  map(entry: MapEntry, partition = P, group?: string): void {
+    this.holdings.onMap(partition, entry, this.now, group)
     this.holdings.settle(this.now)
   }
 
