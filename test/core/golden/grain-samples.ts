@@ -109,6 +109,17 @@ const likes: KeyContent = {
     ]),
   },
 }
+const FORK = { group: GROUP, epoch: 7, number: 299 }
+/** Both sides have changed it, and what the other has waits. */
+const split: KeyContent = {
+  ...likes,
+  key: 'split',
+  contents: {
+    ...likes.contents!,
+    stated: { epoch: 6, number: 298 },
+    others: [{ ...FORK, state: Uint8Array.of(1, 0x34, 0x33) }],
+  },
+}
 const deleted: KeyContent = { key: 'gone', epoch: 6, number: 299, contents: undefined }
 
 /** The nested caller of PROTOCOL.md's example. */
@@ -287,6 +298,7 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
         from: 301,
         number: 300,
         acked: 299,
+        forks: [FORK],
         entries: [likes, deleted, { key: 'never', epoch: 0, number: 0, contents: undefined }],
       },
     ],
@@ -298,13 +310,25 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
   'copy-end': holdings({
     type: 'copy',
     items: [
-      { ...at, attempt: 2, index: 1, handed: true, entries: [], end: { tenure: 7, number: 300, acked: 300 } },
+      {
+        ...at,
+        attempt: 2,
+        index: 1,
+        handed: true,
+        entries: [],
+        end: { tenure: 7, number: 300, acked: 300, forks: [FORK] },
+      },
     ],
   }),
   copied: holdings({ type: 'copied', items: [{ ...at, attempt: 2, index: 1, result: 'whole' }] }),
   stale: holdings({ type: 'stale', items: [at] }),
   drop: holdings({ type: 'drop', items: [at] }),
   released: holdings({ type: 'released', items: [at] }),
+  stray: holdings({
+    type: 'stray',
+    items: [{ ...at, attempt: 3, index: 0, born: 1, forks: [FORK], entries: [likes, split], isLast: true }],
+  }),
+  strayed: holdings({ type: 'strayed', items: [{ ...at, attempt: 3, index: 0, result: 'whole' }] }),
 
   call: calls(call),
   'call-nested': calls({
