@@ -1,7 +1,8 @@
 /** What grains have to live through, by name (DESIGN.md section 17). What needs odd clocks is in test/simulation. */
 import { describe, expect, it } from 'vitest'
 import type { NodeCore } from '../../src/core/node.ts'
-import { partitionOf } from '../../src/core/partition/partition.ts'
+import { partitionOf, SLOTS } from '../../src/core/partition/partition.ts'
+import { REPLICAS } from '../../src/core/partition/placement.ts'
 import { GrainTabs } from './support/grain-tabs.ts'
 
 function roomOf(count: number): GrainTabs {
@@ -44,6 +45,17 @@ describe('grains', () => {
       expect(room.hostsOf('likes')).toEqual([host])
       room.check('likes')
     })
+
+  it('are held by three, whoever those are in the end, in a room that filled at once', () => {
+    const room = roomOf(8)
+    room.room.run(30_000)
+    const holders = new Map<number, number>()
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const { length } = room.tabs[0]!.grains.council.entry('counter', slot)!.inSync
+      holders.set(length, (holders.get(length) ?? 0) + 1)
+    }
+    expect([...holders]).toEqual([[REPLICAS, SLOTS]])
+  })
 
   it('go on where the leader of the council and their owner are lost together', () => {
     const room = roomOf(6)
