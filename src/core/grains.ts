@@ -23,6 +23,7 @@ import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
 import type { Now } from './time.ts'
 import type { ActivationTuning } from './grain/activations.ts'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from './grain/activations.ts'
+import { Balance } from './grain/balance.ts'
 import type { CountedEvent } from './grain/grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning, Settled } from './grain/grain-outputs.ts'
 import type { GrainStore, Kept } from './grain/grain-store.ts'
@@ -92,6 +93,7 @@ export class Grains {
   readonly holdings: Holdings
   readonly activations: Activations
   readonly calls: Calls
+  readonly #balance: Balance
   readonly #options: GrainsOptions
   readonly #waiting: ((now: Now) => void)[] = []
   #now: Now = { mono: 0, wall: 0 }
@@ -140,6 +142,17 @@ export class Grains {
         const { kind, slot } = parsePartition(partition)!
         options.onEvent?.({ type: 'state-dropped', kind, slot, count: 1 })
       },
+    })
+    this.#balance = new Balance({
+      self,
+      kinds: () => kinds.keys(),
+      candidates: options.candidates,
+      owned: () => this.holdings.owned(),
+      entryOf: (partition) => this.holdings.entryOf(partition),
+      targets: (partition) => this.#targetsOf(partition),
+      isResting: (partition) => this.holdings.isResting(partition),
+      isLed: () => this.council.leader !== undefined,
+      move: (partition, to) => void this.holdings.moveTo(partition, to, this.#now),
     })
     this.activations = new Activations({
       self,
@@ -219,6 +232,7 @@ export class Grains {
   /** Members have changed: who is there, what they publish, what they host. */
   notice(now: Now): void {
     this.#targets.clear()
+    this.#balance.notice(now.mono)
     this.#turn(now, () => {
       this.council.notice(now)
       this.holdings.onTargets(now)
@@ -258,6 +272,7 @@ export class Grains {
       this.calls.nextDeadline(),
       this.activations.nextDeadline(),
       this.council.nextDeadline(),
+      this.#balance.nextDeadline(),
     )
   }
 
@@ -268,6 +283,7 @@ export class Grains {
     this.calls.tick(now)
     this.activations.tick(now)
     this.council.tick(now)
+    this.#balance.tick(now.mono)
     input()
     this.#drain(now)
   }

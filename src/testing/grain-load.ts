@@ -132,7 +132,10 @@ export class GrainLoad {
     call.onEnd?.(output.end)
   }
 
-  /** To be called whenever a process is gone: were these the last ones that held something? */
+  /**
+   * To be called whenever a process is gone, at once: was it the last one that held something? A moment later the council
+   * may have given that to another, and nobody would know.
+   */
   look(): void {
     for (const process of this.#options.present()) this.#readEntries(process)
     for (const { key, entry } of this.#entries.values())

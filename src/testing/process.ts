@@ -31,6 +31,8 @@ export interface ProcessObserver {
   grain?(process: SimulatedProcess, output: Extract<Output, { type: 'grain' | 'grain-ended' }>): void
   event(process: SimulatedProcess, event: ClusterEvent): void
   after(process: SimulatedProcess, input: Input): void
+  /** It runs nothing any more. */
+  ended?(process: SimulatedProcess): void
   /** The node threw, or spins. The process is over. */
   failed(process: SimulatedProcess, input: Input, error: unknown): void
 }
@@ -237,6 +239,7 @@ export class SimulatedProcess implements LinkHost, SignalingHost, Target {
   end(quick: boolean): void {
     if (!this.#alive) return
     this.#alive = false
+    this.#world.observer.ended?.(this)
     this.#world.links.processEnded(this, quick)
     this.#world.signaling.processEnded(this)
   }

@@ -257,11 +257,14 @@ class Simulation implements ProcessObserver, Room {
     if (this.#present.get(process.slot) !== process) return
     this.#present.delete(process.slot)
     this.#tabs.unload(process)
-    this.#grains?.look()
     const { now } = this.timeline
     this.measures.ended(process, now)
     if (crash) this.#detection.crashed(process, crash.silent, this.#present.values(), now)
     else this.#detection.left(process, now)
+  }
+
+  ended(): void {
+    this.#grains?.look()
   }
 
   changed(process: SimulatedProcess, confirmable: boolean): void {

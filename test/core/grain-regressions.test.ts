@@ -1,7 +1,10 @@
 /** What grains have to live through, by name (DESIGN.md section 17). What needs odd clocks is in test/simulation. */
 import { describe, expect, it } from 'vitest'
 import type { NodeCore } from '../../src/core/node.ts'
-import { partitionOf } from '../../src/core/partition/partition.ts'
+import { partitionOf, SLOTS } from '../../src/core/partition/partition.ts'
+import { REPLICAS } from '../../src/core/partition/placement.ts'
+import type { CallEnd } from '../../src/core/rpc/calls.ts'
+import type { Op } from './support/grain-tabs.ts'
 import { GrainTabs } from './support/grain-tabs.ts'
 
 function roomOf(count: number): GrainTabs {
@@ -25,6 +28,11 @@ function add(room: GrainTabs, from: NodeCore, key = 'likes'): void {
   expect(room.ask(from, key, 'add', 12_000).end).toMatchObject({ type: 'result' })
 }
 
+function resultOf({ end }: Op): Extract<CallEnd, { type: 'result' }> {
+  if (end?.type !== 'result') throw new Error(JSON.stringify(end))
+  return end
+}
+
 describe('grains', () => {
   for (const [from, to] of [
     [1, 5],
@@ -44,6 +52,17 @@ describe('grains', () => {
       expect(room.hostsOf('likes')).toEqual([host])
       room.check('likes')
     })
+
+  it('are held by three, whoever those are in the end, in a room that filled at once', () => {
+    const room = roomOf(8)
+    room.room.run(60_000)
+    const holders = new Map<number, number>()
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const { length } = room.tabs[0]!.grains.council.entry('counter', slot)!.inSync
+      holders.set(length, (holders.get(length) ?? 0) + 1)
+    }
+    expect([...holders]).toEqual([[REPLICAS, SLOTS]])
+  })
 
   it('go on where the leader of the council and their owner are lost together', () => {
     const room = roomOf(6)
@@ -246,5 +265,70 @@ describe('grains', () => {
     room.room.until(() => newcomer.grains.council.group !== undefined, 'it has found the others', 30_000)
     expect(new Set(room.tabs.map(({ grains }) => grains.council.group)).size).toBe(1)
     add(room, newcomer)
+  })
+
+  it('spread over those that are there while nobody calls them, and keep what they have', () => {
+    const room = roomOf(4)
+    const ownedBy = ({ grains }: NodeCore): number => [...grains.holdings.owned()].length
+    add(room, room.tabs[0]!)
+    const [host] = room.hostsOf('likes')
+    room.room.run(60_000)
+    // What is in use stays.
+    expect(room.hostsOf('likes')).toEqual([host])
+    for (const tab of room.tabs) expect(ownedBy(tab)).toBeGreaterThan(30)
+    room.room.run(120_000)
+    add(room, room.tabs[1]!)
+    room.check('likes')
+    const owned = room.tabs.map(ownedBy)
+    expect(owned.reduce((sum, count) => sum + count, 0)).toBe(SLOTS)
+    room.room.run(30_000)
+    expect(room.tabs.map(ownedBy)).toEqual(owned)
+  })
+
+  it('spread at a cost of less than 2 KB for each empty partition, all messages of a room of four counted', () => {
+    const room = roomOf(4)
+    const [founder] = room.tabs
+    const owned = (): number => [...founder!.grains.holdings.owned()].length
+    room.room.until(() => owned() < SLOTS, 'the first have moved')
+    const before = owned()
+    room.room.recording = true
+    room.room.run(25_000)
+    const bytes = room.room.sent.reduce((sum, frame) => sum + frame.bytes, 0)
+    expect(before - owned()).toBeGreaterThan(150)
+    expect(bytes / (before - owned())).toBeLessThan(2_000)
+  })
+
+  it('stay where they are whatever their users look at', () => {
+    const room = roomOf(6)
+    room.room.run(60_000)
+    const ownersOf = (): (string | undefined)[] =>
+      Array.from({ length: SLOTS }, (_, slot) => room.tabs[0]!.grains.council.entry('counter', slot)?.owner)
+    const before = ownersOf()
+    const looks = ['visible', 'hidden', 'frozen-soon'] as const
+    for (let i = 0; i < 30; i++) {
+      const tab = room.tabs[(i * 5) % 6]!
+      room.room.feed(tab, { type: 'set-visibility', visibility: looks[(i + 1) % 3]! })
+      room.room.run(i % 4 === 0 ? 15_000 : 2_000)
+    }
+    expect(ownersOf()).toEqual(before)
+  })
+
+  it('cost whoever calls first after a move one hop more, once, and no wait', () => {
+    const room = roomOf(4)
+    const caller = room.join({ kinds: new Map() })
+    add(room, caller, 'another')
+    room.room.run(45_000)
+    const keys = Array.from({ length: 20 }, (_, i) => `key ${i}`)
+    let redirects = 0
+    for (const key of keys) {
+      const [first, second] = [room.ask(caller, key), room.ask(caller, key)]
+      const [one, two] = [resultOf(first), resultOf(second)]
+      // As that of any grain at rest: leases take 2 ms, there and back, and its setup 1. A hop more is 2.
+      expect(one.ms, `the first call of ${key}`).toBeLessThanOrEqual(two.ms + 3 + 2 * (one.attempts - 1))
+      expect(one.attempts).toBeLessThanOrEqual(2)
+      expect(two.attempts).toBe(1)
+      redirects += one.attempts - 1
+    }
+    expect(redirects).toBeGreaterThan(5)
   })
 })

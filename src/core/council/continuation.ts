@@ -4,6 +4,9 @@
  * others what they know of the map, and founds a council anew that goes on from there, with one fork more. A partition
  * goes to those that still hold all of it; where there are none, it begins anew, and says so (`born`).
  *
+ * A voter that is left does it. Where none is, members that came later may never have heard of the council, and the
+ * first by name may be one of those: so whoever knows it publishes it, and the first of them does it in its place.
+ *
  * Raft has no such step, since it gives up safety where both sides of a partition do it: each then goes on, and when
  * they meet, the council with fewer forks stays (see `lineage.ts`). It is the price of a room that goes on when the
  * window with most of its tabs is closed. `majority` does without: then nothing is decided any more.
@@ -31,6 +34,8 @@ export interface ContinuationOptions {
   readonly candidates: (kind: string) => readonly Candidate[]
   /** Voters of the council that is followed; `undefined` where none is known. */
   readonly voters: () => readonly ProcessId[] | undefined
+  /** Who publishes the council that is followed, this process among them where it does. */
+  readonly publishers: () => ReadonlySet<ProcessId>
   /** Somebody leads it, as far as is known: then it is for the leader to remove who is lost. */
   readonly isLed: () => boolean
   /** For how long a process has been lost, in ms: `Infinity` once it is gone for good, 0 while it is not lost. */
@@ -52,6 +57,8 @@ const ASK_MS = 500
  * know of something later, then that is adopted.
  */
 const PATIENCE_MS = 2_000
+/** No voter is left for so long, in ms, until the first that publishes the council takes it that it has heard of all. */
+const HEARD_MS = 1_500
 
 export class Continuation {
   readonly #options: ContinuationOptions
@@ -60,6 +67,8 @@ export class Continuation {
   #answers: Answers | undefined
   #askAt = 0
   #askedSince = 0
+  /** Since when none of the voters is there. */
+  #orphanedAt: number | undefined
 
   constructor(options: ContinuationOptions) {
     this.#options = options
@@ -112,11 +121,22 @@ export class Continuation {
     if (!voters || voters.length === 0) return undefined
     const live = seats().map(({ process }) => process)
     const sitting = voters.filter((process) => live.includes(process))
+    this.#orphanedAt = sitting.length > 0 ? undefined : (this.#orphanedAt ?? now.mono)
     if (sitting.length > voters.length / 2 || isLed()) return undefined
-    const first = (sitting.length > 0 ? sitting : live).toSorted()[0]
-    if (first !== self) return undefined
+    const heardMs = sitting.length > 0 ? 0 : this.#heardMs(live, now)
+    if (heardMs === undefined || (sitting.length > 0 && sitting.toSorted()[0] !== self)) return undefined
     const lost = voters.filter((process) => !live.includes(process))
-    return Math.max(0, ...lost.map((process) => FORCE_MS - lostFor(process, now)))
+    return Math.max(heardMs, ...lost.map((process) => FORCE_MS - lostFor(process, now)))
+  }
+
+  /** Without a voter: how long until this process knows that it is the first of those who know the council. */
+  #heardMs(live: readonly ProcessId[], now: Now): number | undefined {
+    const publishers = this.#options.publishers()
+    const knowing = live.filter((process) => publishers.has(process))
+    const [first] = (knowing.length > 0 ? knowing : live).toSorted()
+    if (first !== this.#options.self) return undefined
+    // One that comes before all others need not hear of them.
+    return live.every((process) => process >= first) ? 0 : this.#orphanedAt! + HEARD_MS - now.mono
   }
 
   #ask(answers: Answers, now: Now): void {

@@ -2,13 +2,13 @@
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'
 import type { MapEntry } from '../partition/partition.ts'
-import { isKind, SLOTS } from '../partition/partition.ts'
+import { isKind, MAX_HOLDERS, SLOTS } from '../partition/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { decodeCommand, encodeCommand } from './map-codec.ts'
 
-import { MAX_HOLDERS, MAX_KINDS } from './partition-map.ts'
+import { MAX_KINDS } from './partition-map.ts'
 import { decodeRaft, encodeRaft, RaftLimits } from './raft-codec.ts'
 
 const KINDS: readonly CouncilMessage['kind'][] = [

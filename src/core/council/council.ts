@@ -111,6 +111,8 @@ export class Council {
   #newest: KnownCouncil | undefined
   #publishedLeader: ProcessId | undefined
   #isDismissed = false
+  /** None of the voters is there, and this process knows what they have decided. */
+  #isOrphaned = false
   #raftIds = 0
   #publishedText: string | undefined
   #isLeaving = false
@@ -139,6 +141,7 @@ export class Council {
     this.#continuation = new Continuation({
       ...options,
       voters: () => this.#followed?.voters,
+      publishers: () => this.#publishers(),
       isLed: () => this.#leads || this.#publishedLeader !== undefined,
       known: () => this.#knownMap(),
       survey: (process) => {
@@ -330,6 +333,7 @@ export class Council {
     this.#newest = undefined
     this.#publishedLeader = undefined
     this.#isDismissed = false
+    this.#isOrphaned = false
     this.#map = new PartitionMap()
     this.#outputs.length = 0
     this.#served.clear()
@@ -688,6 +692,7 @@ export class Council {
     }
     let best: PublishedCouncil | undefined
     for (const council of groups.values()) if (!best || isBetter(council, best, live)) best = council
+    this.#isOrphaned = false
     if (!best) return
     // Nobody is followed who can decide nothing, unless nobody else is known.
     if (own && best.group !== own.group) {
@@ -702,19 +707,36 @@ export class Council {
     const raft = this.#raft
     this.#isDismissed =
       raft !== undefined && best.index > raft.log.newest.index && !best.voters.includes(self)
+    const isKnown = [...this.#hints.kinds()].length > 0
+    this.#isOrphaned = isKnown && live.size > 0 && !best.voters.some((process) => live.has(process))
+  }
+
+  #publishers(): ReadonlySet<ProcessId> {
+    const publishers = new Set<ProcessId>(this.#isOrphaned ? [this.#options.self] : [])
+    for (const [process, { group }] of this.#options.published())
+      if (group === this.group) publishers.add(process)
+    return publishers
   }
 
   #publish(): void {
-    const raft = this.#raft
-    let text: string | undefined
-    if (raft && this.isVoter && !this.#isLeaving) {
-      const { voters, index } = raft.log.newest
-      const leads = raft.role === 'leader' ? raft.term : 0
-      text = formatCouncil({ group: raft.group, index, leads, voters })
-    }
+    const text = this.#isLeaving ? undefined : this.#publication()
     if (text === this.#publishedText) return
     this.#publishedText = text
     this.#options.publish(text)
+  }
+
+  /**
+   * What a voter says: voters that are decided, since of others nobody may ever hear again. And where none is left to
+   * say it, whoever knows does: newcomers would think that there is no council.
+   */
+  #publication(): string | undefined {
+    const raft = this.#raft
+    if (!raft || !this.isVoter)
+      return this.#isOrphaned ? formatCouncil({ ...this.#followed!, leads: 0 }) : undefined
+    const { voters, index } = raft.log.decided
+    if (voters.length === 0) return undefined
+    const leads = raft.role === 'leader' ? raft.term : 0
+    return formatCouncil({ group: raft.group, index, leads, voters })
   }
 }
 

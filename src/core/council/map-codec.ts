@@ -5,11 +5,11 @@
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'
 import type { MapEntry } from '../partition/partition.ts'
-import { isKind, SLOTS } from '../partition/partition.ts'
+import { isKind, MAX_HOLDERS, SLOTS } from '../partition/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { Birth, Command } from './partition-map.ts'
-import { MAX_HOLDERS, MAX_KINDS, PartitionMap } from './partition-map.ts'
+import { MAX_KINDS, PartitionMap } from './partition-map.ts'
 
 const TYPES: readonly Command['type'][] = ['birth', 'change', 'lose', 'adopt']
 /** Processes that one command or snapshot may name. */

@@ -8,7 +8,7 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { MapEntry } from '../partition/partition.ts'
-import { SLOTS } from '../partition/partition.ts'
+import { MAX_HOLDERS, SLOTS } from '../partition/partition.ts'
 
 /** Where a partition goes at its birth. */
 export type Birth = Pick<MapEntry, 'owner' | 'inSync'>
@@ -49,8 +49,6 @@ export type Command =
       readonly birth: Birth
     }
 
-/** The owner, two more replicas, and one that takes the place of another. */
-export const MAX_HOLDERS = 5
 /** Kinds of grain in one cluster. */
 export const MAX_KINDS = 256
 

@@ -1,6 +1,6 @@
 /**
- * What a voter publishes about its council, as peer state: whoever has no vote finds it by that. Text, so that it can be
- * read where member state is shown.
+ * What a voter publishes about its council, as peer state: whoever has no vote finds it by that. Where no voter is left,
+ * whoever knows what it has decided publishes the same. Text, so that it can be read where member state is shown.
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'

@@ -54,6 +54,11 @@ export class RaftLog {
     return this.#voterSets.at(-1)!
   }
 
+  /** The voters of the newest entry that names them and is committed; nobody where none is known to be. */
+  get decided(): VoterSet {
+    return this.#voterSets.findLast(({ index }) => index <= this.commit) ?? NOBODY
+  }
+
   /** Those before them, where the newest may still be taken back. */
   get previousVoters(): readonly ProcessId[] {
     if (this.newest.index <= this.commit) return []

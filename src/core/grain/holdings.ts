@@ -269,6 +269,19 @@ export class Holdings {
     }
   }
 
+  /** Whether this process owns it, nobody calls its grains, and nothing is under way about it. */
+  isResting(partition: PartitionId): boolean {
+    const part = this.#parts.get(partition)
+    const tenure = part?.tenure
+    if (!part || !tenure || part.isAwake || part.proposal) return false
+    return !tenure.isTakingOver && !tenure.isReleased && tenure.movingTo === undefined
+  }
+
+  /** Partitions that this process owns. */
+  *owned(): Iterable<PartitionId> {
+    for (const part of this.#parts.values()) if (part.tenure) yield part.id
+  }
+
   /** Partitions whose only copy was handed to this process by an owner that has left, with the entry that is of use. */
   *inherited(): Iterable<readonly [PartitionId, MapEntry]> {
     for (const { id, handed, entry, copy } of this.#parts.values()) {

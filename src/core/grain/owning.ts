@@ -16,6 +16,7 @@ import type { At, CopiedItem, StandingItem, StoredItem } from './messages.ts'
 import type { Part, Peer, Tenure, Workshop } from './part.ts'
 import { neededBy } from './part.ts'
 import type { KeyChange } from './key-contents.ts'
+import { MAX_HOLDERS } from '../partition/partition.ts'
 import type { MapEntry } from '../partition/partition.ts'
 
 const MOST_FAILURES = 6
@@ -269,7 +270,8 @@ export class Owning {
     // A learner that can be counted on becomes a replica.
     const isUpToDate = peer.stored >= part.copy!.acked && peer.confirmed === part.entry!.epoch
     const isGranting = !part.isAwake || tenure.isReleased || beacons.isHeld(process, at(part), now)
-    if (isUpToDate && isGranting && part.proposal?.wish.add !== process)
+    const hasPlace = part.entry!.inSync.length < MAX_HOLDERS
+    if (isUpToDate && isGranting && hasPlace && part.proposal?.wish.add !== process)
       return Math.min(due, this.#propose(part, { add: process }, now))
     if (peer.confirmed !== part.entry!.epoch && peer.quietSince === undefined)
       this.#ask(part, peer, 'where', now)
@@ -329,14 +331,14 @@ export class Owning {
     return copy.progressAt + tuning.copySilenceMs
   }
 
-  /** Once all that are wanted are in sync, the others go, a batch at a time. */
+  /** Once all that are wanted are in sync, or one has no place, the others go, a batch at a time. */
   #letSurplusGo(part: Part, now: Now): number {
     const { own, targets, tuning } = this.#shop
     const { inSync } = part.entry!
     const wanted = targets(part.id)
     const surplus = inSync.find((process) => process !== own && !wanted.includes(process))
-    if (surplus === undefined || wanted.length === 0 || !wanted.every((process) => inSync.includes(process)))
-      return Infinity
+    if (surplus === undefined || wanted.length === 0) return Infinity
+    if (inSync.length < MAX_HOLDERS && !wanted.every((process) => inSync.includes(process))) return Infinity
     if (part.tenure!.movingTo === surplus) return Infinity
     if (now.mono !== this.#surplusTurn) {
       if (now.mono < this.#surplusAt) return this.#surplusAt

@@ -13,6 +13,8 @@ export type PartitionId = string
 
 /** Partitions of a kind. */
 export const SLOTS = 256
+/** Those in sync of one partition: the owner, two more replicas, and others that take their places. */
+export const MAX_HOLDERS = 5
 export const MAX_KIND_BYTES = 64
 export const MAX_GRAIN_KEY_BYTES = 256
 

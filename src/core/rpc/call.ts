@@ -1,7 +1,7 @@
 /** One call on its caller's side: what was asked, and how far it has come. */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { CallStream } from './call-stream.ts'
-import type { OwnerHint, Parent, RefusalReason } from './messages.ts'
+import type { Parent, RefusalReason } from './messages.ts'
 
 export interface CallRequest {
   /** The driver's name for it, used once. */
@@ -56,8 +56,6 @@ export interface Call {
   failures: number
   target: ProcessId | undefined
   epoch: number
-  /** Who owns the key, from one who knew better than this process. */
-  hint: OwnerHint | undefined
 }
 
 export const callOf = (
@@ -84,5 +82,4 @@ export const callOf = (
   failures: 0,
   target: undefined,
   epoch: 0,
-  hint: undefined,
 })

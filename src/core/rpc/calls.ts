@@ -67,6 +67,9 @@ export interface CallsOptions {
   readonly ended: (id: number, end: CallEnd) => void
 }
 
+/** A kind has 256 partitions; what is forgotten is told again. */
+const MAX_HINTS = 4_096
+
 export type CallEnd =
   | { readonly type: 'result'; readonly bytes: Uint8Array; readonly attempts: number; readonly ms: number }
   | ({ readonly type: 'error' } & CallError)
@@ -80,6 +83,8 @@ export class Calls {
   readonly #byName = new Map<string, Call>()
   /** Streams of each handler that makes, or made, nested calls. */
   readonly #families = new Map<CallerId, Set<CallStream>>()
+  /** Owners that this process was told of by former ones, where its map is older: only who holds a partition is told. */
+  readonly #hints = new Map<PartitionId, OwnerHint>()
   /** One for all keys, so that a key's stream may be forgotten between two calls. */
   #sequence = 0
   /** Nothing is due before: most inputs look no further. */
@@ -180,7 +185,7 @@ export class Calls {
         // What was sent since is another question, and has its answer to come.
         if (!attempts.includes(call.attempts)) return
         this.counts.redirects++
-        if (call.hint?.owner === from) call.hint = undefined
+        if (this.#hints.get(call.stream.partition)?.owner === from) this.#hints.delete(call.stream.partition)
         this.#redirect(call, outcome.hint, now)
     }
   }
@@ -188,7 +193,7 @@ export class Calls {
   /** The map of a partition has changed: what waits, and what went to another, goes to its owner now. */
   onMap(partition: PartitionId, now: Now): void {
     this.tick(now)
-    const owner = this.#options.ownerOf(partition)?.owner
+    const owner = this.#ownerOf(partition)?.owner
     for (const stream of this.#streams.values()) {
       if (stream.partition !== partition) continue
       for (const call of stream.calls())
@@ -202,7 +207,9 @@ export class Calls {
     const isLive = this.#options.isLive(process)
     for (const call of this.#inOrder()) {
       const isThere = call.phase === 'sent' && call.target === process
-      if (isLive ? call.phase === 'waiting' && this.#ownerOf(call)?.owner === process : isThere)
+      if (
+        isLive ? call.phase === 'waiting' && this.#ownerOf(call.stream.partition)?.owner === process : isThere
+      )
         this.#go(call, now)
     }
   }
@@ -273,18 +280,22 @@ export class Calls {
     return stream
   }
 
-  #ownerOf(call: Call): OwnerHint | undefined {
-    const known = this.#options.ownerOf(call.stream.partition)
-    return call.hint && call.hint.epoch > (known?.epoch ?? -1) ? call.hint : known
+  #ownerOf(partition: PartitionId): OwnerHint | undefined {
+    const known = this.#options.ownerOf(partition)
+    const hint = this.#hints.get(partition)
+    if (!hint) return known
+    if (hint.epoch > (known?.epoch ?? -1)) return hint
+    this.#hints.delete(partition)
+    return known
   }
 
   /** Sends it to its owner, or waits until there is one. */
   #go(call: Call, now: Now): void {
     const { stream } = call
-    const owner = this.#ownerOf(call)
+    const owner = this.#ownerOf(stream.partition)
     if (!owner) this.#options.askMap(stream.partition)
     if (!owner || (owner.owner !== this.#options.self && !this.#options.isLive(owner.owner))) {
-      call.hint = undefined
+      this.#hints.delete(stream.partition)
       this.#wait(call, now)
       return
     }
@@ -329,12 +340,19 @@ export class Calls {
   }
 
   #redirect(call: Call, hint: OwnerHint | undefined, now: Now): void {
-    if (hint && hint.epoch > (call.hint?.epoch ?? -1)) call.hint = hint
-    if (!hint) this.#options.askMap(call.stream.partition)
+    const { partition } = call.stream
+    if (hint) this.#learn(partition, hint)
+    else this.#options.askMap(partition)
     // Sent on at once where that leads somewhere else; two that name each other are not asked in a circle.
-    const owner = this.#ownerOf(call)
+    const owner = this.#ownerOf(partition)
     if (owner && owner.epoch > call.epoch) this.#go(call, now)
     else this.#wait(call, now)
+  }
+
+  #learn(partition: PartitionId, { owner, epoch }: OwnerHint): void {
+    if (epoch <= (this.#hints.get(partition)?.epoch ?? -1)) return
+    this.#hints.set(partition, { owner, epoch })
+    if (this.#hints.size > MAX_HINTS) this.#hints.delete(this.#hints.keys().next().value!)
   }
 
   #giveUp(call: Call, code: 'aborted' | 'deadline', now: Now): void {
@@ -385,7 +403,7 @@ export class Calls {
     const family = this.#families.get(caller)
     if (family?.delete(stream) && family.size === 0) this.#families.delete(caller)
     if (!stream.isKept) return
-    const owner = this.#options.ownerOf(stream.partition)?.owner ?? stream.lastTarget
+    const owner = this.#ownerOf(stream.partition)?.owner ?? stream.lastTarget
     if (owner === undefined || (owner !== this.#options.self && !this.#options.isLive(owner))) return
     const first = parent ? RpcLimits.counter : this.#sequence + 1
     this.#options.send(owner, {

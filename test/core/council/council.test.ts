@@ -192,6 +192,49 @@ describe('a council', () => {
     ])
   })
 
+  it('goes on where no voter is left, and the first by name is a newcomer that never heard of it', () => {
+    const room = roomOf(7)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    const group = room.alive[0]!.council.group!
+    const left = room.alive.find(({ council }) => !council.isVoter)
+    const before = left!.council.entry('counter', 3)!
+    const newcomers = ['2', '3'].map((name) => room.join(['counter'], undefined, name))
+    // All learn at once that these two are there, and that the others are gone.
+    room.run(20)
+    for (const process of room.alive)
+      if (process !== left && !newcomers.includes(process)) room.end(process, true)
+    room.run(40)
+    room.runUntil('all follow one', () => room.alive.every(knowsAll))
+    expect(room.alive.map(({ council }) => council.group)).toEqual(Array(3).fill(left!.council.group))
+    expect(left!.changes.map(({ change }) => change)).toEqual(['continued'])
+    expect(newcomers.flatMap(({ changes }) => changes.map(({ change }) => change))).not.toContain('founded')
+    expect(left!.council.group!.split('.')[1], `after ${group}`).toBe('1')
+    const after = newcomers[0]!.council.entry('counter', 3)!
+    expect(after.epoch).toBeGreaterThan(before.epoch)
+    room.runUntil('governed', () => isGoverned(room))
+    // What was published for want of voters is withdrawn.
+    expect(room.alive.filter(({ published }) => published !== undefined).length).toBe(votersFor(3))
+  })
+
+  it('goes on where its leader is lost before anybody was told of the voters it had named', () => {
+    const room = roomOf(2)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    const { leader } = room
+    const other = room.alive.find((process) => process !== leader)
+    const newcomer = room.join()
+    room.drops = (message) =>
+      message.kind === 'raft' &&
+      message.message.kind === 'append' &&
+      message.message.entries.some((entry) => entry.kind === 'voters' && entry.voters.includes(newcomer.id))
+    room.run(1_500)
+    room.end(leader!, true)
+    room.run(100)
+    room.drops = () => false
+    room.runUntil('it goes on', () => isGoverned(room), 40_000)
+    expect(room.alive.flatMap(({ changes }) => changes.map(({ change }) => change))).toContain('continued')
+    expect(other!.council.knows('counter')).toBe(true)
+  })
+
   it('of two that were founded gives way to one, and who follows tells why', () => {
     const room = new CouncilRoom(1)
     const both = [room.join([]), room.join([])]

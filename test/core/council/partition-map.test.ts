@@ -3,8 +3,8 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from '../../../src/core/council/map-codec.ts'
 import type { Birth, Command } from '../../../src/core/council/partition-map.ts'
-import { MAX_HOLDERS, MAX_KINDS, PartitionMap } from '../../../src/core/council/partition-map.ts'
-import { SLOTS } from '../../../src/core/partition/partition.ts'
+import { MAX_KINDS, PartitionMap } from '../../../src/core/council/partition-map.ts'
+import { MAX_HOLDERS, SLOTS } from '../../../src/core/partition/partition.ts'
 import { runs } from '../support/arbitraries.ts'
 
 const [A, B, C, D] = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(16)) as [

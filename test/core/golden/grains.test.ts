@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { decodeCommand, encodeCommand } from '../../../src/core/council/map-codec.ts'
-import { MAX_HOLDERS, MAX_KINDS } from '../../../src/core/council/partition-map.ts'
+import { MAX_KINDS } from '../../../src/core/council/partition-map.ts'
 import { COUNCIL_KEY, parseCouncil } from '../../../src/core/council/published-council.ts'
 import { RaftLimits } from '../../../src/core/council/raft-codec.ts'
 import { DEFAULT_RAFT_TUNING } from '../../../src/core/council/raft-tuning.ts'
@@ -16,7 +16,13 @@ import { HoldingLimits, HOLDING_VERSION } from '../../../src/core/grain/holding-
 import { HOLDING_TUNING, PATIENCE_SHARE, RIGHT_SHARE } from '../../../src/core/grain/holding-tuning.ts'
 import { LANE_OF } from '../../../src/core/grain/messages.ts'
 import { Grains } from '../../../src/core/grains.ts'
-import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, SLOTS, slotOf } from '../../../src/core/partition/partition.ts'
+import {
+  MAX_GRAIN_KEY_BYTES,
+  MAX_HOLDERS,
+  MAX_KIND_BYTES,
+  SLOTS,
+  slotOf,
+} from '../../../src/core/partition/partition.ts'
 import { scoreOf } from '../../../src/core/partition/placement.ts'
 import { formatKinds, KINDS_KEY, parseKinds } from '../../../src/core/published-kinds.ts'
 import { MAX_RPC_BYTES } from '../../../src/core/rpc/call-codec.ts'

@@ -163,6 +163,32 @@ describe('a call', () => {
     expect(it.take()).toMatchObject([{ to: A }])
   })
 
+  it('follows a hint that an earlier one was given, until the map knows more', () => {
+    const it = new Caller()
+    it.call(1)
+    it.reply(it.take()[0]!, elsewhere({ owner: B, epoch: 2 }))
+    it.reply(it.take()[0]!, RESULT, B)
+    it.call(2, { key: 'another of the partition' })
+    const [second] = it.take()
+    expect(second).toMatchObject({ to: B, epoch: 2, attempt: 1 })
+    it.reply(second!, RESULT, B)
+    it.owner = { owner: A, epoch: 3 }
+    it.call(3)
+    expect(it.take()).toMatchObject([{ to: A, epoch: 3 }])
+  })
+
+  it('forgets a hint when its owner is gone', () => {
+    const it = new Caller()
+    it.call(1)
+    it.reply(it.take()[0]!, elsewhere({ owner: B, epoch: 2 }))
+    it.reply(it.take()[0]!, RESULT, B)
+    it.dead.add(B)
+    it.call(2)
+    expect(it.take()).toEqual([])
+    it.pass(1_000)
+    expect(it.take()).toMatchObject([{ to: A, epoch: 1 }])
+  })
+
   it('gives up on a hint that leads nowhere', () => {
     const it = new Caller()
     it.call(1)

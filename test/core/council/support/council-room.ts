@@ -42,6 +42,8 @@ const GOSSIP_MS = 50
 
 export class CouncilRoom {
   loss = 0
+  /** Messages that never arrive. */
+  drops: (message: CouncilMessage) => boolean = () => false
   readonly processes: Process[] = []
   readonly sent = new Map<CouncilMessage['kind'], number>()
   readonly #random
@@ -72,10 +74,10 @@ export class CouncilRoom {
     return this.alive.find(({ council, id }) => council.leader === id && council.hasLease(this.#now()))
   }
 
-  join(kinds: readonly string[] = ['counter'], browser?: string): Process {
+  join(kinds: readonly string[] = ['counter'], browser?: string, letter?: string): Process {
     const index = this.processes.length
     const letters = 'abcdefghijklmnopqrstuvwxyz'
-    const id = letters[index % 26]!.repeat(15) + letters[Math.floor(index / 26)]!
+    const id = letter?.repeat(16) ?? letters[index % 26]!.repeat(15) + letters[Math.floor(index / 26)]!
     const council = new Council({
       self: id,
       random: seededRandom(index, 'process'),
@@ -238,6 +240,7 @@ export class CouncilRoom {
     const bytes = encodeCouncil(message)
     if (bytes.length > 16 * 1024) throw new Error(`${message.kind} has ${bytes.length} bytes`)
     if (this.#cuts.has(`${from.id} ${to}`) || this.#random() < this.loss) return
+    if (this.drops(message)) return
     this.#at(between(this.#random, 5, 40), () => {
       const target = this.#named(to)
       if (!target.isAlive) return
