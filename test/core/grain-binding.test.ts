@@ -192,6 +192,8 @@ describe('where the room falls apart', () => {
     room.room.until(() => room.hostsOf('likes').length === 1, 'one hosts it', 5_000)
     room.room.run(20_000)
     expect(groupsOf(room.tabs).size).toBe(1)
+    // Partitions have found their places by then.
+    room.room.run(50_000)
     const epochs = epochsOf(room)
     room.room.run(10_000)
     expect(epochsOf(room), 'nothing is left to decide').toEqual(epochs)

@@ -22,7 +22,7 @@ import type { DigestEntry, Frame } from '../wire/frames.ts'
 import { WIRE_MAX, WIRE_MIN } from '../wire/frames.ts'
 import type { Greeting } from './gossip.ts'
 import { SMALL_TABLE } from './gossip.ts'
-import { createNonce, proofBytes } from './proof.ts'
+import { createNonce, isSameNonce, proofBytes } from './proof.ts'
 
 export type HelloFrame = Extract<Frame, { kind: 'hello' }>
 export type HandshakeFrame = Extract<Frame, { kind: 'hello' | 'proof' | 'accept' | 'refuse' }>
@@ -229,9 +229,10 @@ export class Handshakes {
   }
 
   #onHelloAgain(progress: Progress, first: HelloFrame, again: HelloFrame): HandshakeStep {
-    const isSame = again.nonce.every((byte, i) => byte === first.nonce[i])
-    if (!isSame || progress.hasRepeated) return { type: 'malformed', reason: 'hello came twice' }
-    return this.#repeat(progress)
+    const isSame = isSameNonce(again.nonce, first.nonce)
+    // Whoever has proven itself, or accepted, has heard the hello here.
+    const mayLack = !progress.hasRepeated && !progress.proven && !progress.accepted
+    return isSame && mayLack ? this.#repeat(progress) : { type: 'malformed', reason: 'hello came twice' }
   }
 
   #repeat(progress: Progress): HandshakeStep {

@@ -32,6 +32,10 @@ export interface Encounter {
 export const createNonce = (random: Random): Uint8Array =>
   Uint8Array.from({ length: NONCE_BYTES }, () => Math.floor(random() * 256))
 
+/** A hello of a version that is not spoken here has none, which is the same as no other. */
+export const isSameNonce = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === NONCE_BYTES && b.length === NONCE_BYTES && a.every((byte, i) => byte === b[i])
+
 /** What `signer` signs. Both ends compute the same: parties stand in the order of their nodeIds, which differ. */
 export function proofBytes(
   { cluster, own, other, fingerprints }: Encounter,

@@ -104,6 +104,7 @@ describe('a handshake', () => {
     const faults = [
       [[puppet.hello(), puppet.hello({ nonce: new Uint8Array(NONCE_BYTES).fill(255) })], 'hello came twice'],
       [[puppet.hello(), puppet.hello(), puppet.hello()], 'hello came twice'],
+      [[puppet.hello(), accept, puppet.hello()], 'hello came twice'],
       [[accept, accept], 'accept came twice'],
       [
         [accept, { kind: 'refuse', code: 'removed', reason: 'on second thoughts' }],

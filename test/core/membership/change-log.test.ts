@@ -13,7 +13,14 @@ describe('ChangeLog', () => {
     expect(nodesSince(log, 2)).toEqual(['a'])
     expect(log.since(3)).toEqual([])
     expect(log.since(9)).toEqual([])
-    expect(log.since(1)![0]).toEqual({ revision: 2, nodeId: 'b', from: 4, via: LOCAL, alsoVia: new Set() })
+    expect(log.since(1)![0]).toEqual({
+      revision: 2,
+      nodeId: 'b',
+      from: 4,
+      via: LOCAL,
+      isRefutation: false,
+      alsoVia: new Set(),
+    })
   })
 
   it('says when what is asked for is forgotten', () => {
