@@ -395,6 +395,7 @@ export class Council {
       group,
       self,
       random,
+      isVoter: (process) => this.#isSaidToVote(group, process),
       tuning: { catchUpPatienceMs: CATCH_UP_PATIENCE_MS, ...tuning },
       emit: (output) => this.#outputs.push(output),
     }
@@ -405,10 +406,17 @@ export class Council {
     if (message.from !== from || message.to !== this.#options.self) return
     if (!this.#raft && (message.kind === 'append' || message.kind === 'install')) {
       if (this.group !== undefined && this.group !== group) return
-      if (!parseGroup(group)) return
+      if (!parseGroup(group) || (this.#newest && !this.#isSaidToVote(group, from))) return
       this.#raft = Raft.join(this.#raftOptions(group))
     }
     this.#run(now, (raft) => raft.receive(message, now))
+  }
+
+  /** Whether anybody who is up publishes that this process votes there. */
+  #isSaidToVote(group: string, process: ProcessId): boolean {
+    for (const council of this.#options.published().values())
+      if (council.group === group && council.voters.includes(process)) return true
+    return false
   }
 
   #receive(from: ProcessId, message: Exclude<CouncilMessage, { kind: 'raft' }>, now: Now): void {

@@ -129,6 +129,7 @@ function readBody(r: Reader, kind: RaftMessage['kind']): RaftBody {
       const previousTerm = readCounter(r, 'previous term')
       const commit = readCounter(r, 'commit index')
       const entries = readList(r, 'entries', RaftLimits.entries, readEntry)
+      if (previousIndex + entries.length > RaftLimits.counter) r.fail('entries are past the last index')
       return { kind, stamp, previousIndex, previousTerm, commit, entries }
     }
     case 'appended':
