@@ -24,7 +24,7 @@ import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.
 import type { OnMoved } from './map-hints.ts'
 import { MapHints } from './map-hints.ts'
 import type { Command } from './partition-map.ts'
-import { PartitionMap } from './partition-map.ts'
+import { MAX_KINDS, PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
 import type { PublishedCouncil } from './published-council.ts'
 import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
@@ -78,8 +78,13 @@ export interface CouncilOptions {
 
 export type CouncilChange = 'founded' | 'continued' | 'followed'
 
-/** A kind that is wanted and not known is asked for this often, in ms. */
-const ASK_MS = 500
+/** A kind that is wanted and not known is asked for after this long, in ms, and then ever less often. */
+const ASK_MIN_MS = 500
+const ASK_MAX_MS = 4_000
+/** Asked for so often, it is forgotten, unless this process hosts it: whoever still wants it says so again. */
+const MAX_ASKS = 5
+/** Of the surveys of one process within this time one is answered, in ms: it asks every 500 ms. */
+const SURVEY_MS = 300
 /** What is known of a kind is refreshed this often at most, in ms. */
 const REFRESH_MS = 50
 /** Groups that are given up are few: one for each partition of the network. */
@@ -111,6 +116,9 @@ export class Council {
   #newest: KnownCouncil | undefined
   #publishedLeader: ProcessId | undefined
   #isDismissed = false
+  /** Who was told the whole map, and until when they are not told again. */
+  readonly #surveyors = new Set<ProcessId>()
+  #surveyedUntil = -Infinity
   #raftIds = 0
   #publishedText: string | undefined
   #isLeaving = false
@@ -198,7 +206,7 @@ export class Council {
   want(kind: string, mustBeBorn: boolean, now: Now): void {
     const known = this.#wanted.get(kind)
     if (known) known.mustBeBorn ||= mustBeBorn
-    else this.#wanted.set(kind, newWanted(mustBeBorn, now))
+    else if (mustBeBorn || this.#wanted.size < MAX_KINDS) this.#wanted.set(kind, newWanted(mustBeBorn, now))
     this.#settle(now)
   }
 
@@ -238,8 +246,7 @@ export class Council {
   receive(from: ProcessId, message: CouncilMessage, now: Now): void {
     if (message.kind === 'raft') this.#receiveRaft(from, message.message, now)
     else if (message.kind === 'survey') {
-      const { group } = message
-      this.#options.send(from, { kind: 'surveyed', group, grains: this.#surveyed() })
+      this.#onSurvey(from, message.group, now)
     } else if (message.group === this.group) this.#receive(from, message, now)
     this.#settle(now)
   }
@@ -385,6 +392,19 @@ export class Council {
     return copy
   }
 
+  /** The whole map goes to those only who may have to continue this council, and no oftener than they ask. */
+  #onSurvey(from: ProcessId, group: string, now: Now): void {
+    if (!this.#isUp(from)) return
+    if (now.mono >= this.#surveyedUntil) {
+      this.#surveyedUntil = now.mono + SURVEY_MS
+      this.#surveyors.clear()
+    }
+    if (this.#surveyors.has(from)) return
+    this.#surveyors.add(from)
+    const grains = group === this.group ? this.#surveyed() : []
+    this.#options.send(from, { kind: 'surveyed', group, grains })
+  }
+
   #surveyed(): [string, SlotEntry[]][] {
     return [...this.#knownMap()].map(([kind, slots]): [string, SlotEntry[]] => [kind, [...slots]])
   }
@@ -434,7 +454,11 @@ export class Council {
         return undefined
       case 'propose': {
         const { id, command } = message
-        if (this.#proposeHere(from, id, command, now)) return undefined
+        const isTheirs = this.#mayPropose(from, command, now)
+        if (isTheirs && this.#proposeHere(from, id, command, now)) return undefined
+        // It changes nothing, and never will.
+        if (!isTheirs && this.#leads && command.type === 'change')
+          return this.#answer({ from, id }, command, now)
         const grain = command.kind
         return this.#options.send(from, { kind: 'proposed', group, id, grain, entries: undefined, leader })
       }
@@ -450,7 +474,7 @@ export class Council {
       case 'surveyed':
         return this.#continuation.onSurveyed(from, message.grains)
       case 'adopt':
-        return this.#onAdopt(message.grain, message.entries, now)
+        return this.#isUp(from) ? this.#onAdopt(message.grain, message.entries, now) : undefined
       case 'news':
         return this.#learn(message.grain, message.entries, now)
     }
@@ -501,7 +525,32 @@ export class Council {
     const refusal = this.#run(now, () => raft.propose(raftId, encodeCommand(command), now))
     if (!refusal) return true
     this.#served.delete(raftId)
-    return false
+    // It would be the same again, for ever: its proposer learns that it changes nothing.
+    if (refusal.reason !== 'command-too-large') return false
+    this.#answer({ from, id }, command, now)
+    return true
+  }
+
+  /**
+   * What can be told by the map: only who holds a partition proposes that it changes, and only where all who held it
+   * have ended it begins anew. Where another epoch is the present one nothing is judged: nothing will change, or the
+   * log has more to say first.
+   */
+  #mayPropose(from: ProcessId, command: Command, now: Now): boolean {
+    const { hasEnded, endSole } = this.#options
+    if (command.type === 'birth') return true
+    if (command.type === 'adopt') return this.#isUp(from)
+    return command.slots.every((slot, i) => {
+      const entry = this.#map.get(command.kind, slot)
+      if (!entry || entry.epoch !== command.epochs[i]) return true
+      if (command.type === 'change') return entry.inSync.includes(from)
+      const { owner, epoch, inSync } = entry
+      return inSync.every(hasEnded) && endSole?.(command.kind, slot, owner, epoch, now) !== false
+    })
+  }
+
+  #isUp(process: ProcessId): boolean {
+    return this.#options.seats().some((seat) => seat.process === process)
   }
 
   #run<T>(now: Now, act: (raft: Raft) => T): T | undefined {
@@ -642,7 +691,12 @@ export class Council {
         continue
       }
       if (now.mono < wanted.askAt) continue
-      wanted.askAt = now.mono + ASK_MS
+      const isOwed = wanted.mustBeBorn || wanted.unheard !== undefined
+      if (!isOwed && wanted.asks >= MAX_ASKS) {
+        this.#wanted.delete(kind)
+        continue
+      }
+      wanted.askAt = now.mono + (isOwed ? ASK_MIN_MS : Math.min(ASK_MIN_MS * 2 ** wanted.asks++, ASK_MAX_MS))
       if (wanted.proposal !== undefined) continue
       if (!this.#leads) this.#askFor(kind)
       else if (wanted.unheard) this.#onTold(kind, this.#applied(kind), now)
@@ -735,6 +789,7 @@ interface Wanted {
   unheard: Map<number, MapEntry> | undefined
   proposal: number | undefined
   askAt: number
+  asks: number
 }
 
 const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
@@ -742,6 +797,7 @@ const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
   unheard: undefined,
   proposal: undefined,
   askAt: now.mono,
+  asks: 0,
 })
 
 const raftCouncil = ({ group, log }: Raft): KnownCouncil => ({ group, ...log.newest })

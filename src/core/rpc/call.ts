@@ -55,6 +55,8 @@ export interface Call {
   mayHaveRun: boolean
   failures: number
   target: ProcessId | undefined
+  /** All that it was ever sent to: nobody else can have an answer. */
+  readonly asked: Set<ProcessId>
   epoch: number
   /** Who owns the key, from one who knew better than this process. */
   hint: OwnerHint | undefined
@@ -83,6 +85,7 @@ export const callOf = (
   mayHaveRun: false,
   failures: 0,
   target: undefined,
+  asked: new Set(),
   epoch: 0,
   hint: undefined,
 })
