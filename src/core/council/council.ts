@@ -696,10 +696,12 @@ export class Council {
         this.#wanted.delete(kind)
         continue
       }
-      wanted.askAt = now.mono + (isOwed ? ASK_MIN_MS : Math.min(ASK_MIN_MS * 2 ** wanted.asks++, ASK_MAX_MS))
+      wanted.askAt = now.mono + (isOwed ? ASK_MIN_MS : Math.min(ASK_MIN_MS * 2 ** wanted.asks, ASK_MAX_MS))
       if (wanted.proposal !== undefined) continue
-      if (!this.#leads) this.#askFor(kind)
-      else if (wanted.unheard) this.#onTold(kind, this.#applied(kind), now)
+      // Where no voter is there nobody was asked. A leader knows what there is.
+      if (this.#leads || this.#askFor(kind)) wanted.asks++
+      if (!this.#leads) continue
+      if (wanted.unheard) this.#onTold(kind, this.#applied(kind), now)
       else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
     }
   }
@@ -719,10 +721,13 @@ export class Council {
     return this.leader ?? this.#someVoter()
   }
 
-  #askFor(grain: string): void {
+  /** Returns whether there is anybody to ask. */
+  #askFor(grain: string): boolean {
     const { group } = this
     const to = this.#someVoter()
-    if (group !== undefined && to !== undefined) this.#options.send(to, { kind: 'ask', group, grain })
+    if (group === undefined || to === undefined) return false
+    this.#options.send(to, { kind: 'ask', group, grain })
+    return true
   }
 
   #someVoter(): ProcessId | undefined {

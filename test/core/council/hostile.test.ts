@@ -190,6 +190,35 @@ it('a map that is adopted can be told', () => {
   expect(alone.council.entry('counter', 7)!.epoch).toBe(2 ** 24 + 1)
 })
 
+it('a council goes on from what it is told, however high its epochs are', () => {
+  const published = new Map([[B, { group: GROUP, index: 1, leads: 0, voters: [C] }]])
+  const alone = new Alone({
+    published: () => published,
+    lostFor: (process) => (process === C ? Infinity : 0),
+  })
+  alone.council.notice(alone.now)
+  expect(alone.sent).toEqual([[B, { kind: 'survey', group: GROUP }]])
+  const entry = { epoch: 2 ** 47, owner: B, inSync: [B], born: 1 }
+  const entries = Array.from({ length: SLOTS }, (_, slot) => [slot, entry] as const)
+  alone.hears(B, { kind: 'surveyed', group: GROUP, grains: [['counter', entries]] })
+  const group = alone.council.group!
+  expect(group).toMatch(/\.1$/)
+  const [told] = alone.hears(B, { kind: 'ask', group, grain: 'counter' })
+  expect(decodeCouncil(encodeCouncil(told!))).toMatchObject({ kind: 'told' })
+})
+
+it('a datagram ends no council', () => {
+  const alone = new Alone()
+  alone.found()
+  const group = alone.council.group!
+  for (const from of [B, C])
+    alone.hears(from, { kind: 'raft', message: { ...says(from, 2 ** 20, vote), group } })
+  for (let t = 0; t < 10_000; t += 100) alone.pass(100)
+  expect(alone.council.hasLease(alone.now)).toBe(true)
+  const voted = alone.sent.flatMap(([to, message]) => (message.kind === 'raft' ? [to] : []))
+  expect(voted).not.toContain(C)
+})
+
 describe('a survey', () => {
   it('is answered to who is up, about the own group, and not as often as it comes', () => {
     const alone = new Alone()
