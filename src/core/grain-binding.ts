@@ -54,6 +54,8 @@ export class GrainBinding implements LifeGrains {
   #knowsOthers = false
   /** Nothing is done for grains where nobody has any. */
   #isActive = false
+  /** Of what is being received: nobody but its origin can have said it. */
+  #isProven = false
 
   constructor(options: GrainBindingOptions) {
     const { process, random, outbox, kinds, tombstoneMs, tuning, partition } = options
@@ -148,9 +150,10 @@ export class GrainBinding implements LifeGrains {
     return this.#knowsOthers ? this.#roster.versionsOf(kind) : undefined
   }
 
-  receive(origin: NodeId, bytes: Uint8Array): void {
+  receive(origin: NodeId, bytes: Uint8Array, isProven: boolean): void {
     this.#isActive = true
-    const process = this.#roster.processOf(origin) ?? this.#life?.table.get(origin)?.self?.process
+    this.#isProven = isProven
+    const process = this.#roster.processOf(origin, this.#life?.table)
     if (process !== undefined) this.grains.receive(process, bytes, this.#now)
   }
 
@@ -225,7 +228,7 @@ export class GrainBinding implements LifeGrains {
 
   #onFault(from: ProcessId, reason: string): void {
     const nodeId = this.#roster.lifeOf(from)
-    if (nodeId !== undefined) this.#life?.onGrainFault(nodeId, reason, this.#now.mono)
+    if (nodeId !== undefined) this.#life?.onGrainFault(nodeId, reason, this.#isProven, this.#now.mono)
   }
 }
 

@@ -47,8 +47,8 @@ export interface LifeOptions extends NodeOptions {
 
 /** What a life tells the grains of its process. */
 export interface LifeGrains {
-  /** The bytes are theirs to keep. */
-  receive(origin: NodeId, bytes: Uint8Array): void
+  /** The bytes are theirs to keep. `isProven` where nobody but the origin can have said them. */
+  receive(origin: NodeId, bytes: Uint8Array, isProven: boolean): void
   notice(change: TableChange, now: number): void
   /** At the end of every turn, before what is to be sent goes out. */
   settle(now: number): void
@@ -161,8 +161,9 @@ export class Life {
       table,
       outbox,
       routes: this.#routes,
-      onStreamFrame: (origin, frame, now) => this.associations.onFrame(origin, frame, now),
-      onDatagram: (origin, body) => this.#onDatagram(origin, body),
+      onStreamFrame: (origin, frame, isProven, now) =>
+        this.associations.onFrame(origin, frame, isProven, now),
+      onDatagram: (origin, body, isProven) => this.#onDatagram(origin, body, isProven),
       onSignal: (origin, data, now) => this.#mesh.onSignal(origin, data, true, now),
       onBusy: (member, now) => this.#mesh.wish(member, now),
     })
@@ -174,7 +175,7 @@ export class Life {
       wayTo: (member, now) => this.#wayTo(member, now),
       linkRevision: () => this.#mesh.revision,
       carry: (to, frame, lane, now) => this.#carrier.carry(to, frame, lane, now),
-      onGrain: (origin, bytes) => options.grains?.receive(origin, bytes),
+      onGrain: (origin, bytes, isProven) => options.grains?.receive(origin, bytes, isProven),
       onQuarantined: (authority, reason, now) => this.#onQuarantined(authority, reason, now),
     })
     this.#detector = new Detector({
@@ -420,8 +421,8 @@ export class Life {
   }
 
   /** A member has said something to grains that is not valid. */
-  onGrainFault(nodeId: NodeId, reason: string, now: number): void {
-    this.associations.fault(authorityOf(nodeId), reason, now)
+  onGrainFault(nodeId: NodeId, reason: string, isProven: boolean, now: number): void {
+    this.associations.fault(authorityOf(nodeId), reason, isProven, now)
   }
 
   /** What grains have said so far goes out before anything that is said from here on. */
@@ -438,10 +439,10 @@ export class Life {
   }
 
   /** Of lives that are over, or shut out, nothing is taken. */
-  #onDatagram(origin: NodeId, body: Uint8Array): void {
+  #onDatagram(origin: NodeId, body: Uint8Array, isProven: boolean): void {
     const authority = authorityOf(origin)
     if (this.table.currentLife(authority) !== origin || this.associations.quarantineOf(authority)) return
-    this.#options.grains?.receive(origin, body.slice())
+    this.#options.grains?.receive(origin, body.slice(), isProven)
   }
 
   /** Without the two that user messages may move: links that they are worth, and their own. */

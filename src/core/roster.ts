@@ -7,6 +7,7 @@ import { COUNCIL_KEY, parseCouncil } from './council/published-council.ts'
 import type { Loss } from './council/raft-messages.ts'
 import type { Seat } from './council/voters.ts'
 import type { Authority, NodeId, ProcessId } from './identity/node-id.ts'
+import { authorityOf } from './identity/node-id.ts'
 import type { Visibility } from './membership/record.ts'
 import type { MembershipTable, NodeRecord, TableChange } from './membership/table.ts'
 import type { Candidate } from './partition/placement.ts'
@@ -32,6 +33,8 @@ const STANDBY: Readonly<Record<Visibility, number>> = { visible: 0, hidden: 1, '
 interface Known {
   readonly process: ProcessId
   authority: Authority | undefined
+  /** No other authority may go on as it: this one is there, or may come back with another life. */
+  isBound: boolean
   /** Its present life; `undefined` once that is over. */
   life: NodeId | undefined
   /** Since when it is up, on the monotonic clock; `undefined` while it is not. */
@@ -49,6 +52,8 @@ export class Roster {
   #table: MembershipTable | undefined
   readonly #known = new Map<ProcessId, Known>()
   readonly #processes = new Map<NodeId, ProcessId>()
+  /** Lives that say to be a process that is bound to another authority. */
+  readonly #pretenders = new Map<NodeId, ProcessId>()
   #news: RosterNews[] = []
   #isChanged = false
   #attachedAt = Infinity
@@ -71,9 +76,12 @@ export class Roster {
   attach(table: MembershipTable, now: number): void {
     const isFirst = this.#table === undefined
     this.#table = table
+    this.#pretenders.clear()
     if (isFirst) this.#attachedAt = now
     // What the last life had under way is lost.
     else for (const { process } of this.#known.values()) this.#news.push({ type: 'new-life', process })
+    for (const known of this.#known.values())
+      if (known.life !== undefined && !table.get(known.life)) known.isBound = false
     for (const record of table.records()) this.#look(record, undefined, now)
     for (const known of this.#known.values()) {
       if (known.life !== undefined && !table.get(known.life)) this.#end(known, now + RIGHTS_MS, now)
@@ -110,6 +118,7 @@ export class Roster {
     for (const known of this.#known.values()) {
       if (known.life !== undefined || known.isEnded || now < known.endsAt) continue
       known.isEnded = true
+      this.#unbind(known, now)
       this.#news.push({ type: 'liveness', process: known.process, loss: 'ended' })
     }
     this.#changed()
@@ -124,8 +133,13 @@ export class Roster {
     return this.#known.get(process)?.life
   }
 
-  processOf(nodeId: NodeId): ProcessId | undefined {
-    return this.#table?.get(nodeId)?.self?.process ?? this.#processes.get(nodeId)
+  /** Whose word is that of a life; of one that was not looked at yet by its record in `table`. */
+  processOf(nodeId: NodeId, table = this.#table): ProcessId | undefined {
+    const known = this.#processes.get(nodeId)
+    if (known !== undefined) return known
+    const record = table?.get(nodeId)
+    const process = record?.self?.process
+    return process === undefined || this.#isOfAnother(process, record!.parts.authority) ? undefined : process
   }
 
   /** That of its last life; `undefined` for a process that was never met, or is forgotten. */
@@ -234,7 +248,9 @@ export class Roster {
   #look({ nodeId, parts, status, self }: NodeRecord, change: TableChange | undefined, now: number): void {
     if (status === 'removed') return this.#onRemoved(nodeId, change, now)
     if (!self) return
-    const { process } = self
+    const process = this.#processes.get(nodeId) ?? self.process
+    if (this.#isOfAnother(process, parts.authority)) return void this.#pretenders.set(nodeId, process)
+    this.#pretenders.delete(nodeId)
     this.#processes.set(nodeId, process)
     const known = this.#known.get(process) ?? this.#enter(process)
     if (known.life !== nodeId) {
@@ -243,6 +259,7 @@ export class Roster {
         this.#news.push({ type: 'new-life', process })
       known.life = nodeId
       known.authority = parts.authority
+      known.isBound = true
       known.isEnded = false
       known.endsAt = Infinity
     }
@@ -263,6 +280,8 @@ export class Roster {
     // Without having been unreachable, and with no other life in its place: it said goodbye.
     const hasLeft = known.lostSince === Infinity && change?.supersededBy === undefined
     this.#end(known, hasLeft ? now : Math.min(known.lostSince, now) + RIGHTS_MS, now)
+    // A page whose authority is another's now goes on under a new one.
+    if (known.isEnded || change?.supersededBy !== undefined) this.#unbind(known, now)
   }
 
   #end(known: Known, endsAt: number, now: number): void {
@@ -275,10 +294,28 @@ export class Roster {
     this.#collect()
   }
 
+  #isOfAnother(process: ProcessId, authority: Authority): boolean {
+    if (process === this.#own) return this.#table !== undefined && authority !== authorityOf(this.#table.own)
+    const known = this.#known.get(process)
+    return known !== undefined && known.isBound && known.authority !== authority
+  }
+
+  /** Whoever has said meanwhile to be this process may be it now. */
+  #unbind(known: Known, now: number): void {
+    known.isBound = false
+    for (const [nodeId, process] of this.#pretenders) {
+      if (process !== known.process) continue
+      this.#pretenders.delete(nodeId)
+      const record = this.#table?.get(nodeId)
+      if (record) this.#look(record, undefined, now)
+    }
+  }
+
   #enter(process: ProcessId): Known {
     const known = {
       process,
       authority: undefined,
+      isBound: false,
       life: undefined,
       upSince: undefined,
       lostSince: Infinity,
@@ -318,6 +355,8 @@ export class Roster {
 
   /** Forgets lives whose tombstones are gone, and processes that had no other. */
   #collect(): void {
+    for (const nodeId of this.#pretenders.keys())
+      if (!this.#table?.get(nodeId)) this.#pretenders.delete(nodeId)
     for (const [nodeId, process] of this.#processes) {
       if (this.#table?.get(nodeId)) continue
       this.#processes.delete(nodeId)

@@ -37,8 +37,8 @@ export interface AssociationsOptions {
   /** Grows with every link of this member that is established or ends. */
   readonly linkRevision: () => number
   readonly carry: (nodeId: NodeId, frame: CarriedFrame, lane: Lane, now: number) => boolean
-  /** A message of grains has come. */
-  readonly onGrain: (origin: NodeId, bytes: Uint8Array) => void
+  /** A message of grains has come; `isProven` where nobody but its origin can have said it. */
+  readonly onGrain: (origin: NodeId, bytes: Uint8Array, isProven: boolean) => void
   /** An authority is shut out from now on. */
   readonly onQuarantined: (authority: Authority, reason: string, now: number) => void
 }
@@ -159,7 +159,7 @@ export class Associations {
     this.#starved.clear()
   }
 
-  onFrame(origin: NodeId, frame: StreamFrame, now: number): void {
+  onFrame(origin: NodeId, frame: StreamFrame, isProven: boolean, now: number): void {
     const { table, limits, outbox } = this.#options
     const authority = authorityOf(origin)
     // Of lives that are over, or not heard of yet, nothing is taken; what is not acknowledged comes again.
@@ -181,24 +181,28 @@ export class Associations {
       association.in[name] = stream
       this.#senders.set(stream, association)
     }
+    stream.isProven &&= isProven
     const before = stream.bytes
     const messages = stream.receive(frame)
     if (isGrains && messages.length > 0) stream.take(messages.length, NO_REFUSALS)
     this.#heldBytes += stream.bytes - before
-    if (typeof messages === 'string') return this.fault(authority, messages, now)
+    if (typeof messages === 'string') return this.fault(authority, messages, stream.isProven, now)
     this.#owe(stream, now)
     if (messages.length === 0) return
     if (!isGrains) outbox.push({ type: 'deliver', nodeId: origin, lane: laneOf(name), messages })
-    else for (const { bytes } of messages) this.#options.onGrain(origin, bytes)
+    else for (const { bytes } of messages) this.#options.onGrain(origin, bytes, stream.isProven)
   }
 
-  /** A member has broken the rules. */
-  fault(authority: Authority, reason: string, now: number): void {
+  /**
+   * A member has broken the rules; or, where that is not proven, somebody else has in its name: then it is told and held
+   * against nobody, or anybody could have anybody quarantined.
+   */
+  fault(authority: Authority, reason: string, isProven: boolean, now: number): void {
     const { outbox, table } = this.#options
     const nodeId = table.currentLife(authority)
     if (nodeId === undefined) return
     outbox.event({ type: 'frame-rejected', nodeId, reason })
-    this.countFault(authority, reason, now)
+    if (isProven) this.countFault(authority, reason, now)
   }
 
   /** The same, of what somebody else has told of. */

@@ -40,6 +40,8 @@ interface Assembly {
 
 export class InStream {
   readonly name: Stream
+  /** All of it came from the other end of a link. What others have brought they may have made. */
+  isProven = true
   readonly #limits: InStreamLimits
   readonly #ahead = new Map<number, SegmentFrame>()
   #aheadBytes = 0

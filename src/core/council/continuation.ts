@@ -18,7 +18,7 @@ import type { Candidate } from '../partition/placement.ts'
 import { place } from '../partition/placement.ts'
 import type { Now } from '../time.ts'
 import type { SlotEntry } from './council-messages.ts'
-import { PartitionMap } from './partition-map.ts'
+import { MAX_EPOCH, MAX_KINDS, PartitionMap } from './partition-map.ts'
 import type { Seat } from './voters.ts'
 
 /** What is known of the map, by kind and slot. */
@@ -178,7 +178,7 @@ export class Continuation {
     live: ReadonlySet<ProcessId>,
   ): MapEntry | undefined {
     const candidates = this.#options.candidates(kind)
-    const epoch = (before?.epoch ?? newest) + 1
+    const epoch = Math.min((before?.epoch ?? newest) + 1, MAX_EPOCH)
     const inSync = before?.inSync.filter((process) => live.has(process)) ?? []
     if (!before || inSync.length === 0) {
       const owner = place(kind, slot, candidates)?.owner ?? before?.owner
@@ -192,6 +192,7 @@ export class Continuation {
 
 /** The newest of each slot counts. */
 function learn(known: Map<string, Map<number, MapEntry>>, kind: string, entries: Iterable<SlotEntry>): void {
+  if (!known.has(kind) && known.size >= MAX_KINDS) return
   const slots = known.get(kind) ?? new Map<number, MapEntry>()
   known.set(kind, slots)
   for (const [slot, entry] of entries) {

@@ -7,8 +7,7 @@ import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { decodeCommand, encodeCommand } from './map-codec.ts'
-
-import { MAX_KINDS } from './partition-map.ts'
+import { MAX_EPOCH, MAX_KINDS } from './partition-map.ts'
 import { decodeRaft, encodeRaft, RaftLimits } from './raft-codec.ts'
 
 const KINDS: readonly CouncilMessage['kind'][] = [
@@ -22,8 +21,6 @@ const KINDS: readonly CouncilMessage['kind'][] = [
   'surveyed',
   'adopt',
 ]
-const MAX_EPOCH = 2 ** 47
-const COMMAND_BYTES = 32 * 1024
 
 export function encodeCouncil(message: CouncilMessage): Uint8Array {
   const head = KINDS.indexOf(message.kind)
@@ -92,7 +89,7 @@ function readBody(r: Reader, kind: Exclude<CouncilMessage['kind'], 'raft'>, grou
     }
     case 'propose': {
       const id = r.varint('id of a proposal')
-      const command = decodeCommand(r.blob('command', COMMAND_BYTES))
+      const command = decodeCommand(r.blob('command', RaftLimits.commandBytes))
       if (typeof command !== 'string') return { kind, group, id, command }
       r.fail(command)
       return { kind: 'ask', group, grain: '' }
@@ -140,7 +137,9 @@ function writeEntries(entries: readonly SlotEntry[]): void {
 }
 
 function readOptionalEntries(r: Reader): SlotEntry[] | undefined {
-  return r.byte('whether there are entries') === 1 ? readEntries(r) : undefined
+  const known = r.byte('whether there are entries')
+  if (known > 1) r.fail(`whether there are entries is ${known}, neither 0 nor 1`)
+  return known === 1 ? readEntries(r) : undefined
 }
 
 function readEntries(r: Reader): SlotEntry[] {

@@ -24,7 +24,7 @@ import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.
 import type { OnMoved } from './map-hints.ts'
 import { MapHints } from './map-hints.ts'
 import type { Command } from './partition-map.ts'
-import { PartitionMap } from './partition-map.ts'
+import { MAX_KINDS, PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
 import type { PublishedCouncil } from './published-council.ts'
 import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
@@ -78,8 +78,13 @@ export interface CouncilOptions {
 
 export type CouncilChange = 'founded' | 'continued' | 'followed'
 
-/** A kind that is wanted and not known is asked for this often, in ms. */
-const ASK_MS = 500
+/** A kind that is wanted and not known is asked for after this long, in ms, and then ever less often. */
+const ASK_MIN_MS = 500
+const ASK_MAX_MS = 4_000
+/** Asked for so often, it is forgotten, unless this process hosts it: whoever still wants it says so again. */
+const MAX_ASKS = 5
+/** Of the surveys of one process within this time one is answered, in ms: it asks every 500 ms. */
+const SURVEY_MS = 300
 /** What is known of a kind is refreshed this often at most, in ms. */
 const REFRESH_MS = 50
 /** Groups that are given up are few: one for each partition of the network. */
@@ -113,6 +118,9 @@ export class Council {
   #isDismissed = false
   /** None of the voters is there, and this process knows what they have decided. */
   #isOrphaned = false
+  /** Who was told the whole map, and until when they are not told again. */
+  readonly #surveyors = new Set<ProcessId>()
+  #surveyedUntil = -Infinity
   #raftIds = 0
   #publishedText: string | undefined
   #isLeaving = false
@@ -201,7 +209,7 @@ export class Council {
   want(kind: string, mustBeBorn: boolean, now: Now): void {
     const known = this.#wanted.get(kind)
     if (known) known.mustBeBorn ||= mustBeBorn
-    else this.#wanted.set(kind, newWanted(mustBeBorn, now))
+    else if (mustBeBorn || this.#wanted.size < MAX_KINDS) this.#wanted.set(kind, newWanted(mustBeBorn, now))
     this.#settle(now)
   }
 
@@ -241,8 +249,7 @@ export class Council {
   receive(from: ProcessId, message: CouncilMessage, now: Now): void {
     if (message.kind === 'raft') this.#receiveRaft(from, message.message, now)
     else if (message.kind === 'survey') {
-      const { group } = message
-      this.#options.send(from, { kind: 'surveyed', group, grains: this.#surveyed() })
+      this.#onSurvey(from, message.group, now)
     } else if (message.group === this.group) this.#receive(from, message, now)
     this.#settle(now)
   }
@@ -389,6 +396,19 @@ export class Council {
     return copy
   }
 
+  /** The whole map goes to those only who may have to continue this council, and no oftener than they ask. */
+  #onSurvey(from: ProcessId, group: string, now: Now): void {
+    if (!this.#isUp(from)) return
+    if (now.mono >= this.#surveyedUntil) {
+      this.#surveyedUntil = now.mono + SURVEY_MS
+      this.#surveyors.clear()
+    }
+    if (this.#surveyors.has(from)) return
+    this.#surveyors.add(from)
+    const grains = group === this.group ? this.#surveyed() : []
+    this.#options.send(from, { kind: 'surveyed', group, grains })
+  }
+
   #surveyed(): [string, SlotEntry[]][] {
     return [...this.#knownMap()].map(([kind, slots]): [string, SlotEntry[]] => [kind, [...slots]])
   }
@@ -399,6 +419,7 @@ export class Council {
       group,
       self,
       random,
+      isVoter: (process) => this.#isSaidToVote(group, process),
       tuning: { catchUpPatienceMs: CATCH_UP_PATIENCE_MS, ...tuning },
       emit: (output) => this.#outputs.push(output),
     }
@@ -409,10 +430,17 @@ export class Council {
     if (message.from !== from || message.to !== this.#options.self) return
     if (!this.#raft && (message.kind === 'append' || message.kind === 'install')) {
       if (this.group !== undefined && this.group !== group) return
-      if (!parseGroup(group)) return
+      if (!parseGroup(group) || (this.#newest && !this.#isSaidToVote(group, from))) return
       this.#raft = Raft.join(this.#raftOptions(group))
     }
     this.#run(now, (raft) => raft.receive(message, now))
+  }
+
+  /** Whether anybody who is up publishes that this process votes there. */
+  #isSaidToVote(group: string, process: ProcessId): boolean {
+    for (const council of this.#options.published().values())
+      if (council.group === group && council.voters.includes(process)) return true
+    return false
   }
 
   #receive(from: ProcessId, message: Exclude<CouncilMessage, { kind: 'raft' }>, now: Now): void {
@@ -430,7 +458,11 @@ export class Council {
         return undefined
       case 'propose': {
         const { id, command } = message
-        if (this.#proposeHere(from, id, command, now)) return undefined
+        const isTheirs = this.#mayPropose(from, command, now)
+        if (isTheirs && this.#proposeHere(from, id, command, now)) return undefined
+        // It changes nothing, and never will.
+        if (!isTheirs && this.#leads && command.type === 'change')
+          return this.#answer({ from, id }, command, now)
         const grain = command.kind
         return this.#options.send(from, { kind: 'proposed', group, id, grain, entries: undefined, leader })
       }
@@ -446,7 +478,7 @@ export class Council {
       case 'surveyed':
         return this.#continuation.onSurveyed(from, message.grains)
       case 'adopt':
-        return this.#onAdopt(message.grain, message.entries, now)
+        return this.#isUp(from) ? this.#onAdopt(message.grain, message.entries, now) : undefined
       case 'news':
         return this.#learn(message.grain, message.entries, now)
     }
@@ -497,7 +529,32 @@ export class Council {
     const refusal = this.#run(now, () => raft.propose(raftId, encodeCommand(command), now))
     if (!refusal) return true
     this.#served.delete(raftId)
-    return false
+    // It would be the same again, for ever: its proposer learns that it changes nothing.
+    if (refusal.reason !== 'command-too-large') return false
+    this.#answer({ from, id }, command, now)
+    return true
+  }
+
+  /**
+   * What can be told by the map: only who holds a partition proposes that it changes, and only where all who held it
+   * have ended it begins anew. Where another epoch is the present one nothing is judged: nothing will change, or the
+   * log has more to say first.
+   */
+  #mayPropose(from: ProcessId, command: Command, now: Now): boolean {
+    const { hasEnded, endSole } = this.#options
+    if (command.type === 'birth') return true
+    if (command.type === 'adopt') return this.#isUp(from)
+    return command.slots.every((slot, i) => {
+      const entry = this.#map.get(command.kind, slot)
+      if (!entry || entry.epoch !== command.epochs[i]) return true
+      if (command.type === 'change') return entry.inSync.includes(from)
+      const { owner, epoch, inSync } = entry
+      return inSync.every(hasEnded) && endSole?.(command.kind, slot, owner, epoch, now) !== false
+    })
+  }
+
+  #isUp(process: ProcessId): boolean {
+    return this.#options.seats().some((seat) => seat.process === process)
   }
 
   #run<T>(now: Now, act: (raft: Raft) => T): T | undefined {
@@ -638,10 +695,17 @@ export class Council {
         continue
       }
       if (now.mono < wanted.askAt) continue
-      wanted.askAt = now.mono + ASK_MS
+      const isOwed = wanted.mustBeBorn || wanted.unheard !== undefined
+      if (!isOwed && wanted.asks >= MAX_ASKS) {
+        this.#wanted.delete(kind)
+        continue
+      }
+      wanted.askAt = now.mono + (isOwed ? ASK_MIN_MS : Math.min(ASK_MIN_MS * 2 ** wanted.asks, ASK_MAX_MS))
       if (wanted.proposal !== undefined) continue
-      if (!this.#leads) this.#askFor(kind)
-      else if (wanted.unheard) this.#onTold(kind, this.#applied(kind), now)
+      // Where no voter is there nobody was asked. A leader knows what there is.
+      if (this.#leads || this.#askFor(kind)) wanted.asks++
+      if (!this.#leads) continue
+      if (wanted.unheard) this.#onTold(kind, this.#applied(kind), now)
       else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
     }
   }
@@ -661,10 +725,13 @@ export class Council {
     return this.leader ?? this.#someVoter()
   }
 
-  #askFor(grain: string): void {
+  /** Returns whether there is anybody to ask. */
+  #askFor(grain: string): boolean {
     const { group } = this
     const to = this.#someVoter()
-    if (group !== undefined && to !== undefined) this.#options.send(to, { kind: 'ask', group, grain })
+    if (group === undefined || to === undefined) return false
+    this.#options.send(to, { kind: 'ask', group, grain })
+    return true
   }
 
   #someVoter(): ProcessId | undefined {
@@ -749,6 +816,7 @@ interface Wanted {
   unheard: Map<number, MapEntry> | undefined
   proposal: number | undefined
   askAt: number
+  asks: number
 }
 
 const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
@@ -756,6 +824,7 @@ const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
   unheard: undefined,
   proposal: undefined,
   askAt: now.mono,
+  asks: 0,
 })
 
 const raftCouncil = ({ group, log }: Raft): KnownCouncil => ({ group, ...log.newest })

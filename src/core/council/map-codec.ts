@@ -9,12 +9,11 @@ import { isKind, MAX_HOLDERS, SLOTS } from '../partition/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { Birth, Command } from './partition-map.ts'
-import { MAX_KINDS, PartitionMap } from './partition-map.ts'
+import { MAX_EPOCH, MAX_KINDS, PartitionMap } from './partition-map.ts'
 
 const TYPES: readonly Command['type'][] = ['birth', 'change', 'lose', 'adopt']
 /** Processes that one command or snapshot may name. */
 const MAX_PROCESSES = 4_096
-const MAX_EPOCH = 2 ** 48
 const KIND_BYTES = 64
 const PROCESS_BYTES = 16
 

@@ -6,6 +6,7 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { MapEntry } from '../partition/partition.ts'
 import { SLOTS } from '../partition/partition.ts'
 import type { SlotEntry } from './council-messages.ts'
+import { MAX_KINDS } from './partition-map.ts'
 
 export type OnMoved = (kind: string, slot: number, from: ProcessId, to: ProcessId) => void
 
@@ -33,6 +34,7 @@ export class MapHints {
   /** Returns those that were news. `onMoved` is called for each whose owner was another. */
   learn(kind: string, entries: Iterable<SlotEntry>, onMoved?: OnMoved): SlotEntry[] {
     const news: SlotEntry[] = []
+    if (!this.#kinds.has(kind) && this.#kinds.size >= MAX_KINDS) return news
     for (const [slot, entry] of entries) {
       const known = this.get(kind, slot)
       if (known && known.epoch >= entry.epoch) continue

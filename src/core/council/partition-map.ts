@@ -51,6 +51,13 @@ export type Command =
 
 /** Kinds of grain in one cluster. */
 export const MAX_KINDS = 256
+/** Far beyond any use; a partition that gets there stays as it is, so that whatever is in a map can be told. */
+export const MAX_EPOCH = 2 ** 47
+/**
+ * What another group is believed to have been ahead by: a partition that changes each second gets there in half a
+ * year. So no group makes another one's epochs end.
+ */
+const MAX_EPOCHS_AHEAD = 2 ** 24
 
 export class PartitionMap {
   readonly #kinds = new Map<string, MapEntry[]>()
@@ -95,14 +102,15 @@ export class PartitionMap {
     const entries = this.#kinds.get(kind)
     if (!entries) {
       const isWhole = slots.length === SLOTS && slots.every((slot, i) => slot === i)
-      if (!isWhole || this.#kinds.size >= MAX_KINDS || !theirs.every(isSound)) return NONE
+      if (!isWhole || this.#kinds.size >= MAX_KINDS || !theirs.every(mayBeTaken)) return NONE
       this.#kinds.set(kind, [...theirs])
       return ALL
     }
     const changed: number[] = []
     for (const [i, slot] of slots.entries()) {
       const [ours, other] = [entries[slot]!, theirs[i]!]
-      if (ours.epoch > other.epoch) continue
+      if (ours.epoch > other.epoch || other.epoch > ours.epoch + MAX_EPOCHS_AHEAD) continue
+      if (other.epoch >= MAX_EPOCH) continue
       entries[slot] = { ...ours, epoch: other.epoch + 1 }
       changed.push(slot)
     }
@@ -128,6 +136,7 @@ function changeOf(before: MapEntry, command: Extract<Command, { type: 'change' }
   if (add !== undefined && !inSync.includes(add)) inSync = [...inSync, add]
   const isSame = inSync.length === before.inSync.length && !isSwapped(before, inSync)
   if ((isSame && command.owner === undefined) || !isSound({ owner, inSync })) return undefined
+  if (before.epoch >= MAX_EPOCH) return undefined
   return { epoch: before.epoch + 1, owner, inSync, born: before.born }
 }
 
@@ -136,11 +145,15 @@ const isSwapped = (before: MapEntry, inSync: readonly ProcessId[]): boolean =>
 
 function bornAnew(before: MapEntry, birth: Birth): MapEntry | undefined {
   const epoch = before.epoch + 1
-  return isSound(birth) ? { epoch, owner: birth.owner, inSync: birth.inSync, born: epoch } : undefined
+  return isSound(birth) && epoch <= MAX_EPOCH
+    ? { epoch, owner: birth.owner, inSync: birth.inSync, born: epoch }
+    : undefined
 }
 
 const isSound = ({ owner, inSync }: Birth): boolean =>
   inSync.length <= MAX_HOLDERS && new Set(inSync).size === inSync.length && inSync.includes(owner)
+
+const mayBeTaken = (entry: MapEntry): boolean => isSound(entry) && entry.epoch <= MAX_EPOCHS_AHEAD
 
 const NONE: readonly number[] = []
 const ALL: readonly number[] = Array.from({ length: SLOTS }, (_, slot) => slot)

@@ -4,6 +4,7 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'
+import { RaftLimits } from './raft-codec.ts'
 
 /** The key of peer state; see `membership/state-key.ts`. */
 export const COUNCIL_KEY = '$council'
@@ -26,8 +27,12 @@ export function parseCouncil(text: string | undefined): PublishedCouncil | undef
   const match = text === undefined ? undefined : FORM.exec(text)
   if (!match) return undefined
   const voters = match[4]!.split(',')
-  if (!isGroup(match[1]!) || !voters.every(isProcessId)) return undefined
-  return { group: match[1]!, index: Number(match[2]), leads: Number(match[3]), voters }
+  const [index, leads] = [Number(match[2]), Number(match[3])]
+  if (!isGroup(match[1]!) || !voters.every(isProcessId) || new Set(voters).size < voters.length)
+    return undefined
+  // No log gets there, so nothing that a voter says could ever be newer.
+  if (Math.max(index, leads) > RaftLimits.counter) return undefined
+  return { group: match[1]!, index, leads, voters }
 }
 
 /** A council's birth name, and how often it was continued by force. */

@@ -18,7 +18,9 @@ import type { Entry, RaftBody, RaftMessage } from './raft-messages.ts'
 /** What one message may hold, whatever the options of this process are. */
 export const RaftLimits = {
   groupBytes: 64,
-  messageBytes: 16 * 1024,
+  /** One command at least fits. */
+  messageBytes: 40 * 1024,
+  commandBytes: 32 * 1024,
   entries: 1024,
   voters: 16,
   snapshotBytes: 16 * 1024 * 1024,
@@ -129,6 +131,7 @@ function readBody(r: Reader, kind: RaftMessage['kind']): RaftBody {
       const previousTerm = readCounter(r, 'previous term')
       const commit = readCounter(r, 'commit index')
       const entries = readList(r, 'entries', RaftLimits.entries, readEntry)
+      if (previousIndex + entries.length > RaftLimits.counter) r.fail('entries are past the last index')
       return { kind, stamp, previousIndex, previousTerm, commit, entries }
     }
     case 'appended':
@@ -179,7 +182,7 @@ function readEntry(r: Reader): Entry {
   const term = readCounter(r, 'entry term')
   switch (kind) {
     case 'command':
-      return { kind, term, command: r.blob('command', RaftLimits.messageBytes) }
+      return { kind, term, command: r.blob('command', RaftLimits.commandBytes) }
     case 'voters': {
       const voters = readVoters(r)
       if (!r.problem && voters.length === 0) r.fail('an entry names no voters')

@@ -142,11 +142,13 @@ export type Ignored =
   /** Not addressed to this process, or said to come from it. */
   | 'other-process'
   | 'old-term'
+  /** From a process that is known as a voter neither by the log nor from elsewhere. */
+  | 'no-voter'
   /** A leader was heard of within the shortest election timeout (thesis 4.2.3). */
   | 'has-leader'
   /** An answer that nobody waits for, or from a process that was not asked. */
   | 'not-asked'
-  /** Contradicts what Raft guarantees: a second leader of a term, or a change of what is committed. */
+  /** Contradicts what Raft guarantees: a second leader of a term, a term far ahead, or a change of what is committed. */
   | 'impossible'
 
 export type RaftOutput =

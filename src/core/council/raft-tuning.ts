@@ -1,3 +1,5 @@
+import { RaftLimits } from './raft-codec.ts'
+
 /** Timings and sizes of the council. Times in ms of the monotonic clock, sizes in bytes. */
 export interface RaftTuning {
   /**
@@ -26,11 +28,13 @@ export interface RaftTuning {
   readonly resendMs: number
   /** A wake-up that is later than this was not attended time. Above the second to which browsers align timers. */
   readonly lateMs: number
-  /** What one message carries, so that a frame stays below 16 KiB. */
+  /** What one message carries, so that a frame stays below 16 KiB; a larger command goes alone. */
   readonly batchBytes: number
   readonly batchEntries: number
   readonly chunkBytes: number
-  /** A proposed command must fit into one message. */
+  /**
+   * A proposed command must fit into one message. The largest there can be names 5 holders of each of 256 slots: 29 KiB.
+   */
   readonly commandBytes: number
   /** Bytes of commands that a leader appends and has not committed. */
   readonly uncommittedBytes: number
@@ -55,7 +59,7 @@ export const DEFAULT_RAFT_TUNING: RaftTuning = {
   batchBytes: 12 * 1024,
   batchEntries: 64,
   chunkBytes: 12 * 1024,
-  commandBytes: 12 * 1024,
+  commandBytes: RaftLimits.commandBytes,
   uncommittedBytes: 256 * 1024,
   keptEntries: 32,
   maxVoters: 6,

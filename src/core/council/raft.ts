@@ -11,6 +11,7 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now, Random } from '../time.ts'
+import { RaftLimits } from './raft-codec.ts'
 import { RaftInstall } from './raft-install.ts'
 import type { RaftContext } from './raft-leadership.ts'
 import { RaftLeadership } from './raft-leadership.ts'
@@ -35,6 +36,8 @@ export interface RaftOptions {
   readonly random: Random
   /** Takes each output, in order, to be executed. It must not call this machine before the call that led to it ends. */
   readonly emit: (output: RaftOutput) => void
+  /** Whether a process is said to be a voter by others than the log, which may be older. Default: none is. */
+  readonly isVoter?: ((process: ProcessId) => boolean) | undefined
   readonly tuning?: Partial<RaftTuning> | undefined
 }
 
@@ -42,6 +45,13 @@ type MessageOf<K extends RaftMessage['kind']> = Extract<RaftMessage, { kind: K }
 
 /** The state that a council is born with counts as its first entry, of its first term. */
 const BIRTH = { index: 1, term: 1 } as const
+/**
+ * A message may be so many terms ahead: of elections without a pause that is more than a month. So no message takes a
+ * council to the last term that can be written, after which it could elect nobody.
+ */
+const MAX_TERMS_AHEAD = 2 ** 20
+/** What a process believes that knows of no term yet. */
+const MAX_FIRST_TERM = 2 ** 47
 
 export class Raft {
   readonly group: string
@@ -49,6 +59,7 @@ export class Raft {
   readonly #log = new RaftLog()
   readonly #context: RaftContext
   readonly #install = new RaftInstall()
+  readonly #isSaidToVote: (process: ProcessId) => boolean
   #term = 0
   #votedFor: ProcessId | undefined
   #role: RaftRole = 'follower'
@@ -79,6 +90,7 @@ export class Raft {
     const tuning = { ...DEFAULT_RAFT_TUNING, ...options.tuning }
     this.group = group
     this.self = self
+    this.#isSaidToVote = options.isVoter ?? (() => false)
     const send = (to: ProcessId, body: RaftBody): void => this.#send(to, this.#term, body)
     this.#context = { self, log: this.#log, tuning, random, emit, send }
   }
@@ -244,6 +256,7 @@ export class Raft {
   #receive(message: RaftMessage, now: Now): Ignored | undefined {
     if (message.group !== this.group) return 'other-group'
     if (message.to !== this.self || message.from === this.self) return 'other-process'
+    if (!this.#isNear(message.term)) return 'impossible'
     switch (message.kind) {
       case 'vote':
         return this.#onVote(message, now)
@@ -268,6 +281,7 @@ export class Raft {
 
   #onVote(message: MessageOf<'vote'>, now: Now): Ignored | undefined {
     const { from, term, pre, lastIndex, lastTerm } = message
+    if (!this.#isVoter(from)) return 'no-voter'
     const isTransfer = message.transfer && !pre
     const waitMs = isTransfer ? 0 : this.#leaseLeft(now)
     // A leader asking to be elected anew threatens no lease but its own.
@@ -362,6 +376,18 @@ export class Raft {
     return this.voters.includes(this.self) || this.#log.previousVoters.includes(this.self)
   }
 
+  #isVoter(process: ProcessId): boolean {
+    const { newest, previousVoters } = this.#log
+    const isInLog = newest.voters.includes(process) || previousVoters.includes(process)
+    return isInLog || this.#isSaidToVote(process)
+  }
+
+  /** Whether a term is one that elections may have come to, and leaves room for more of them. */
+  #isNear(term: number): boolean {
+    if (this.#term === 0) return term <= MAX_FIRST_TERM
+    return term <= this.#term + MAX_TERMS_AHEAD && term <= RaftLimits.counter - MAX_TERMS_AHEAD
+  }
+
   /** So long the last leader may hold a lease to which this process has contributed. */
   #leaseLeft(now: Now): number {
     const until = this.#heardLoss === 'ended' ? this.#earlierUntil : this.#heardUntil
@@ -424,6 +450,8 @@ export class Raft {
       this.#send(from, this.#term, conflict(stamp, 0, 0, 0))
       return 'old-term'
     }
+    // Whoever has no voters yet is told of them by this.
+    if (this.voters.length > 0 && !this.#isVoter(from)) return 'no-voter'
     if (term === this.#term && (this.#leadership || (this.#leader ?? from) !== from)) return 'impossible'
     if (message.kind === 'timeout-now') return this.#onTimeoutNow(message, now)
     this.#becomeFollower(term, now)

@@ -22,10 +22,10 @@ export interface CarrierOptions {
   readonly table: MembershipTable
   readonly outbox: Outbox
   readonly routes: Routes
-  /** A piece of a stream, or what became of one. */
-  readonly onStreamFrame: (origin: NodeId, frame: StreamFrame, now: number) => void
+  /** A piece of a stream, or what became of one; `isProven` where its origin is the other end of the link. */
+  readonly onStreamFrame: (origin: NodeId, frame: StreamFrame, isProven: boolean, now: number) => void
   /** Of grains; `body` is a view on the message. */
-  readonly onDatagram: (origin: NodeId, body: Uint8Array) => void
+  readonly onDatagram: (origin: NodeId, body: Uint8Array, isProven: boolean) => void
   /** By the mesh, what otherwise comes by the signaling server. */
   readonly onSignal: (origin: NodeId, data: string, now: number) => void
   /** Messages go between this member and one that it is not linked to, so many frames in a short time. */
@@ -125,13 +125,15 @@ export class Carrier {
     this.#traces.clear()
   }
 
+  /** A frame with a trail may have been made by any of those that it names as well. */
   #accept(origin: NodeId, frame: CarriedFrame, trail: readonly number[], now: number): void {
+    const isProven = trail.length === 0
     switch (frame.kind) {
       case 'segment':
       case 'receipt':
-        return this.#options.onStreamFrame(origin, frame, now)
+        return this.#options.onStreamFrame(origin, frame, isProven, now)
       case 'datagram':
-        return this.#options.onDatagram(origin, frame.body)
+        return this.#options.onDatagram(origin, frame.body, isProven)
       case 'signal':
         return this.#options.onSignal(origin, frame.data, now)
       case 'trace': {

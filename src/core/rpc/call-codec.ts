@@ -71,15 +71,10 @@ function readMessage(r: Reader, type: number): RpcMessage | undefined {
     case TYPE_OF.cancel: {
       const { kind, key, caller } = readTarget(r)
       const sequence = counter(r, 'sequence')
-      return {
-        type: 'cancel',
-        kind,
-        key,
-        caller,
-        sequence,
-        first: counter(r, 'first'),
-        previous: counter(r, 'previous'),
-      }
+      const first = counter(r, 'first')
+      const previous = counter(r, 'previous')
+      checkOrder(r, sequence, previous)
+      return { type: 'cancel', kind, key, caller, sequence, first, previous }
     }
     case TYPE_OF.settled: {
       const { kind, key, caller } = readTarget(r)
@@ -128,8 +123,7 @@ function readCall(r: Reader): CallMessage {
   const origin = has & HAS_ORIGIN ? r.text('origin', 16) : undefined
   if (!r.problem && origin !== undefined && !isProcessId(origin)) r.fail('origin names no process')
   const args = r.blob('arguments', RpcLimits.bytes)
-  if (!r.problem && sequence === 0) r.fail('sequence is 0')
-  if (!r.problem && previous >= sequence) r.fail('previous is not before its call')
+  checkOrder(r, sequence, previous)
   if (!r.problem && first > sequence) r.fail('first is after its call')
   if (!r.problem && hops > 0 !== (origin !== undefined)) r.fail('origin does not fit the hops')
   if (!r.problem && isChildCaller(caller) !== (fence !== undefined)) r.fail('fence does not fit the caller')
@@ -138,6 +132,11 @@ function readCall(r: Reader): CallMessage {
   const head = { type: 'call', caller, sequence, first, previous, attempt, kind, key, method, args } as const
   const tail = { remainingMs, epoch, chain, keepMs, hops, ...(fence && { fence }), ...(origin && { origin }) }
   return { ...head, ...tail }
+}
+
+function checkOrder(r: Reader, sequence: number, previous: number): void {
+  if (!r.problem && sequence === 0) r.fail('sequence is 0')
+  if (!r.problem && previous >= sequence) r.fail('previous is not before its call')
 }
 
 function writeReply(w: Writer, { caller, sequence, attempts, outcome, keeps }: ReplyMessage): void {

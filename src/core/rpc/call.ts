@@ -55,6 +55,8 @@ export interface Call {
   mayHaveRun: boolean
   failures: number
   target: ProcessId | undefined
+  /** All that it was ever sent to: nobody else can have an answer. */
+  readonly asked: Set<ProcessId>
   epoch: number
 }
 
@@ -81,5 +83,6 @@ export const callOf = (
   mayHaveRun: false,
   failures: 0,
   target: undefined,
+  asked: new Set(),
   epoch: 0,
 })

@@ -158,7 +158,8 @@ export class Calls {
   onReply(from: ProcessId, reply: ReplyMessage, now: Now): void {
     this.tick(now)
     const call = this.#byName.get(nameOf(reply.caller, reply.sequence))
-    if (!call) return
+    // Nobody passes calls on in this version, so whoever was not asked has no answer.
+    if (!call?.asked.has(from)) return
     const { outcome, attempts } = reply
     if (reply.keeps) call.stream.isKept = true
     switch (outcome.type) {
@@ -305,6 +306,7 @@ export class Calls {
     call.open.add(call.attempts)
     call.phase = 'sent'
     call.target = owner.owner
+    call.asked.add(owner.owner)
     call.epoch = owner.epoch
     call.dueAt = now.mono + this.#options.tuning.attemptMs
     this.#wakeAt(call.dueAt)

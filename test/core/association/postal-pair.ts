@@ -130,7 +130,7 @@ export class PostalPair {
         const decoded = decodeMessage(bytes)
         if (!decoded.ok) throw new Error(decoded.reason)
         for (const { frame } of decoded.envelopes)
-          to.associations.onFrame(from.nodeId, frame as StreamFrame, this.now)
+          to.associations.onFrame(from.nodeId, frame as StreamFrame, this.road === 'direct', this.now)
         this.#settle(to)
       }
       for (const post of [this.a, this.b]) {

@@ -145,7 +145,7 @@ describe('an authority that breaks the rules', () => {
     const pair = new PostalPair(seededRandom(4, 'quarantine'))
     const { a, b } = pair
     for (let sequence = 1; sequence <= 3; sequence++) {
-      a.associations.onFrame(b.nodeId, { ...forged, sequence, body: Uint8Array.of(0xff) }, pair.now)
+      a.associations.onFrame(b.nodeId, { ...forged, sequence, body: Uint8Array.of(0xff) }, true, pair.now)
     }
     pair.run(5)
     expect(a.associations.quarantineOf(b.nodeId.slice(0, 20))).toMatchObject({
@@ -183,7 +183,7 @@ describe('an authority that breaks the rules', () => {
     ],
   ])('is told of: %s', (reason, patch) => {
     const pair = new PostalPair(seededRandom(6, 'hostile'))
-    pair.a.associations.onFrame(pair.b.nodeId, { ...forged, ...patch }, pair.now)
+    pair.a.associations.onFrame(pair.b.nodeId, { ...forged, ...patch }, true, pair.now)
     pair.run(5)
     expect(pair.a.events.find(({ type }) => type === 'frame-rejected')).toMatchObject({ reason })
   })

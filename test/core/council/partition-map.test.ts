@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from '../../../src/core/council/map-codec.ts'
 import type { Birth, Command } from '../../../src/core/council/partition-map.ts'
-import { MAX_KINDS, PartitionMap } from '../../../src/core/council/partition-map.ts'
+import { MAX_EPOCH, MAX_KINDS, PartitionMap } from '../../../src/core/council/partition-map.ts'
 import { MAX_HOLDERS, SLOTS } from '../../../src/core/partition/partition.ts'
 import { runs } from '../support/arbitraries.ts'
 
@@ -32,6 +32,39 @@ const change = (given: Partial<Extract<Command, { type: 'change' }>>): Command =
   slots: [7],
   epochs: [1],
   ...given,
+})
+
+describe('an epoch', () => {
+  const adopt = (epoch: number, slots = [7]): Command => ({
+    type: 'adopt',
+    kind: 'counter',
+    slots,
+    entries: slots.map(() => ({ epoch, owner: D, inSync: [D], born: 1 })),
+  })
+
+  it('follows that of another group only where that one can have come so far', () => {
+    const map = mapOf()
+    for (const epoch of [MAX_EPOCH, 2 ** 24 + 2]) expect(map.apply(adopt(epoch))).toEqual([])
+    expect(map.apply(adopt(2 ** 24 + 1))).toEqual([7])
+    const all = Array.from({ length: SLOTS }, (_, slot) => slot)
+    expect(new PartitionMap().apply(adopt(2 ** 24 + 1, all)), 'of a kind that is not known').toEqual([])
+    expect(new PartitionMap().apply(adopt(2 ** 24, all))).toHaveLength(SLOTS)
+  })
+
+  it('ends where it can be told no more', () => {
+    const map = mapOf()
+    const last = { epoch: MAX_EPOCH, owner: A, inSync: [A], born: 1 }
+    map.set(
+      'counter',
+      Array.from({ length: SLOTS }, () => last),
+    )
+    const epochs = [MAX_EPOCH]
+    const birth = { owner: B, inSync: [B] }
+    expect(map.apply(change({ epochs, add: B }))).toEqual([])
+    expect(map.apply({ type: 'lose', kind: 'counter', slots: [7], epochs, birth })).toEqual([])
+    expect(map.apply(adopt(MAX_EPOCH))).toEqual([])
+    expect(decodeMap(encodeMap(map))).toBeInstanceOf(PartitionMap)
+  })
 })
 
 describe('a birth', () => {

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { decodeCommand, encodeCommand } from '../../../src/core/council/map-codec.ts'
-import { MAX_KINDS } from '../../../src/core/council/partition-map.ts'
+import { MAX_EPOCH, MAX_KINDS } from '../../../src/core/council/partition-map.ts'
 import { COUNCIL_KEY, parseCouncil } from '../../../src/core/council/published-council.ts'
 import { RaftLimits } from '../../../src/core/council/raft-codec.ts'
 import { DEFAULT_RAFT_TUNING } from '../../../src/core/council/raft-tuning.ts'
@@ -236,8 +236,8 @@ describe('grains in PROTOCOL.md', () => {
       'processes of a command or map': 4_096,
       'entries of a kind': SLOTS,
       'holders of a partition': MAX_HOLDERS,
-      'epochs of entries': 2 ** 47,
-      'bytes of a command in propose': 32 * 1_024,
+      'epochs of entries, commands and maps': MAX_EPOCH,
+      'bytes of a command': RaftLimits.commandBytes,
       'bytes of a raft message': RaftLimits.messageBytes,
       'entries of append': RaftLimits.entries,
       voters: RaftLimits.voters,
@@ -266,10 +266,17 @@ describe('grains in PROTOCOL.md', () => {
       const decoded = decodeGrain(encodeGrain(sample))
       return typeof decoded === 'string' ? decoded : ''
     }
-    const entry = { epoch: limits['epochs of entries']! + 1, owner: A, inSync: [A], born: 1 }
+    const entry = {
+      epoch: limits['epochs of entries, commands and maps']! + 1,
+      owner: A,
+      inSync: [A],
+      born: 1,
+    }
     const news = { kind: 'news', group: 'g', grain: 'a', entries: [[0, entry]] } as const
-    expect(refused({ machine: 'council', message: news })).toContain(`of ${limits['epochs of entries']}`)
-    const bytes = limits['bytes of a command in propose']!
+    expect(refused({ machine: 'council', message: news })).toContain(
+      `of ${limits['epochs of entries, commands and maps']}`,
+    )
+    const bytes = limits['bytes of a command']!
     // propose, an empty group, id 0, and the length of a command that is one byte longer
     const propose = Uint8Array.of(
       0,

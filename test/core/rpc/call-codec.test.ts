@@ -67,6 +67,14 @@ describe('messages about calls', () => {
     expect(decodeRpc(encodeRpc({ ...CALL, ...wrong } as CallMessage))).toMatch(what)
   })
 
+  it.each([
+    ['sequence', { sequence: 0, previous: 0 }],
+    ['previous', { sequence: 5, previous: 5 }],
+  ])('a cancel with a wrong %s is refused by name', (what, wrong) => {
+    const cancel = { type: 'cancel', kind: 'counter', key: 'k', caller: A, first: 2 } as const
+    expect(decodeRpc(encodeRpc({ ...cancel, ...wrong }))).toMatch(what)
+  })
+
   it('are refused when cut short, too long, unknown or too large', () => {
     for (const message of SAMPLES) {
       const whole = encodeRpc(message)

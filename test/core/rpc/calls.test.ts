@@ -78,6 +78,18 @@ const elsewhere = (hint?: OwnerHint, ran = false) =>
   ({ type: 'elsewhere', ran, ...(hint && { hint }) }) as const
 
 describe('a call', () => {
+  it('is answered by those only that it was sent to, each of them at any time', () => {
+    const me = new Caller()
+    me.call(1)
+    const [first] = me.take()
+    me.reply(first!, RESULT, B)
+    expect(me.ends.size).toBe(0)
+    me.owner = { owner: B, epoch: 2 }
+    me.calls.onMap('counter#0', me.now)
+    me.reply(first!, RESULT, A)
+    expect(me.ends.get(1)).toMatchObject({ type: 'result' })
+  })
+
   it('ends with its result, once, whatever comes after', () => {
     const it = new Caller()
     it.call(1)

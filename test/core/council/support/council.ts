@@ -241,7 +241,8 @@ export class Council {
     const id = nameOf(this.hosts.length)
     const random = seededRandom(this.seed, id)
     const emit = (output: RaftOutput): void => this.#onOutput(host, output)
-    const options = { group: 'council', self: id, random, emit, tuning: this.#tuning }
+    const isVoter = (process: string): boolean => this.#isSaidToVote(process)
+    const options = { group: 'council', self: id, random, emit, isVoter, tuning: this.#tuning }
     const host: Host = {
       id,
       raft: make(options, { mono: this.t, wall: this.t }),
@@ -258,6 +259,11 @@ export class Council {
     this.hosts.push(host)
     this.#schedule(host)
     return host
+  }
+
+  /** As if each voter published that it is one; those that a test plays are what it says. */
+  #isSaidToVote(process: string): boolean {
+    return this.hosts.find(({ id }) => id === process)?.raft.voters.includes(process) ?? true
   }
 
   #call<T>(host: Host, call: () => T): T {
