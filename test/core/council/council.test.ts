@@ -264,6 +264,23 @@ describe('a council', () => {
     expect(follows[0]!.reason).toMatch(/more voters|name is lower/)
   })
 
+  it('raises what another has decided once, and not for ever', () => {
+    const room = new CouncilRoom(1)
+    room.isOneHistory = false
+    const founders = [room.join(), room.join()]
+    for (const process of founders) room.found(process)
+    while (room.alive.length < 6) room.join()
+    room.runUntil('all follow one', () => isGoverned(room) && room.alive.every(knowsAll))
+    room.run(5_000)
+    const epochs = (): number[] => room.alive.map(({ council }) => council.entry('counter', 3)!.epoch)
+    const before = epochs()
+    expect(Math.max(...before)).toBeLessThanOrEqual(3)
+    room.sent.clear()
+    room.run(10_000)
+    expect(room.sent.get('adopt') ?? 0).toBe(0)
+    expect(epochs()).toEqual(before)
+  })
+
   it('costs heartbeats only while nothing changes', () => {
     const room = roomOf(9)
     room.runUntil('known to all', () => room.alive.every(knowsAll))
