@@ -14,7 +14,8 @@ export interface GrainSources {
   readonly heldBytes: () => number
 }
 
-type GrainEvent = 'council' | 'slow-calls' | `grain-${'activated' | 'deactivated' | 'stuck' | 'moved'}`
+type GrainEvent =
+  'council' | 'state-provisional' | 'slow-calls' | `grain-${'activated' | 'deactivated' | 'stuck' | 'moved'}`
 
 export interface GrainMeters {
   readonly feeds: {
@@ -66,6 +67,10 @@ export function createGrainMeters(registry: Registry, sources: GrainSources): Gr
     'change',
     ['founded', 'continued', 'followed'],
   )
+  const provisional = registry.counter(
+    'grain_provisional_total',
+    'Partitions that were restored here from disk without all that were in sync.',
+  )
   registry.gauge(
     'grain_unstored_changes',
     'Changes of partitions owned here that are not known to be stored by all that are in sync.',
@@ -81,6 +86,7 @@ export function createGrainMeters(registry: Registry, sources: GrainSources): Gr
       'grain-moved': ({ count }) => moves.add(count),
       council: ({ change }) => councils[change].add(),
       'slow-calls': 'not measured',
+      'state-provisional': ({ count }) => provisional.add(count),
     },
     callEnded({ kind, method, outcome, attempts, ms }) {
       calls.of(kind, method, outcome).add()

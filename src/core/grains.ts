@@ -28,7 +28,14 @@ import type { GrainOutput, Invoked, KindTuning } from './grain/grain-outputs.ts'
 import type { GrainStore, Kept } from './grain/grain-store.ts'
 import type { HoldingTuning } from './grain/holding-tuning.ts'
 import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
+import type { HoldingsOptions } from './grain/holdings.ts'
 import { Holdings } from './grain/holdings.ts'
+import type { KeyChange } from './grain/key-contents.ts'
+import { Persisting } from './grain/persisting.ts'
+import { Provisional } from './grain/provisional.ts'
+import { Recall } from './grain/recall.ts'
+import type { CopyWrite, StoredCopy } from './grain/stored-copy.ts'
+import { Strays } from './grain/strays.ts'
 import type { HoldingLane, HoldingMessage } from './grain/messages.ts'
 import type { MapEntry, PartitionId } from './partition/partition.ts'
 import { parsePartition, partitionId, partitionOf } from './partition/partition.ts'
@@ -67,6 +74,14 @@ export interface GrainsOptions extends Pick<
   readonly onEvent?: (event: CountedEvent) => void
   /** What came from this process is not what it should be. */
   readonly onFault: (from: ProcessId, reason: string) => void
+  /** Puts copies on disk, and is answered by `onPersisted`. Absent where this process has none. */
+  readonly persist?: ((writes: readonly CopyWrite[]) => void) | undefined
+  /** Of a process that is up; else empty. */
+  readonly browserOf: (process: ProcessId) => string
+  /** What was on disk cannot be used. */
+  readonly onLoss: (reason: string) => void
+  /** This owner has taken up stored copies of a partition, and so many that were in sync with them are not back. */
+  readonly onProvisional: (kind: string, slot: number, missing: number) => void
 }
 
 export interface GrainsTuning {
@@ -90,6 +105,10 @@ export class Grains {
   readonly holdings: Holdings
   readonly activations: Activations
   readonly calls: Calls
+  readonly strays: Strays
+  readonly #provisional: Provisional
+  /** What this process puts on disk, and what was there. */
+  readonly #disk: { readonly persisting: Persisting; readonly recall: Recall } | undefined
   readonly #options: GrainsOptions
   readonly #waiting: ((now: Now) => void)[] = []
   #now: Now = { mono: 0, wall: 0 }
@@ -106,7 +125,11 @@ export class Grains {
       onEntries: (kind, entries) => this.#later((now) => this.#onEntries(kind, entries, now)),
       onDecided: (id, ok) => this.#later((now) => this.holdings.onProposal(id, ok, undefined, now)),
       inherited: () => this.#inherited(),
-      onFollow: (now) => this.#later(() => this.holdings.disown(now)),
+      onFollow: (now) =>
+        this.#later(() => {
+          this.holdings.disown(now)
+          this.#disk?.recall.onFollow(now)
+        }),
       endSole: (kind, slot, owner, epoch, now) =>
         this.holdings.endSole(partitionId(kind, slot), owner, epoch, now),
     })
@@ -123,10 +146,18 @@ export class Grains {
       mayOwn: (partition) => kinds.has(parsePartition(partition)!.kind),
       askMap: (partition) => this.#askMap(partition),
       onStored: (partition, number) =>
-        this.#later((now) => this.activations.onStored(partition, number, now)),
-      onRightBegan: (partition) => this.#later((now) => this.activations.onRightBegan(partition, now)),
+        this.#later((now) => {
+          this.strays.onStored(partition, number, now)
+          this.activations.onStored(partition, number, now)
+        }),
+      onRightBegan: (partition) =>
+        this.#later((now) => {
+          this.strays.onRightBegan(partition, now)
+          this.activations.onRightBegan(partition, now)
+        }),
       onRightEnded: (partition) => this.#later((now) => this.activations.onRightEnded(partition, now)),
       onDeposed: (partition) => this.#later((now) => this.activations.onRightEnded(partition, now)),
+      ...this.#diskHooks(),
     })
     this.activations = new Activations({
       self,
@@ -152,6 +183,12 @@ export class Grains {
       send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
       ended: options.ended,
     })
+    this.#provisional = new Provisional((partition, missing) => {
+      const { kind, slot } = parsePartition(partition)!
+      options.onProvisional(kind, slot, missing)
+    })
+    this.strays = this.#newStrays()
+    this.#disk = this.#newDisk()
   }
 
   /** Wants the kinds that it hosts. */
@@ -231,7 +268,26 @@ export class Grains {
     this.#turn(now, () => {
       this.holdings.release(now)
       this.council.leave(now)
+      this.#disk?.persisting.hurry(now)
     })
+  }
+
+  /** What the disk had of this room; nothing, where it cannot be read. */
+  onRecalled(stored: readonly StoredCopy[], now: Now): void {
+    this.#turn(now, () => {
+      this.#disk?.recall.onRecalled(stored, now)
+      // Whatever waited for this may have its right now.
+      this.holdings.onTargets(now)
+    })
+  }
+
+  onPersisted(ok: boolean, now: Now): void {
+    this.#turn(now, () => this.#disk?.persisting.onPersisted(ok, now))
+  }
+
+  /** What has changed goes to disk at once. */
+  persistNow(now: Now): void {
+    this.#turn(now, () => this.#disk?.persisting.hurry(now))
   }
 
   tick(now: Now): void {
@@ -240,6 +296,9 @@ export class Grains {
 
   nextDeadline(): number {
     return Math.min(
+      this.strays.nextDeadline(),
+      this.#provisional.nextDeadline(),
+      this.#disk?.persisting.nextDeadline() ?? Infinity,
       this.holdings.nextDeadline() ?? Infinity,
       this.calls.nextDeadline(),
       this.activations.nextDeadline(),
@@ -254,6 +313,9 @@ export class Grains {
     this.calls.tick(now)
     this.activations.tick(now)
     this.council.tick(now)
+    this.strays.tick(now)
+    this.#provisional.tick(now)
+    this.#disk?.persisting.tick(now)
     input()
     this.#drain(now)
   }
@@ -282,7 +344,7 @@ export class Grains {
 
   #handle(from: ProcessId, { to, message }: Message, now: Now): void {
     if (to === 'council') return this.council.receive(from, message, now)
-    if (to === 'holdings') return this.holdings.onMessage(from, message, now)
+    if (to === 'holdings') return this.#handleHolding(from, message, now)
     switch (message.type) {
       case 'call':
         return this.activations.onCall(from, message, now)
@@ -295,11 +357,21 @@ export class Grains {
     }
   }
 
+  #handleHolding(from: ProcessId, message: HoldingMessage, now: Now): void {
+    if (message.type === 'stray') for (const item of message.items) this.strays.onStray(from, item, now)
+    else if (message.type === 'strayed')
+      for (const item of message.items) this.strays.onStrayed(from, item, now)
+    else this.holdings.onMessage(from, message, now)
+  }
+
   #onEntries(kind: string, entries: Parameters<CouncilOptions['onEntries']>[1], now: Now): void {
     for (const [slot, entry] of entries) {
       const partition = partitionId(kind, slot)
       this.#targets.delete(partition)
+      // First of all: the right to run the partition may begin with this.
+      this.#disk?.recall.onEntry(partition, now)
       this.holdings.onMap(partition, entry, now)
+      this.strays.onEntry(partition, now)
       this.activations.onMap(partition, now)
       this.calls.onMap(partition, now)
     }
@@ -343,17 +415,81 @@ export class Grains {
   #store(): GrainStore {
     return {
       entryOf: (partition) => this.holdings.entryOf(partition),
-      mayRun: (partition, now) => this.holdings.mayRun(partition, now),
+      mayRun: (partition, now) => this.holdings.mayRun(partition, now) && !this.strays.isOwed(partition),
       wake: (partition, now) => this.holdings.wake(partition, now),
       rest: (partition, now) => this.holdings.rest(partition, now),
       get: (partition, key) => this.#kept(partition, key),
       wasLost: (partition) => (this.holdings.entryOf(partition)?.born ?? 1) > 1,
-      append: (partition, key, change, now) => {
-        const number = this.holdings.append(partition, key, change, now)
-        return number === 'no-right' ? 'not-owner' : number
-      },
+      append: (partition, key, change, now) => this.#append(partition, key, change, now),
       storedUpTo: (partition) => this.holdings.storedUpTo(partition),
     }
+  }
+
+  #append(partition: PartitionId, key: string, change: KeyChange, now: Now) {
+    const number = this.holdings.append(partition, key, change, now)
+    return number === 'no-right' ? 'not-owner' : number
+  }
+
+  #newStrays(): Strays {
+    const { holdings } = this
+    return new Strays({
+      own: this.#options.self,
+      entryOf: (partition) => this.#entryOf(partition),
+      mayRun: (partition, now) => holdings.mayRun(partition, now),
+      wake: (partition, now) => holdings.wake(partition, now),
+      rest: (partition, now) => {
+        if (!this.activations.uses(partition)) holdings.rest(partition, now)
+      },
+      copyOf: (partition) => holdings.copyOf(partition),
+      append: (partition, key, change, now) => this.#append(partition, key, change, now),
+      storedUpTo: (partition) => holdings.storedUpTo(partition),
+      send: (to, message) => this.#send(to, 'copy', { to: 'holdings', message }),
+      onTaken: (partition, key, now) => this.activations.onTaken(parsePartition(partition)!.kind, key, now),
+      onSeen: (partition, source, isNew, now) => this.#provisional.onSeen(partition, source, isNew, now),
+      onSettled: (_, copy, now) => this.#disk?.recall.onSettled(copy, now),
+    })
+  }
+
+  /** Nothing where nothing persists. */
+  #diskHooks(): Pick<HoldingsOptions, 'isWaiting' | 'onLook'> {
+    if (!this.#persists) return {}
+    return {
+      isWaiting: (kind) => !this.#disk!.recall.isDone && this.#isPersisted(kind),
+      onLook: ({ id, kind }) => {
+        if (this.#isPersisted(kind)) this.#disk!.persisting.touch(id, this.#now)
+      },
+    }
+  }
+
+  #newDisk() {
+    const { self, persist, browserOf, isLive, onLoss } = this.#options
+    if (!this.#persists || !persist) return undefined
+    const group = () => this.council.group
+    const entryOf = (partition: PartitionId) => this.#entryOf(partition)
+    const holderOf = (process: ProcessId) => ({ process, browser: browserOf(process) })
+    const copyOf = (partition: PartitionId) => this.holdings.copyOf(partition)
+    const persisting = new Persisting({ own: self, group, entryOf, copyOf, holderOf, persist })
+    const recall = new Recall({
+      own: self,
+      group,
+      entryOf,
+      holderOf,
+      isLive,
+      onLoss,
+      isPersisted: (partition) => this.#isPersisted(parsePartition(partition)?.kind),
+      keep: (partition, copy, now) => this.strays.keep(partition, copy, undefined, now),
+      remove: (process, partition, now) => persisting.remove(process, partition, now),
+    })
+    return { persisting, recall }
+  }
+
+  get #persists(): boolean {
+    const { persist, kinds } = this.#options
+    return persist !== undefined && [...kinds.values()].some((kind) => kind.persist)
+  }
+
+  #isPersisted(kind: string | undefined): boolean {
+    return kind !== undefined && (this.#options.kinds.get(kind)?.persist ?? false)
   }
 
   #kept(partition: PartitionId, key: string): Kept | undefined {

@@ -27,7 +27,7 @@ import type { Command } from './partition-map.ts'
 import { PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
 import type { PublishedCouncil } from './published-council.ts'
-import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
+import { formatCouncil, formatGroup, LINEAGE_LENGTH, parseGroup } from './published-council.ts'
 import type { Loss, RaftMessage, RaftOutput } from './raft-messages.ts'
 import type { RaftOptions } from './raft.ts'
 import { Raft } from './raft.ts'
@@ -189,7 +189,7 @@ export class Council {
   found(now: Now): void {
     this.#look(now)
     if (this.group !== undefined) return
-    this.#begin(0, now)
+    this.#begin(undefined, now)
     this.#options.onChange?.('founded', this.group!, 'nobody here has a council')
     this.tick(now)
   }
@@ -295,18 +295,21 @@ export class Council {
     return this.#options.partition !== 'majority' && !this.#isLeaving
   }
 
-  #begin(forks: number, now: Now): void {
-    const group = formatGroup({ name: randomProcessId(this.#options.random), forks })
+  /** `former`: the group that it continues, whose lineage it keeps. */
+  #begin(former: string | undefined, now: Now): void {
+    const random = randomProcessId(this.#options.random)
+    const { name, forks } = (former !== undefined && parseGroup(former)) || { name: random, forks: -1 }
+    const lineage = name.slice(0, LINEAGE_LENGTH)
+    const group = formatGroup({ name: lineage + random.slice(LINEAGE_LENGTH), forks: forks + 1 })
     this.#raft = Raft.found({ ...this.#raftOptions(group), snapshot: encodeMap(this.#map) }, now)
   }
 
   /** Founds a council that goes on where one without a quorum has stopped. */
   #continue(map: PartitionMap, now: Now): void {
     const former = this.group!
-    const { forks } = parseGroup(former)!
     this.#retire()
     this.#map = map
-    this.#begin(forks + 1, now)
+    this.#begin(former, now)
     this.#options.onChange?.('continued', this.group!, `${former} has lost half of its voters, or more`)
     const { group } = this.#raft!
     const others = this.#options.seats().filter(({ process }) => process !== this.#options.self)

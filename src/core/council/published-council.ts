@@ -30,7 +30,10 @@ export function parseCouncil(text: string | undefined): PublishedCouncil | undef
   return { group: match[1]!, index: Number(match[2]), leads: Number(match[3]), voters }
 }
 
-/** A council's birth name, and how often it was continued by force. */
+/** Of a name: what a council that is continued by force keeps of it, so that copies on disk are known to be of it. */
+export const LINEAGE_LENGTH = 8
+
+/** A council's name, and how often it was continued by force. */
 export interface Lineage {
   readonly name: string
   readonly forks: number

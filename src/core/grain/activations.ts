@@ -270,6 +270,20 @@ export class Activations {
     for (const grain of this.#grainsOf(partition)) this.#warm(grain)
   }
 
+  /** A key has other contents, which no handler gave it: what is in memory of it does not count, and begins anew. */
+  onTaken(kind: string, key: string, now: Now): void {
+    this.#now = now
+    const grain = this.#grains.get(grainName(kind, key))
+    if (!grain || grain.phase === 'cold') return
+    this.#kill(grain)
+    if (this.#grains.get(grain.name) === grain) this.#warm(grain)
+  }
+
+  /** Something of the partition is in memory. */
+  uses(partition: PartitionId): boolean {
+    return this.#byPartition.has(partition)
+  }
+
   onRightEnded(partition: PartitionId, now: Now): void {
     this.#now = now
     this.#reigns.delete(partition)

@@ -50,6 +50,8 @@ export interface KindTuning {
   readonly reentrant: boolean
   /** In ms. */
   readonly idleMs: number
+  /** What is held of it is put on disk, too. Default `false`. */
+  readonly persist?: boolean
 }
 
 /** A kind as a process hosts it. */

@@ -11,6 +11,7 @@ import { utf8Length } from '../utf8.ts'
 import type { CallOutcome } from '../rpc/messages.ts'
 import type { KeyChange, KeyContents } from './key-contents.ts'
 import { applyChange } from './key-contents.ts'
+import type { Source } from './messages.ts'
 import type { Stamp } from '../partition/partition.ts'
 
 /** A key as a whole, as it travels. Number 0: there is no such key. */
@@ -38,6 +39,8 @@ export class HeldPartition {
   readonly born: number
   /** Epoch at which the owner began whose history this copy follows. */
   tenure = 0
+  /** Of a copy that is not of the present history. */
+  source: Source | undefined
   readonly #keys = new Map<string, HeldKey>()
   readonly #empty = new Set<string>()
   #number = 0

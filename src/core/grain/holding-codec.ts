@@ -13,7 +13,17 @@ import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { CallerContents, KeyChange } from './key-contents.ts'
-import type { At, CopiedItem, HoldingMessage, ItemsOf, ItemType, ListMessage } from './messages.ts'
+import { isGroup } from '../council/published-council.ts'
+import type {
+  At,
+  CopiedItem,
+  Holder,
+  HoldingMessage,
+  ItemsOf,
+  ItemType,
+  ListMessage,
+  Origin,
+} from './messages.ts'
 import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, parsePartition } from '../partition/partition.ts'
 
 export const HOLDING_VERSION = 1
@@ -25,6 +35,9 @@ export const HoldingLimits = {
   callers: 65_536,
   records: 65_536,
   callerBytes: 256,
+  origins: 32,
+  holders: 64,
+  groupBytes: 40,
   stateBytes: 16 * 1024 * 1024,
   /** Epochs, numbers and ids: far beyond any use, and adding to them stays exact. */
   counter: 2 ** 48,
@@ -47,6 +60,8 @@ const TYPES: readonly HoldingMessage['type'][] = [
   'stale',
   'drop',
   'released',
+  'stray',
+  'strayed',
 ]
 const RESULTS: readonly CopiedItem['result'][] = ['part', 'whole', 'again', 'full']
 const PARTITION_BYTES = MAX_KIND_BYTES + 4
@@ -125,6 +140,14 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
   stale: nothing,
   drop: nothing,
   released: nothing,
+  stray: (w, item) => {
+    w.varint(item.attempt).varint(item.index).byte(flags(item.isLast))
+    writeList(w, item.origins, writeOrigin)
+    writeList(w, item.holders, writeHolder)
+    writeList(w, item.back, writeHolder)
+    writeList(w, item.entries, writeContent)
+  },
+  strayed: (w, item) => w.varint(item.attempt).varint(item.index),
 }
 
 const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
@@ -185,6 +208,17 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
   stale: asAt,
   drop: asAt,
   released: asAt,
+  stray: (r, at) => ({
+    ...at,
+    attempt: count(r, 'attempt'),
+    index: count(r, 'index'),
+    isLast: readFlags(r, 1) === 1,
+    origins: readOrigins(r),
+    holders: readHolders(r),
+    back: readHolders(r),
+    entries: readList(r, HoldingLimits.entries, readContent),
+  }),
+  strayed: (r, at) => ({ ...at, attempt: count(r, 'attempt'), index: count(r, 'index') }),
 }
 
 const writeAt = (w: Writer, { partition, epoch }: At): Writer => w.text(partition).varint(epoch)
@@ -222,7 +256,29 @@ function readChange(r: Reader): KeyChange {
   return { ...(state !== undefined && { state }), records, drops }
 }
 
-function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): void {
+export const writeOrigin = (w: Writer, { group, born, tenure, number }: Origin): Writer =>
+  w.text(group).varint(born).varint(tenure).varint(number)
+
+/** At least one. */
+export function readOrigins(r: Reader): Origin[] {
+  const origins = readList(r, HoldingLimits.origins, () => {
+    const group = r.text('group', HoldingLimits.groupBytes)
+    if (!r.problem && !isGroup(group)) r.fail('group is malformed')
+    return { group, born: count(r, 'born'), tenure: count(r, 'tenure'), number: count(r, 'number') }
+  })
+  if (origins.length === 0) r.fail('it is of no history')
+  return origins
+}
+
+export const writeHolder = (w: Writer, { process, browser }: Holder): Writer => w.text(process).text(browser)
+
+export const readHolders = (r: Reader): Holder[] =>
+  readList(r, HoldingLimits.holders, () => ({
+    process: readCaller(r),
+    browser: r.text('browser', HoldingLimits.callerBytes),
+  }))
+
+export function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): void {
   w.text(key).varint(epoch).varint(number)
   w.byte(flags(contents !== undefined, contents?.state !== undefined))
   if (!contents) return
@@ -233,7 +289,7 @@ function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): 
   })
 }
 
-function readContent(r: Reader): KeyContent {
+export function readContent(r: Reader): KeyContent {
   const key = readKey(r)
   const epoch = count(r, 'epoch')
   const number = count(r, 'number')
@@ -258,7 +314,7 @@ function readCallerContents(r: Reader): [string, CallerContents] {
 const readOutcome = (r: Reader): CallOutcome =>
   readCallOutcome(r) ?? { type: 'result', bytes: new Uint8Array(0) }
 
-const count = (r: Reader, what: string): number => r.varint(what, HoldingLimits.counter)
+export const count = (r: Reader, what: string): number => r.varint(what, HoldingLimits.counter)
 const readCaller = (r: Reader): string => r.text('caller', HoldingLimits.callerBytes)
 
 function readKey(r: Reader): string {
@@ -276,12 +332,12 @@ function readFlags(r: Reader, max: number): number {
   return bits
 }
 
-function writeList<T>(w: Writer, items: readonly T[], write: (w: Writer, item: T) => unknown): void {
+export function writeList<T>(w: Writer, items: readonly T[], write: (w: Writer, item: T) => unknown): void {
   w.varint(items.length)
   for (const item of items) write(w, item)
 }
 
-function readList<T>(r: Reader, max: number, read: (r: Reader) => T): T[] {
+export function readList<T>(r: Reader, max: number, read: (r: Reader) => T): T[] {
   const length = r.varint('count', max)
   const items: T[] = []
   for (let i = 0; i < length && !r.problem; i++) items.push(read(r))

@@ -53,6 +53,10 @@ export interface HoldingsOptions {
   readonly onRightEnded: (partition: PartitionId) => void
   /** Another owns it now, or it was born anew: of numbers that were not told stored nobody will ever tell. */
   readonly onDeposed: (partition: PartitionId) => void
+  /** This process may not run the kind yet, whatever it owns: it does not know what it has kept. Default: it may. */
+  readonly isWaiting?: ((kind: string) => boolean) | undefined
+  /** What is held of a partition may have changed. */
+  readonly onLook?: ((part: Pick<Part, 'id' | 'kind'>) => void) | undefined
 }
 
 export type AppendRefusal = 'not-owner' | 'no-right' | 'state-limit'
@@ -386,6 +390,7 @@ export class Holdings {
     if (part.tenure) due = Math.min(due, this.#owning.look(part, now))
     if (part.proposal) this.#proposed.add(part)
     this.#judge(part, now)
+    this.#options.onLook?.(part)
     // Nobody tells when a leader's lease begins.
     if (part.isAwake && part.tenure && !part.hasRight && entry.inSync.length === 1)
       due = Math.min(due, now.mono + this.#tuning.beaconAgainMs)
@@ -415,7 +420,7 @@ export class Holdings {
   }
 
   #computeRight(part: Part, now: Now): boolean {
-    if (!part.isAwake || !this.#owning.isReady(part)) return false
+    if (!part.isAwake || !this.#owning.isReady(part) || this.#options.isWaiting?.(part.kind)) return false
     const leader = this.#options.leader()
     const at = { partition: part.id, epoch: part.entry!.epoch }
     if (part.entry!.inSync.length === 1) {
@@ -492,6 +497,10 @@ export class Holdings {
         return this.#replicating.onReleased(from, part, item)
       case 'stale':
         if (item.epoch > (part.entry?.epoch ?? 0)) this.#askMap(part, now.mono)
+        return
+      // Those are for `Strays`.
+      case 'stray':
+      case 'strayed':
         return
     }
     if (!part.tenure) return

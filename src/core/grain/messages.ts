@@ -18,9 +18,12 @@
  * | stale     | anybody   | the map has moved on                                                         |
  * | drop      | former    | your copy is of no use any more                                              |
  * | released  | replica   | I run this no more, you need not wait                                        |
+ * | stray     | owner     | keys of a history that is not followed any more                              |
+ * | strayed   | holder    | I have looked at these, and stored what I took of them                       |
  */
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
+import type { ProcessId } from '../identity/node-id.ts'
 import type { PartitionId, Stamp } from '../partition/partition.ts'
 
 /** `beacon` may lose and reorder; the others keep order, and a new life of an end loses an unknown suffix. */
@@ -83,6 +86,44 @@ export interface CopiedItem extends At {
   readonly result: 'part' | 'whole' | 'again' | 'full'
 }
 
+/** A history of a partition, and how far it was followed. */
+export interface Origin {
+  /** Of the council that decided on it. */
+  readonly group: string
+  readonly born: number
+  readonly tenure: number
+  readonly number: number
+}
+
+/** A process that held a copy, and its browser; empty where that is not known. */
+export interface Holder {
+  readonly process: ProcessId
+  readonly browser: string
+}
+
+/** What is known of a copy that is not of the present history. */
+export interface Source {
+  /** Its own history first, then those that it had taken up. */
+  readonly origins: readonly Origin[]
+  /** Who was in sync with it. */
+  readonly holders: readonly Holder[]
+  /** Those of them whose copies were found with it. */
+  readonly back: readonly Holder[]
+}
+
+export interface StrayItem extends At, Source {
+  readonly attempt: number
+  /** Counts the parts of an attempt from 0. */
+  readonly index: number
+  readonly isLast: boolean
+  readonly entries: readonly KeyContent[]
+}
+
+export interface StrayedItem extends At {
+  readonly attempt: number
+  readonly index: number
+}
+
 export interface ItemsOf {
   readonly store: StoreItem
   readonly stored: StoredItem
@@ -95,6 +136,8 @@ export interface ItemsOf {
   readonly stale: At
   readonly drop: At
   readonly released: At
+  readonly stray: StrayItem
+  readonly strayed: StrayedItem
 }
 
 export type ItemType = keyof ItemsOf
@@ -137,4 +180,6 @@ export const LANE_OF: Readonly<Record<HoldingMessage['type'], HoldingLane>> = {
   stale: 'grain',
   drop: 'grain',
   released: 'grain',
+  stray: 'copy',
+  strayed: 'copy',
 }

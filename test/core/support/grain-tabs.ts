@@ -136,8 +136,10 @@ export class GrainTabs {
         const activation = running.get(output.activation)
         if (!activation) return
         if (output.method === 'add') activation.names.push(new TextDecoder().decode(output.args))
+        else if (output.method === 'clear') activation.names = []
         const bytes = new TextEncoder().encode(activation.names.join(' '))
-        const state = output.method === 'add' ? { state: bytes } : {}
+        const state =
+          output.method === 'add' ? { state: bytes } : output.method === 'clear' ? { state: null } : {}
         const { invocation } = output
         return room.later(1, tab, {
           type: 'grain-invoked',
