@@ -29,8 +29,11 @@ export function createCopyStore(): CopyStore {
     save: (cluster, writes) =>
       named(() =>
         open()('readwrite', (records) => {
+          const { transaction } = records
           for (const write of writes) put(records, cluster, write)
-          return promisifyRequest(records.transaction)
+          // not only when its requests are answered: a page that is closed hears of none
+          transaction.commit?.()
+          return promisifyRequest(transaction)
         }),
       ),
   }

@@ -5,6 +5,7 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
+import { parsePartition, slotOf } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import type { HeldPartition, KeyContent } from './held-partition.ts'
 import type { KeyChange, KeyContents } from './key-contents.ts'
@@ -223,6 +224,7 @@ export class Strays {
     const { partition, origins, entries, isLast } = item
     const copy = copyOf(partition)
     if (!copy || !origins[0]) return undefined
+    const { kind, slot } = parsePartition(partition)!
     const taken = takenOf(partition, copy)
     const upTo = takenUpTo(taken, origins[0])
     if (upTo === Infinity) {
@@ -231,7 +233,7 @@ export class Strays {
     }
     for (const { key, number, contents } of entries) {
       // What it has nothing of, but had, was cleared since.
-      if (!contents || number <= upTo || copy.stampOf(key).number > 0) continue
+      if (!contents || number <= upTo || copy.stampOf(key).number > 0 || slotOf(kind, key) !== slot) continue
       if (!this.#append(partition, key, changeTo(contents), now)) return undefined
       onTaken(partition, key, now)
     }

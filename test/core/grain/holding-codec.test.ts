@@ -77,6 +77,22 @@ const SAMPLES: readonly HoldingMessage[] = [
   { type: 'stale', items: [at] },
   { type: 'drop', items: [at] },
   { type: 'released', items: [] },
+  {
+    type: 'stray',
+    items: [
+      {
+        ...at,
+        attempt: 1,
+        index: 2,
+        isLast: true,
+        origins: [{ group: `${'a'.repeat(16)}.0`, born: 1, tenure: 2, number: 9 }],
+        holders: [{ process: caller, browser: 'b' }],
+        back: [{ process: caller, browser: '' }],
+        entries: [content, stateless],
+      },
+    ],
+  },
+  { type: 'strayed', items: [{ ...at, attempt: 1, index: 2 }] },
 ]
 
 describe('holding messages', () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { DEFAULT_KIND_TUNING } from '../../../src/core/grain/grain-outputs.ts'
 import type { CopyWrite, StoredCopy } from '../../../src/core/grain/stored-copy.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
-import { partitionOf } from '../../../src/core/partition/partition.ts'
+import { partitionOf, slotOf } from '../../../src/core/partition/partition.ts'
 import { seededRandom } from '../../../src/testing/random.ts'
 import { GrainTabs } from '../support/grain-tabs.ts'
 import { processOf } from '../support/names.ts'
@@ -280,6 +280,27 @@ describe('a kind that persists', () => {
     room.room.run(3_000)
     expect(disk.read().map(({ process }) => process)).not.toContain(gone.process)
     expect(room.namesOf('likes')).toHaveLength(1)
+  })
+
+  it('brings back what the room has lost the last copy of, once somebody comes who stored it', () => {
+    const disks = Array.from({ length: 6 }, () => new Disk())
+    const room = roomOf(
+      disks,
+      disks.map((_, i) => `browser ${i}`),
+    )
+    room.add(room.tabs[0]!)
+    room.room.run(1_100)
+    const partition = partitionOf('counter', 'likes')
+    const holders = room.tabs.filter(({ grains }) => grains.holdings.copyOf(partition))
+    expect(holders).toHaveLength(3)
+    const disk = disks[room.tabs.indexOf(holders[1]!)]!
+    for (const tab of holders) room.kill(tab)
+    room.room.run(12_000)
+    const [rest] = room.tabs
+    expect(rest!.grains.council.entry('counter', slotOf('counter', 'likes'))!.born).toBeGreaterThan(1)
+    room.open(disk, 'back')
+    room.form()
+    expect(room.namesOf('likes', rest)).toHaveLength(1)
   })
 
   it('writes what has changed, and again after a failure', () => {
