@@ -27,7 +27,8 @@ export interface PersistingOptions {
 
 /** What is on disk, or on the way there. */
 interface OnDisk {
-  readonly head: string
+  /** What its head says of it. */
+  readonly state: string
   readonly keys: ReadonlyMap<string, Stamp>
 }
 
@@ -122,15 +123,15 @@ export class Persisting {
     const { own, entryOf, copyOf, group: groupOf } = this.#options
     const [entry, copy, group] = [entryOf(partition), copyOf(partition), groupOf()]
     const known = this.#onDisk.get(partition)
-    if (!copy) {
+    // Who is not in sync may lack what was acknowledged.
+    if (!copy || (entry && !entry.inSync.includes(own))) {
       if (!known) return undefined
       this.#set(partition, undefined)
       return { process: own, partition, puts: [], deletes: [] }
     }
-    // Who is not in sync may lack what was acknowledged.
-    if (!entry?.inSync.includes(own) || entry.born !== copy.born || group === undefined) return undefined
-    const head = `${group} ${entry.epoch} ${copy.tenure} ${copy.number}`
-    if (head === known?.head || (copy.number === 0 && !known)) return undefined
+    if (!entry || entry.born !== copy.born || group === undefined) return undefined
+    const state = `${group} ${entry.epoch} ${copy.tenure} ${copy.number}`
+    if (state === known?.state || (copy.number === 0 && !known)) return undefined
     const puts: [string, Uint8Array][] = []
     const keys = new Map<string, Stamp>()
     for (const key of copy.keys()) {
@@ -141,15 +142,18 @@ export class Persisting {
         puts.push([key, encodeKey(copy.contentOf(key))])
     }
     const deletes = [...(known?.keys.keys() ?? [])].filter((key) => !keys.has(key))
-    this.#set(partition, { head, keys })
-    return { process: own, partition, head: this.#headOf(partition, copy, entry, group, now), puts, deletes }
-  }
-
-  #headOf(partition: PartitionId, copy: HeldPartition, entry: MapEntry, group: string, now: Now): Uint8Array {
+    this.#set(partition, { state, keys })
     const { born, tenure, number, acked } = copy
-    const origins = [{ group, born, tenure, number }, ...takenOf(partition, copy)]
-    const inSync = entry.inSync.map(this.#options.holderOf)
-    return encodeHead({ partition, origins, epoch: entry.epoch, acked, at: now.wall, inSync })
+    const head = encodeHead({
+      partition,
+      origins: [{ group, born, tenure, number }, ...takenOf(partition, copy)],
+      epoch: entry.epoch,
+      acked,
+      at: now.wall,
+      keys: keys.size,
+      inSync: entry.inSync.map(this.#options.holderOf),
+    })
+    return { process: own, partition, head, puts, deletes }
   }
 
   #set(partition: PartitionId, onDisk: OnDisk | undefined): void {

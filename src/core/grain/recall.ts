@@ -13,6 +13,7 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import type { HeldPartition } from './held-partition.ts'
+import { HoldingLimits } from './holding-codec.ts'
 import type { Holder, Origin } from './messages.ts'
 import type { FoundCopy, StoredCopy } from './stored-copy.ts'
 import { isNewer, isSameHistory, readCopy, takenUpTo } from './stored-copy.ts'
@@ -85,8 +86,8 @@ export class Recall {
     for (const one of found) {
       if (isStray(one.head.origins[0]!, present)) strays.push(one)
       else if (this.#mayMatter(one, entry)) rest.push(one)
-      else if (entry.epoch > one.head.epoch && !entry.inSync.includes(one.process))
-        this.#options.remove(one.process, partition, now)
+      // Who is there sees to its own copies.
+      else if (!this.#options.isLive(one.process)) this.#options.remove(one.process, partition, now)
     }
     if (rest.length > 0) this.#waiting.set(partition, rest)
     else this.#waiting.delete(partition)
@@ -125,6 +126,7 @@ export class Recall {
     const { browser } = holderOf(own)
     const back = strays
       .filter((one) => isSameHistory(one.head.origins[0]!, head.origins[0]!))
+      .slice(0, HoldingLimits.holders)
       .map(({ process }) => ({ process, browser }))
     if (now.wall > head.at + RECORDS_MS) dropRecords(copy)
     copy.source = { origins: head.origins, holders: head.inSync, back }

@@ -3,7 +3,8 @@
  * changed. What is read back may be anything: it is checked as if it came off the wire, and a copy of which anything is
  * wrong is not used at all.
  *
- *     head = byte version, text partition, list of origins, varint epoch, varint acked, varint at, list of holders
+ *     head = byte version, text partition, list of origins, varint epoch, varint acked, varint at, varint keys,
+ *            list of holders
  *     key  = byte version, as in a message `copy`
  */
 import type { ProcessId } from '../identity/node-id.ts'
@@ -58,6 +59,8 @@ export interface Head {
   readonly acked: number
   /** Wall clock, in ms. */
   readonly at: number
+  /** How many there are: a copy that lacks some is torn. */
+  readonly keys: number
   readonly inSync: readonly Holder[]
 }
 
@@ -73,13 +76,14 @@ export type ReadCopy =
   /** `isForeign`: it is of a version that is not known here. */
   | { readonly ok: false; readonly reason: string; readonly isForeign: boolean }
 
-export function encodeHead({ partition, origins, epoch, acked, at, inSync }: Head): Uint8Array {
+export function encodeHead({ partition, origins, epoch, acked, at, keys, inSync }: Head): Uint8Array {
   const w = new Writer()
   w.byte(STORED_VERSION).text(partition)
   writeList(w, origins, writeOrigin)
   w.varint(epoch)
     .varint(acked)
     .varint(Math.max(0, Math.floor(at)))
+    .varint(keys)
   writeList(w, inSync, writeHolder)
   return w.give()
 }
@@ -102,6 +106,7 @@ export function readCopy({ process, partition, head: bytes, entries }: StoredCop
   if (!r.problem && !r.done) r.fail(`${r.remaining} bytes too many`)
   if (r.problem) return no(`its head is wrong: ${r.problem}`)
   if (head.partition !== partition) return no('its head is of another partition')
+  if (head.keys !== entries.length) return no(`it has ${entries.length} keys instead of ${head.keys}`)
   const { born, tenure, number } = head.origins[0]!
   const copy = new HeldPartition(born)
   for (const entry of entries) {
@@ -180,7 +185,8 @@ function readHead(r: Reader): Head {
   const partition = r.text('partition', MAX_KIND_BYTES + 4)
   const origins = readOrigins(r)
   const [epoch, acked] = [count(r, 'epoch'), count(r, 'acked')]
-  return { partition, origins, epoch, acked, at: r.varint('time'), inSync: readHolders(r) }
+  const [at, keys] = [r.varint('time'), count(r, 'keys')]
+  return { partition, origins, epoch, acked, at, keys, inSync: readHolders(r) }
 }
 
 function readKeyContent(bytes: Uint8Array): KeyContent | string {

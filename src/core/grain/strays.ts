@@ -1,7 +1,8 @@
 /**
  * Strays: copies of a history that is not followed any more, as what was on disk when the room was founded anew. They
  * are offered to the owner of their partition, a part at a time, until it has looked at all of it. It takes over keys
- * that it has nothing of, as ordinary changes with their call records, and leaves the others as they are.
+ * that it has nothing of, as ordinary changes with their call records, and leaves the others as they are; but what it
+ * has only taken over itself gives way to what is newer of the same history.
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
@@ -9,7 +10,7 @@ import { parsePartition, slotOf } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import type { HeldPartition, KeyContent } from './held-partition.ts'
 import type { KeyChange, KeyContents } from './key-contents.ts'
-import type { HoldingMessage, Source, StrayedItem, StrayItem } from './messages.ts'
+import type { HoldingMessage, Origin, Source, StrayedItem, StrayItem } from './messages.ts'
 import { encodeTaken, takenKeyOf, takenOf, takenUpTo } from './stored-copy.ts'
 
 export interface StraysOptions {
@@ -53,6 +54,11 @@ interface Kept {
   isTaken: boolean
 }
 
+interface Restored {
+  readonly number: number
+  readonly origin: Origin
+}
+
 interface Offer {
   readonly from: ProcessId
   readonly item: StrayItem
@@ -72,6 +78,8 @@ export class Strays {
   readonly #offers = new Map<PartitionId, Offer[]>()
   /** What was looked at, and is answered once the partition is stored up to a number. */
   readonly #answers = new Map<PartitionId, (Offer & { readonly number: number })[]>()
+  /** Of keys that this owner has taken over: their changes, and from which history. */
+  readonly #restored = new Map<PartitionId, Map<string, Restored>>()
   #attempts = 0
   #dueAt = Infinity
 
@@ -109,6 +117,12 @@ export class Strays {
   }
 
   onEntry(partition: PartitionId, now: Now): void {
+    const { own, entryOf, rest } = this.#options
+    if (entryOf(partition)?.owner !== own) {
+      this.#restored.delete(partition)
+      // Whoever offered it asks the next owner.
+      if (this.#offers.delete(partition)) rest(partition, now)
+    }
     for (const kept of this.#kept.get(partition) ?? []) this.#offer(kept, now)
   }
 
@@ -232,9 +246,10 @@ export class Strays {
       return 0
     }
     for (const { key, number, contents } of entries) {
-      // What it has nothing of, but had, was cleared since.
-      if (!contents || number <= upTo || copy.stampOf(key).number > 0 || slotOf(kind, key) !== slot) continue
+      if (!contents || number <= upTo || slotOf(kind, key) !== slot) continue
+      if (!this.#mayTake(partition, key, copy, origins)) continue
       if (!this.#append(partition, key, changeTo(contents), now)) return undefined
+      this.#restoredOf(partition).set(key, { number: copy.number, origin: origins[0] })
       onTaken(partition, key, now)
     }
     if (!isLast) return copy.number
@@ -243,6 +258,22 @@ export class Strays {
       return undefined
     onSeen(partition, item, true, now)
     return copy.number
+  }
+
+  /** It never had anything, or nothing but what it took from a copy which this one goes on from. */
+  #mayTake(partition: PartitionId, key: string, copy: HeldPartition, origins: readonly Origin[]): boolean {
+    const { number } = copy.stampOf(key)
+    if (number === 0) return true
+    const restored = this.#restored.get(partition)?.get(key)
+    return restored?.number === number && takenUpTo(origins, restored.origin) === Infinity
+  }
+
+  #restoredOf(partition: PartitionId): Map<string, Restored> {
+    const known = this.#restored.get(partition)
+    if (known) return known
+    const restored = new Map<string, Restored>()
+    this.#restored.set(partition, restored)
+    return restored
   }
 
   #append(partition: PartitionId, key: string, change: KeyChange, now: Now): boolean {
@@ -257,11 +288,11 @@ export class Strays {
   }
 }
 
-/** What makes a key that has nothing have this. */
+/** What makes a key have this. */
 function changeTo({ state, callers }: KeyContents): KeyChange {
   const records = [...callers].flatMap(([caller, { keepMs, outcomes }]) =>
     Array.from(outcomes, ([sequence, outcome]) => ({ caller, sequence, outcome, keepMs })),
   )
   const drops = [...callers].flatMap(([caller, { first }]) => (first > 0 ? [{ caller, first }] : []))
-  return { ...(state !== undefined && { state }), records, drops }
+  return { state: state ?? null, records, drops }
 }

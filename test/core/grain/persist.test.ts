@@ -206,6 +206,23 @@ describe('a kind that persists', () => {
     expect(after.namesOf('other')).toHaveLength(1)
   })
 
+  it('takes what is newer of the same history, where nothing was changed since the older was taken up', () => {
+    const [one, two] = [new Disk(), new Disk()]
+    const before = roomOf([one, two], ['one', 'two'])
+    before.add(before.tabs[0]!)
+    before.room.run(1_100)
+    const [early, late] = before.tabs
+    before.close(early!)
+    before.room.run(8_000)
+    before.add(late!)
+    before.close(late!)
+    const after = roomOf([one], ['one'])
+    expect(after.namesOf('likes')).toHaveLength(1)
+    const back = after.open(two, 'two')
+    after.form()
+    expect(after.namesOf('likes', back)).toHaveLength(2)
+  })
+
   it('takes up a history once: what was cleared since stays so', () => {
     const [one, two] = [new Disk(), new Disk()]
     const before = roomOf([one, two], ['one', 'two'])
@@ -292,8 +309,9 @@ describe('a kind that persists', () => {
     room.room.run(1_100)
     const partition = partitionOf('counter', 'likes')
     const holders = room.tabs.filter(({ grains }) => grains.holdings.copyOf(partition))
-    expect(holders).toHaveLength(3)
-    const disk = disks[room.tabs.indexOf(holders[1]!)]!
+    expect(holders.length).toBeLessThan(6)
+    const { inSync } = room.tabs[0]!.grains.council.entry('counter', slotOf('counter', 'likes'))!
+    const disk = disks[room.tabs.findIndex(({ process }) => process === inSync[1])]!
     for (const tab of holders) room.kill(tab)
     room.room.run(12_000)
     const [rest] = room.tabs
@@ -323,9 +341,9 @@ describe('a kind that persists', () => {
   it('refuses what is torn, hostile or of another version, and says so', () => {
     const disk = new Disk()
     const before = roomOf([disk])
-    for (const key of ['a', 'b', 'c', 'd']) before.add(before.tabs[0]!, key)
+    for (const key of ['a', 'b', 'c', 'd', 'e']) before.add(before.tabs[0]!, key)
     before.close(before.tabs[0]!)
-    const copies = ['a', 'b', 'c', 'd'].map((key) =>
+    const copies = ['a', 'b', 'c', 'd', 'e'].map((key) =>
       [...disk.copies.values()].find(({ partition }) => partition === partitionOf('counter', key))!,
     )
     const spoil = (i: number, change: Partial<StoredCopy & { keys: Map<string, Uint8Array> }>): void => {
@@ -334,13 +352,14 @@ describe('a kind that persists', () => {
     }
     spoil(0, { head: copies[0]!.head.subarray(0, 20) })
     spoil(1, { keys: new Map([...copies[1]!.keys, ['x', [...copies[3]!.keys.values()][0]!]]) })
+    spoil(4, { keys: new Map() })
     spoil(2, { head: Uint8Array.from([9, ...copies[2]!.head.subarray(1)]) })
     const after = new PersistentTabs()
     const tab = after.open(disk)
     after.form()
     expect(storageEvents(after, tab)).toMatchObject([{ what: 'grains' }])
-    expect(storageEvents(after, tab)[0]!.reason).toContain('3 stored copies cannot be used')
-    for (const key of ['a', 'b', 'c']) expect(after.namesOf(key)).toEqual([])
+    expect(storageEvents(after, tab)[0]!.reason).toContain('4 stored copies cannot be used')
+    for (const key of ['a', 'b', 'c', 'e']) expect(after.namesOf(key)).toEqual([])
     expect(after.namesOf('d')).toHaveLength(1)
     // of a version that may be a later one
     after.room.run(2_000)

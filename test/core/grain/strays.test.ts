@@ -106,6 +106,24 @@ describe('strays', () => {
     expect(pair.settled).toEqual(['holder', 'holder'])
   })
 
+  it('take the place of older ones of their history, where nothing has changed since', () => {
+    const pair = pairOf()
+    const older = copyOf(KEYS.slice(1), 10)
+    older.source = { ...SOURCE, origins: [{ ...SOURCE.origins[0]!, number: KEYS.length - 1 }] }
+    pair.holder.keep(PARTITION, older, undefined, pair.at)
+    pair.copy.apply(5, KEYS[1]!, change(1))
+    const newer = copyOf(KEYS.slice(1), 10)
+    for (const key of KEYS.slice(0, 3)) newer.apply(1, key, change(20))
+    newer.source = { ...SOURCE, origins: [{ ...SOURCE.origins[0]!, number: newer.number }] }
+    pair.holder.keep(PARTITION, newer, undefined, pair.at)
+    const sizes = KEYS.slice(0, 4).map((key) => pair.copy.contentsOf(key)!.state!.length)
+    expect(sizes).toEqual([20, 1, 20, 10])
+    const other = copyOf(KEYS, 30)
+    other.source = { ...SOURCE, origins: [{ ...SOURCE.origins[0]!, group: `${'b'.repeat(16)}.0` }] }
+    pair.holder.keep(PARTITION, other, undefined, pair.at)
+    expect(pair.copy.contentsOf(KEYS[2]!)!.state).toHaveLength(20)
+  })
+
   it('wait for the right to run, and hold up what would run before', () => {
     const pair = pairOf({ hasRight: false })
     pair.owner.keep(PARTITION, copyOf(KEYS, 30_000), undefined, pair.at)
@@ -168,7 +186,15 @@ describe('histories', () => {
   })
 
   it('are newer where they have taken up the other, and else where they were written later', () => {
-    const head = { partition: PARTITION, epoch: 1, acked: 0, inSync: [], at: 1_000, origins: [origin] }
+    const head = {
+      partition: PARTITION,
+      epoch: 1,
+      acked: 0,
+      inSync: [],
+      keys: 0,
+      at: 1_000,
+      origins: [origin],
+    }
     const other = { ...origin, group: `${'b'.repeat(16)}.0`, number: 3 }
     const heir = { ...head, at: 1, origins: [other, origin] }
     expect(isNewer(heir, head)).toBe(true)
