@@ -256,15 +256,15 @@ function readChange(r: Reader): KeyChange {
   return { ...(state !== undefined && { state }), records, drops }
 }
 
-export const writeOrigin = (w: Writer, { group, born, tenure, number }: Origin): Writer =>
-  w.text(group).varint(born).varint(tenure).varint(number)
+export const writeOrigin = (w: Writer, { group, born, epoch, number }: Origin): Writer =>
+  w.text(group).varint(born).varint(epoch).varint(number)
 
 /** At least one. */
 export function readOrigins(r: Reader): Origin[] {
   const origins = readList(r, HoldingLimits.origins, () => {
     const group = r.text('group', HoldingLimits.groupBytes)
     if (!r.problem && !isGroup(group)) r.fail('group is malformed')
-    return { group, born: count(r, 'born'), tenure: count(r, 'tenure'), number: count(r, 'number') }
+    return { group, born: count(r, 'born'), epoch: count(r, 'epoch'), number: count(r, 'number') }
   })
   if (origins.length === 0) r.fail('it is of no history')
   return origins

@@ -91,7 +91,8 @@ export interface Origin {
   /** Of the council that decided on it. */
   readonly group: string
   readonly born: number
-  readonly tenure: number
+  /** Of the last change. */
+  readonly epoch: number
   readonly number: number
 }
 

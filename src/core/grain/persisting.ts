@@ -143,10 +143,10 @@ export class Persisting {
     }
     const deletes = [...(known?.keys.keys() ?? [])].filter((key) => !keys.has(key))
     this.#set(partition, { state, keys })
-    const { born, tenure, number, acked } = copy
+    const { born, number, acked } = copy
     const head = encodeHead({
       partition,
-      origins: [{ group, born, tenure, number }, ...takenOf(partition, copy)],
+      origins: [{ group, born, epoch: lastEpochOf(copy), number }, ...takenOf(partition, copy)],
       epoch: entry.epoch,
       acked,
       at: now.wall,
@@ -168,3 +168,7 @@ export class Persisting {
     return Array.from(processes, (process) => ({ process, partition, puts: [], deletes: [] }))
   }
 }
+
+/** Of its last change; of one that was forgotten since, that of its owner's beginning. */
+const lastEpochOf = (copy: HeldPartition): number =>
+  copy.changedAfter(copy.number - 1)[0]?.epoch ?? copy.tenure

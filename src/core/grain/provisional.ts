@@ -5,7 +5,7 @@
 import type { PartitionId } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import type { Holder, Source } from './messages.ts'
-import { isSameHistory, takenUpTo } from './stored-copy.ts'
+import { isKnownTo, isSameHistory } from './stored-copy.ts'
 
 /** Told after this long, in ms: those who are there have offered what they have by then. */
 export const PROVISIONAL_MS = 2_000
@@ -39,7 +39,7 @@ export class Provisional {
     const [theirs, own] = [source.origins[0]!, known.source.origins[0]!]
     if (!isSameHistory(theirs, own)) return
     known.back = [...known.back, ...source.back]
-    if (takenUpTo([own], theirs) !== Infinity) known.source = source
+    if (!isKnownTo([own], theirs)) known.source = source
   }
 
   tick(now: Now): void {

@@ -14,9 +14,9 @@ import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import type { HeldPartition } from './held-partition.ts'
 import { HoldingLimits } from './holding-codec.ts'
-import type { Holder, Origin } from './messages.ts'
+import type { Holder } from './messages.ts'
 import type { FoundCopy, StoredCopy } from './stored-copy.ts'
-import { isNewer, isSameHistory, readCopy, takenUpTo } from './stored-copy.ts'
+import { isNewer, isSameHistory, readCopy } from './stored-copy.ts'
 
 export interface RecallOptions {
   readonly group: () => string | undefined
@@ -80,11 +80,11 @@ export class Recall {
     const entry = this.#options.entryOf(partition)
     const group = this.#options.group()
     if (!found || !entry || group === undefined) return
-    const present = { group, born: entry.born, tenure: Infinity, number: Infinity }
+    const present = { group, born: entry.born, epoch: Infinity, number: Infinity }
     const strays: FoundCopy[] = []
     const rest: FoundCopy[] = []
     for (const one of found) {
-      if (isStray(one.head.origins[0]!, present)) strays.push(one)
+      if (!isSameHistory(one.head.origins[0]!, present)) strays.push(one)
       else if (this.#mayMatter(one, entry)) rest.push(one)
       // Who is there sees to its own copies.
       else if (!this.#options.isLive(one.process)) this.#options.remove(one.process, partition, now)
@@ -139,6 +139,3 @@ function dropRecords(copy: HeldPartition): void {
   const gone = [...copy.keys()].filter((key) => copy.contentsOf(key)?.state === undefined)
   copy.replace(gone.map((key) => ({ key, epoch: 0, number: 0, contents: undefined })))
 }
-
-/** What the present history has not, as far as names can tell: see `takenUpTo`. */
-const isStray = (origin: Origin, present: Origin): boolean => takenUpTo([present], origin) !== Infinity

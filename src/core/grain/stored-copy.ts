@@ -9,8 +9,8 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import { isProcessId } from '../identity/node-id.ts'
-import { parseGroup, LINEAGE_LENGTH } from '../council/published-council.ts'
-import type { PartitionId } from '../partition/partition.ts'
+import { LINEAGE_LENGTH } from '../council/published-council.ts'
+import type { PartitionId, Stamp } from '../partition/partition.ts'
 import { MAX_KIND_BYTES, parsePartition, slotOf } from '../partition/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
@@ -107,7 +107,7 @@ export function readCopy({ process, partition, head: bytes, entries }: StoredCop
   if (r.problem) return no(`its head is wrong: ${r.problem}`)
   if (head.partition !== partition) return no('its head is of another partition')
   if (head.keys !== entries.length) return no(`it has ${entries.length} keys instead of ${head.keys}`)
-  const { born, tenure, number } = head.origins[0]!
+  const { born, epoch, number } = head.origins[0]!
   const copy = new HeldPartition(born)
   for (const entry of entries) {
     const content = readKeyContent(entry)
@@ -118,7 +118,7 @@ export function readCopy({ process, partition, head: bytes, entries }: StoredCop
     copy.replace([content])
   }
   copy.standAt(number)
-  copy.tenure = tenure
+  copy.tenure = epoch
   copy.ack(head.acked)
   return { ok: true, found: { process, head, copy } }
 }
@@ -153,33 +153,23 @@ export const isSameHistory = (a: Origin, b: Origin): boolean =>
   a.born === b.born && a.group.slice(0, LINEAGE_LENGTH) === b.group.slice(0, LINEAGE_LENGTH)
 
 /**
- * The number up to which changes of a history are known to whoever has taken up these: `Infinity` where it has nothing
- * to add. A council that was continued by force more often went on from one that was so less often. Numbers of one
- * tenure are one history; a later tenure has all that was acknowledged in earlier ones.
+ * Whether whoever has taken up these has a change of a history, by default its last one: epochs only rise along one. Of
+ * two sides of a council that both went on by force, and never met, that with the later changes counts for both.
  */
-export function takenUpTo(taken: readonly Origin[], origin: Origin): number {
-  let upTo = 0
-  for (const known of taken) {
-    if (!isSameHistory(known, origin)) continue
-    const forks = forksOf(known) - forksOf(origin)
-    if (forks === 0 && known.group !== origin.group) continue
-    const order = forks || known.tenure - origin.tenure || known.number - origin.number
-    if (order >= 0) return Infinity
-    upTo = Math.max(upTo, known.number)
-  }
-  return upTo
-}
+export const isKnownTo = (taken: readonly Origin[], origin: Origin, change: Stamp = origin): boolean =>
+  taken.some(
+    (known) =>
+      isSameHistory(known, origin) &&
+      (change.epoch < known.epoch || (change.epoch === known.epoch && change.number <= known.number)),
+  )
 
 /** Whether one of two copies of a partition goes before the other. */
 export function isNewer(a: Head, b: Head): boolean {
-  const [aHasB, bHasA] = [takenUpTo(a.origins, b.origins[0]!), takenUpTo(b.origins, a.origins[0]!)]
-  if (aHasB === bHasA) return a.at > b.at
-  return aHasB > bHasA
+  const [aHasB, bHasA] = [isKnownTo(a.origins, b.origins[0]!), isKnownTo(b.origins, a.origins[0]!)]
+  return aHasB === bHasA ? a.at > b.at : aHasB
 }
 
 const TAKEN = '$taken'
-
-const forksOf = ({ group }: Origin): number => parseGroup(group)?.forks ?? 0
 
 function readHead(r: Reader): Head {
   const partition = r.text('partition', MAX_KIND_BYTES + 4)

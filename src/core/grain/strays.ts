@@ -11,7 +11,7 @@ import type { Now } from '../time.ts'
 import type { HeldPartition, KeyContent } from './held-partition.ts'
 import type { KeyChange, KeyContents } from './key-contents.ts'
 import type { HoldingMessage, Origin, Source, StrayedItem, StrayItem } from './messages.ts'
-import { encodeTaken, takenKeyOf, takenOf, takenUpTo } from './stored-copy.ts'
+import { encodeTaken, isKnownTo, takenKeyOf, takenOf } from './stored-copy.ts'
 
 export interface StraysOptions {
   readonly own: ProcessId
@@ -240,13 +240,12 @@ export class Strays {
     if (!copy || !origins[0]) return undefined
     const { kind, slot } = parsePartition(partition)!
     const taken = takenOf(partition, copy)
-    const upTo = takenUpTo(taken, origins[0])
-    if (upTo === Infinity) {
+    if (isKnownTo(taken, origins[0])) {
       if (isLast) onSeen(partition, item, false, now)
       return 0
     }
-    for (const { key, number, contents } of entries) {
-      if (!contents || number <= upTo || slotOf(kind, key) !== slot) continue
+    for (const { key, contents, ...stamp } of entries) {
+      if (!contents || isKnownTo(taken, origins[0], stamp) || slotOf(kind, key) !== slot) continue
       if (!this.#mayTake(partition, key, copy, origins)) continue
       if (!this.#append(partition, key, changeTo(contents), now)) return undefined
       this.#restoredOf(partition).set(key, { number: copy.number, origin: origins[0] })
@@ -265,7 +264,7 @@ export class Strays {
     const { number } = copy.stampOf(key)
     if (number === 0) return true
     const restored = this.#restored.get(partition)?.get(key)
-    return restored?.number === number && takenUpTo(origins, restored.origin) === Infinity
+    return restored?.number === number && isKnownTo(origins, restored.origin)
   }
 
   #restoredOf(partition: PartitionId): Map<string, Restored> {

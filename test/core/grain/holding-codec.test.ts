@@ -85,7 +85,7 @@ const SAMPLES: readonly HoldingMessage[] = [
         attempt: 1,
         index: 2,
         isLast: true,
-        origins: [{ group: `${'a'.repeat(16)}.0`, born: 1, tenure: 2, number: 9 }],
+        origins: [{ group: `${'a'.repeat(16)}.0`, born: 1, epoch: 2, number: 9 }],
         holders: [{ process: caller, browser: 'b' }],
         back: [{ process: caller, browser: '' }],
         entries: [content, stateless],

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import type { HoldingMessage, Source } from '../../../src/core/grain/messages.ts'
-import { isNewer, takenUpTo } from '../../../src/core/grain/stored-copy.ts'
+import { isKnownTo, isNewer } from '../../../src/core/grain/stored-copy.ts'
 import { Strays } from '../../../src/core/grain/strays.ts'
 import { slotOf } from '../../../src/core/partition/partition.ts'
 
@@ -14,7 +14,7 @@ const KEYS = Array.from({ length: 4_000 }, (_, i) => `key-${i}`).filter(
 )
 const GROUP = `${'a'.repeat(16)}.0`
 const SOURCE: Source = {
-  origins: [{ group: GROUP, born: 1, tenure: 1, number: KEYS.length }],
+  origins: [{ group: GROUP, born: 1, epoch: 1, number: KEYS.length }],
   holders: [],
   back: [],
 }
@@ -165,24 +165,24 @@ describe('strays', () => {
 })
 
 describe('histories', () => {
-  const origin = { group: GROUP, born: 1, tenure: 3, number: 50 }
+  const origin = { group: GROUP, born: 1, epoch: 3, number: 50 }
 
-  it('are known up to what was taken up of them', () => {
-    expect(takenUpTo([], origin)).toBe(0)
-    expect(takenUpTo([origin], origin)).toBe(Infinity)
-    expect(takenUpTo([{ ...origin, number: 51 }], origin)).toBe(Infinity)
-    expect(takenUpTo([{ ...origin, tenure: 4, number: 40 }], origin)).toBe(Infinity)
-    expect(takenUpTo([{ ...origin, number: 40 }], origin)).toBe(40)
-    expect(takenUpTo([{ ...origin, born: 2 }], origin)).toBe(0)
-    expect(takenUpTo([{ ...origin, group: `${'b'.repeat(16)}.0` }], origin)).toBe(0)
+  it('are known as far as they were taken up', () => {
+    expect(isKnownTo([], origin)).toBe(false)
+    expect(isKnownTo([origin], origin)).toBe(true)
+    expect(isKnownTo([{ ...origin, number: 51 }], origin)).toBe(true)
+    expect(isKnownTo([{ ...origin, epoch: 4, number: 40 }], origin)).toBe(true)
+    expect(isKnownTo([{ ...origin, number: 40 }], origin)).toBe(false)
+    expect(isKnownTo([{ ...origin, number: 40 }], origin, { epoch: 2, number: 9 })).toBe(true)
+    expect(isKnownTo([{ ...origin, born: 2 }], origin)).toBe(false)
+    expect(isKnownTo([{ ...origin, group: `${'b'.repeat(16)}.0` }], origin)).toBe(false)
   })
 
   it('go on where a council was continued by force', () => {
     const continued = { ...origin, group: `${'a'.repeat(8)}${'c'.repeat(8)}.1` }
-    const sibling = { ...origin, group: `${'a'.repeat(8)}${'d'.repeat(8)}.1` }
-    expect(takenUpTo([continued], origin)).toBe(Infinity)
-    expect(takenUpTo([origin], continued)).toBe(50)
-    expect(takenUpTo([sibling], continued)).toBe(0)
+    expect(isKnownTo([continued], origin)).toBe(true)
+    expect(isKnownTo([origin], continued)).toBe(true)
+    expect(isKnownTo([origin], { ...continued, epoch: 9, number: 51 })).toBe(false)
   })
 
   it('are newer where they have taken up the other, and else where they were written later', () => {
