@@ -172,6 +172,12 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
         text: `Calls to ${event.kind} are slow: ${formatMs(event.p95Ms)}`,
         detail: `one in 20 of ${event.calls} took that long`,
       }
+    case 'state-provisional':
+      return {
+        topic: 'other',
+        tone: 'warn',
+        text: `${event.count} of 256 parts of ${event.kind} were restored and may be older than what others stored`,
+      }
     case 'storage':
       return {
         topic: 'other',

@@ -16,7 +16,7 @@ export interface NodePlatformOptions {
 }
 
 /**
- * The parts of a platform that are different in Node. It keeps no snapshot, is always `visible`, and watches no signals:
+ * The parts of a platform that are different in Node. It keeps no snapshot and no copies of grains, is always `visible`, and watches no signals:
  * call `leave()` before the process ends, or the others find out by the end of its socket.
  */
 export function nodePlatform({ folder }: NodePlatformOptions = {}): Partial<Platform> {
@@ -27,5 +27,6 @@ export function nodePlatform({ folder }: NodePlatformOptions = {}): Partial<Plat
     socket: createNodeSocket,
     identity: createNodeIdentityStore({ random, folder }),
     snapshot: false,
+    copies: false,
   }
 }

@@ -50,7 +50,10 @@ export interface ClusterOptions {
   joinTimeoutMs?: number
   /** Aborting ends the join, or leaves the cluster if it was joined. */
   signal?: AbortSignalLike
-  /** `false` keeps nothing between two loads of the page: every load is a new authority. Default: IndexedDB. */
+  /**
+   * `false` keeps nothing between two loads of the page: every load is a new authority, and kinds with `persist` are in
+   * memory alone. Default: IndexedDB.
+   */
   snapshot?: false
   /** `false` measures nothing: `cluster.metrics` is empty and says so. Events come all the same. Default `true`. */
   metrics?: boolean

@@ -4,6 +4,7 @@
  */
 import type { Fingerprints } from './core/events.ts'
 import type { Authority, NodeId } from './core/identity/node-id.ts'
+import type { CopyWrite, StoredCopy } from './core/grain/stored-copy.ts'
 import type { Now, Random } from './core/time.ts'
 
 export type { Fingerprints, Now, Random }
@@ -202,6 +203,17 @@ export interface SnapshotStore {
   save(snapshot: Snapshot): Promise<void>
 }
 
+/** What is kept of one copy of a partition of grains. The core checks it when it is read. */
+export type { CopyWrite, StoredCopy }
+
+/** Keeps copies of grains whose kinds ask for it, by room. */
+export interface CopyStore {
+  /** All copies of a room, as of one moment. */
+  load(cluster: string): Promise<readonly StoredCopy[]>
+  /** Stores all of this, or rejects and has stored nothing. In the order of the calls. */
+  save(cluster: string, writes: readonly CopyWrite[]): Promise<void>
+}
+
 /** Cancels a timer; idempotent. */
 export type CancelTimer = () => void
 
@@ -239,6 +251,8 @@ export interface Platform {
   readonly identity: IdentityStore
   readonly keys: Keys
   readonly snapshot: SnapshotStore | false
+  /** `false`: this process has none, and what it holds of grains is in memory alone. */
+  readonly copies: CopyStore | false
   readonly clock: Clock
   readonly random: Random
   readonly lifecycle: Lifecycle

@@ -54,6 +54,7 @@ export class MemoryRoom {
       identity: standInIdentity(random),
       keys: STAND_IN_KEYS,
       snapshot: createStore(),
+      copies: false,
       lifecycle: {
         watch(handlers) {
           handlers.onVisibility('visible')

@@ -1,16 +1,16 @@
 /**
  * Grains in a bare page: `grains.html#<room>` joins that room as a host of counters. A counter keeps who has added to
- * it, so that a spec can tell what took effect, and how often.
+ * it, so that a spec can tell what took effect, and how often. With `?persist` counters are kept on disk.
  */
 import { defineGrain, openCluster } from '../../src/index.ts'
-import type { Cluster } from '../../src/index.ts'
+import type { Cluster, GrainContext } from '../../src/index.ts'
 import type { GrainView } from './grain-view.ts'
 import { viewOfGrains } from './grain-view.ts'
 
 /** Another one after each load. */
 const page = crypto.randomUUID().slice(0, 8)
 
-export const Counter = defineGrain('counter', (self) => {
+const setup = (self: GrainContext) => {
   const names = self.state<string[]>([])
   return {
     /** At which place it is now, and the page that put it there. */
@@ -23,8 +23,11 @@ export const Counter = defineGrain('counter', (self) => {
     size: (): number => names.value.length,
     /** The page that hosts it now. */
     where: (): string => page,
+    clear: (): void => self.clear(),
   }
-})
+}
+
+export const Counter = defineGrain('counter', setup, { persist: location.search === '?persist' })
 
 /** How one call ended. */
 export interface Ended {

@@ -17,7 +17,7 @@ export interface GrainSources {
 type GrainEvent =
   | 'council'
   | 'slow-calls'
-  | `state-${'conflict' | 'dropped'}`
+  | `state-${'conflict' | 'dropped' | 'provisional'}`
   | `grain-${'activated' | 'deactivated' | 'stuck' | 'moved'}`
 
 export interface GrainMeters {
@@ -78,6 +78,10 @@ export function createGrainMeters(registry: Registry, sources: GrainSources): Gr
     'change',
     ['founded', 'continued', 'followed'],
   )
+  const provisional = registry.counter(
+    'grain_provisional_total',
+    'Partitions that were restored here from disk without all that were in sync.',
+  )
   registry.gauge(
     'grain_unstored_changes',
     'Changes of partitions owned here that are not known to be stored by all that are in sync.',
@@ -95,6 +99,7 @@ export function createGrainMeters(registry: Registry, sources: GrainSources): Gr
       'state-conflict': () => conflicts.add(),
       'state-dropped': ({ count }) => dropped.add(count),
       'slow-calls': 'not measured',
+      'state-provisional': ({ count }) => provisional.add(count),
     },
     callEnded({ kind, method, outcome, attempts, ms }) {
       calls.of(kind, method, outcome).add()

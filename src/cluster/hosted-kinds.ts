@@ -38,8 +38,8 @@ export function kindProblems(given: unknown): string[] {
 export function hostedKinds(kinds: readonly GrainKind[]): ReadonlyMap<string, HostedKind> {
   return new Map(
     kinds.map(({ name, options }) => {
-      const { version, concurrency, queueDepth, queue, reentrant, idleMs } = options
-      return [name, { version, concurrency, queueDepth, queuePolicy: queue, reentrant, idleMs }]
+      const { version, concurrency, queueDepth, queue, reentrant, idleMs, persist } = options
+      return [name, { version, concurrency, queueDepth, queuePolicy: queue, reentrant, idleMs, persist }]
     }),
   )
 }

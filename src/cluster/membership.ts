@@ -35,6 +35,7 @@ import type { OriginRange } from '../core/wire/frames.ts'
 import type { CancelTimer, Platform } from '../ports.ts'
 import { DEFAULT_ACTIVATION_LIMITS } from '../grains/activation-host.ts'
 import { valueCodec } from '../grains/codec.ts'
+import { CopyKeeper } from './copy-keeper.ts'
 import { EventLog } from './event-log.ts'
 import { GrainHost } from './grain-host.ts'
 import { hostedKinds } from './hosted-kinds.ts'
@@ -95,6 +96,8 @@ export class Membership {
   #core: NodeCore | undefined
   #driver: Driver | undefined
   #snapshots: SnapshotKeeper | undefined
+  /** Where a kind is to outlive the room, and there is a disk. */
+  readonly #copies: CopyKeeper | undefined
   #stopWatching: (() => void) | undefined
   #cancelJoinTimer: CancelTimer | undefined
   #finished = false
@@ -198,6 +201,7 @@ export class Membership {
         this.#onEvent({ type: 'slow-calls', at: this.#platform.clock.now().wall, thresholdMs, ...slow })
       },
     })
+    this.#copies = this.#openCopies()
     this.ready = this.#join.done
     this.ready.then(
       () => this.#cancelJoinTimer?.(),
@@ -342,6 +346,7 @@ export class Membership {
       queuePolicy: this.#options.queue ?? 'reject-new',
       partition: this.#options.partition,
       kinds: hostedKinds(this.#options.grains ?? []),
+      keepsCopies: this.#copies !== undefined,
     })
     this.#driver = new Driver({
       core: this.#core,
@@ -365,10 +370,12 @@ export class Membership {
         if (output.type === 'grain') this.grains.execute(output.output)
         else this.grains.ended(output.id, output.end)
       },
+      onPersist: (writes) => void this.#copies?.persist(writes),
       onTraced: (traced) => this.#traced(traced.id, traced),
       onRefused: (reason) => this.#join.refused(reason),
     })
     this.#driver.start()
+    void this.#copies?.recall()
     this.mailboxes.flush()
     this.grains.flush()
     for (const [key, value] of this.#values) this.#feed({ type: 'set-peer-state', key, value })
@@ -387,6 +394,16 @@ export class Membership {
       onWritten: (written) => this.metrics.snapshotWritten(written),
     })
     return { store, remembered: await store.remembered(authority) }
+  }
+
+  #openCopies(): CopyKeeper | undefined {
+    const { copies: store, clock } = this.#platform
+    if (!this.#options.grains?.some(({ options }) => options.persist)) return undefined
+    const onLoss = (reason: string): void => this.#tellLoss('grains', reason)
+    if (store)
+      return new CopyKeeper({ store, clock, cluster: this.name, feed: (input) => this.#feed(input), onLoss })
+    onLoss('kinds with `persist` are kept in memory alone: this process has nothing to store them')
+    return undefined
   }
 
   /** The page goes away. It says goodbye now, since it may not get to say anything later. */
@@ -490,7 +507,7 @@ export class Membership {
     this.#resolveOver()
   }
 
-  #tellLoss(what: 'identity' | 'snapshot', reason: string): void {
+  #tellLoss(what: 'identity' | 'snapshot' | 'grains', reason: string): void {
     this.#onEvent({ type: 'storage', at: this.#platform.clock.now().wall, what, reason })
   }
 

@@ -214,7 +214,7 @@ export function createMeters(registry: Registry, sources: MetricSources): Meters
     'storage_losses_total',
     'Times something kept for this process was lost, dropped or could not be kept.',
     'what',
-    ['identity', 'snapshot'],
+    ['identity', 'snapshot', 'grains'],
   )
 
   const grains = createGrainMeters(registry, sources.grains)

@@ -2,6 +2,7 @@ import { createBrowserClock } from '../adapters/browser/clock.ts'
 import { createLifecycle } from '../adapters/browser/lifecycle.ts'
 import { watchOnline } from '../adapters/browser/online.ts'
 import { createRandom } from '../adapters/browser/random.ts'
+import { createCopyStore } from '../adapters/indexeddb/copies.ts'
 import { createIdentityStore } from '../adapters/indexeddb/identity.ts'
 import { createSnapshotStore } from '../adapters/indexeddb/snapshot.ts'
 import { createRelayTransport } from '../adapters/relay/transport.ts'
@@ -43,6 +44,7 @@ export function createPlatform(options: ClusterOptions): Platform {
     identity: given.identity ?? createIdentityStore({ random, persist: snapshot !== false }),
     keys: given.keys ?? createWebCryptoKeys(),
     snapshot: snapshot === false ? false : (given.snapshot ?? createSnapshotStore()),
+    copies: given.copies ?? (snapshot === false ? false : createCopyStore()),
     lifecycle: given.lifecycle ?? createLifecycle(),
   }
 }

@@ -38,6 +38,7 @@ const PORTS = new Set([
   'identity',
   'keys',
   'snapshot',
+  'copies',
   'clock',
   'random',
   'lifecycle',

@@ -6,6 +6,7 @@ import type { Authority, NodeId } from './identity/node-id.ts'
 import type { NodeStatus, Visibility } from './membership/record.ts'
 import type { AssociationState } from './association/association.ts'
 import type { GrainOutput, Invoked, Settled } from './grain/grain-outputs.ts'
+import type { CopyWrite, StoredCopy } from './grain/stored-copy.ts'
 import type { CallRequest } from './rpc/call.ts'
 import type { CallEnd } from './rpc/calls.ts'
 import type { Lane } from './wire/frames.ts'
@@ -136,6 +137,10 @@ export type Input =
     }
   /** Answers `invoke`. */
   | { readonly type: 'grain-invoked'; readonly invocation: number; readonly invoked: Invoked }
+  /** What was stored of this room before this process began, or nothing. Until then nothing that persists is run. */
+  | { readonly type: 'grain-recalled'; readonly copies: readonly StoredCopy[] }
+  /** Answers the output `persist`: all of it is stored, or nothing. */
+  | { readonly type: 'grain-persisted'; readonly ok: boolean }
   /** Answers `passivate`; `state` as in `Invoked`, where its last functions have changed it. */
   | {
       readonly type: 'grain-passivated'
@@ -200,6 +205,8 @@ export type Output =
     }
   /** Run user code, or stop to; these come in order. */
   | { readonly type: 'grain'; readonly output: GrainOutput }
+  /** Store this, as a whole or not at all; answered by `grain-persisted`. */
+  | { readonly type: 'persist'; readonly writes: readonly CopyWrite[] }
   /** The one end of a call that was accepted. */
   | { readonly type: 'grain-ended'; readonly id: number; readonly end: CallEnd }
   | { readonly type: 'signaling-send'; readonly to: NodeId; readonly data: string }
@@ -398,8 +405,24 @@ export type ClusterEvent = EventHead &
         /** How many ended. */
         readonly calls: number
       }
+    /**
+     * A partition was restored here from what tabs had stored, and so many tabs that were in sync with that are
+     * `missing`: they may have something newer on their disks. Where many come at once, one event stands for `count` of
+     * a kind, and `slot` is one of them. Once for each partition; nothing waits for it.
+     */
+    | {
+        readonly type: 'state-provisional'
+        readonly kind: string
+        readonly slot: number
+        readonly missing: number
+        readonly count: number
+      }
     /** The platform lost or dropped something it keeps for this process; `what` is done instead is in `reason`. */
-    | { readonly type: 'storage'; readonly what: 'identity' | 'snapshot'; readonly reason: string }
+    | {
+        readonly type: 'storage'
+        readonly what: 'identity' | 'snapshot' | 'grains'
+        readonly reason: string
+      }
   )
 
 /** Why a grain left the memory of this process. */

@@ -28,6 +28,8 @@ export interface GrainBindingOptions {
   readonly tombstoneMs: number
   readonly tuning?: GrainsTuning | undefined
   readonly partition?: 'available' | 'majority' | undefined
+  /** This process has a disk for grains. */
+  readonly keepsCopies?: boolean | undefined
 }
 
 /**
@@ -90,6 +92,14 @@ export class GrainBinding implements LifeGrains {
       },
       onChange: (change, group, reason) => outbox.event({ type: 'council', change, group, reason }),
       onFault: (from, reason) => this.#onFault(from, reason),
+      persist: options.keepsCopies ? (writes) => outbox.push({ type: 'persist', writes }) : undefined,
+      browserOf: (other) => roster.browserOf(other),
+      onLoss: (reason) => outbox.event({ type: 'storage', what: 'grains', reason }),
+      onProvisional: (kind, slot, missing) =>
+        this.#news.gather(
+          { type: 'state-provisional', kind, slot, missing, count: 1 },
+          `state-provisional ${kind} ${missing}`,
+        ),
     })
   }
 
@@ -119,6 +129,10 @@ export class GrainBinding implements LifeGrains {
         return grains.onInvoked(input.invocation, input.invoked, now)
       case 'grain-passivated':
         return grains.onPassivated(input.activation, input.state, now)
+      case 'grain-recalled':
+        return grains.onRecalled(input.copies, now)
+      case 'grain-persisted':
+        return grains.onPersisted(input.ok, now)
     }
   }
 
@@ -138,6 +152,11 @@ export class GrainBinding implements LifeGrains {
   leave(now: Now): void {
     this.grains.leave(now)
     this.#life?.flushGrains(now.mono)
+  }
+
+  /** This process may not run for long any more. */
+  persistNow(now: Now): void {
+    if (this.#isActive) this.grains.persistNow(now)
   }
 
   parentOf(invocation: number, now: Now): Parent | undefined {

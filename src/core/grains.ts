@@ -29,7 +29,12 @@ import type { GrainOutput, Invoked, KindTuning, Settled } from './grain/grain-ou
 import type { GrainStore, Kept } from './grain/grain-store.ts'
 import type { HoldingTuning } from './grain/holding-tuning.ts'
 import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
+import type { HoldingsOptions } from './grain/holdings.ts'
 import { Holdings } from './grain/holdings.ts'
+import { Persisting } from './grain/persisting.ts'
+import { Provisional } from './grain/provisional.ts'
+import { Recall } from './grain/recall.ts'
+import type { CopyWrite, StoredCopy } from './grain/stored-copy.ts'
 import type { HoldingLane, HoldingMessage } from './grain/messages.ts'
 import type { MapEntry, PartitionId } from './partition/partition.ts'
 import { parsePartition, partitionId, partitionOf } from './partition/partition.ts'
@@ -70,6 +75,14 @@ export interface GrainsOptions extends Pick<
   readonly onConflict?: (kind: string, key: string, other: Uint8Array) => void
   /** What came from this process is not what it should be. */
   readonly onFault: (from: ProcessId, reason: string) => void
+  /** Puts copies on disk, and is answered by `onPersisted`. Absent where this process has none. */
+  readonly persist?: ((writes: readonly CopyWrite[]) => void) | undefined
+  /** Of a process that is up; else empty. */
+  readonly browserOf: (process: ProcessId) => string
+  /** What was on disk cannot be used. */
+  readonly onLoss: (reason: string) => void
+  /** This owner has taken up stored copies of a partition, and so many that were in sync with them are not back. */
+  readonly onProvisional: (kind: string, slot: number, missing: number) => void
 }
 
 export interface GrainsTuning {
@@ -94,6 +107,9 @@ export class Grains {
   readonly activations: Activations
   readonly calls: Calls
   readonly #balance: Balance
+  readonly #provisional: Provisional
+  /** What this process puts on disk, and what was there. */
+  readonly #disk: { readonly persisting: Persisting; readonly recall: Recall } | undefined
   readonly #options: GrainsOptions
   readonly #waiting: ((now: Now) => void)[] = []
   #now: Now = { mono: 0, wall: 0 }
@@ -113,7 +129,11 @@ export class Grains {
       },
       onDecided: (id, ok) => this.#later((now) => this.holdings.onProposal(id, ok, undefined, now)),
       inherited: () => this.#inherited(),
-      onFollow: (now) => this.#later(() => this.holdings.disown(now)),
+      onFollow: (now) =>
+        this.#later(() => {
+          this.holdings.disown(now)
+          this.#disk?.recall.onFollow(now)
+        }),
       endSole: (kind, slot, owner, epoch, now) =>
         this.holdings.endSole(partitionId(kind, slot), owner, epoch, now),
     })
@@ -142,6 +162,8 @@ export class Grains {
         const { kind, slot } = parsePartition(partition)!
         options.onEvent?.({ type: 'state-dropped', kind, slot, count: 1 })
       },
+      onSource: (...source) => this.#provisional.onSource(...source),
+      ...this.#diskHooks(),
     })
     this.#balance = new Balance({
       self,
@@ -179,6 +201,11 @@ export class Grains {
       send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
       ended: options.ended,
     })
+    this.#provisional = new Provisional((partition, missing) => {
+      const { kind, slot } = parsePartition(partition)!
+      options.onProvisional(kind, slot, missing)
+    })
+    this.#disk = this.#newDisk()
   }
 
   /** Wants the kinds that it hosts. */
@@ -259,7 +286,26 @@ export class Grains {
     this.#turn(now, () => {
       this.holdings.release(now)
       this.council.leave(now)
+      this.#disk?.persisting.hurry(now)
     })
+  }
+
+  /** What the disk had of this room; nothing, where it cannot be read. */
+  onRecalled(stored: readonly StoredCopy[], now: Now): void {
+    this.#turn(now, () => {
+      this.#disk?.recall.onRecalled(stored, now)
+      // Whatever waited for this may have its right now.
+      this.holdings.onTargets(now)
+    })
+  }
+
+  onPersisted(ok: boolean, now: Now): void {
+    this.#turn(now, () => this.#disk?.persisting.onPersisted(ok, now))
+  }
+
+  /** What has changed goes to disk at once. */
+  persistNow(now: Now): void {
+    this.#turn(now, () => this.#disk?.persisting.hurry(now))
   }
 
   tick(now: Now): void {
@@ -268,6 +314,8 @@ export class Grains {
 
   nextDeadline(): number {
     return Math.min(
+      this.#provisional.nextDeadline(),
+      this.#disk?.persisting.nextDeadline() ?? Infinity,
       this.holdings.nextDeadline() ?? Infinity,
       this.calls.nextDeadline(),
       this.activations.nextDeadline(),
@@ -284,6 +332,8 @@ export class Grains {
     this.activations.tick(now)
     this.council.tick(now)
     this.#balance.tick(now.mono)
+    this.#provisional.tick(now)
+    this.#disk?.persisting.tick(now)
     input()
     this.#drain(now)
   }
@@ -334,6 +384,8 @@ export class Grains {
     for (const [slot, entry] of entries) {
       const partition = partitionId(kind, slot)
       this.#targets.delete(partition)
+      // First of all: the right to run the partition may begin with this.
+      this.#disk?.recall.onEntry(partition, now)
       this.holdings.onMap(partition, entry, now, group)
       this.activations.onMap(partition, now)
       this.calls.onMap(partition, now)
@@ -383,7 +435,8 @@ export class Grains {
   #store(): GrainStore {
     return {
       entryOf: (partition) => this.holdings.entryOf(partition),
-      mayRun: (partition, now) => this.holdings.mayRun(partition, now),
+      mayRun: (partition, now) =>
+        this.holdings.mayRun(partition, now) && !this.holdings.strays.isOwed(partition),
       wake: (partition, now) => this.holdings.wake(partition, now),
       rest: (partition, now) => this.holdings.rest(partition, now),
       get: (partition, key) => this.#kept(partition, key),
@@ -395,6 +448,49 @@ export class Grains {
       takeIn: (partition, key, now) => this.holdings.takeIn(partition, key, now),
       storedUpTo: (partition) => this.holdings.storedUpTo(partition),
     }
+  }
+
+  /** Nothing where nothing persists. */
+  #diskHooks(): Pick<HoldingsOptions, 'isWaiting' | 'onLook' | 'onStraySettled'> {
+    if (!this.#persists) return {}
+    return {
+      onStraySettled: (copy, now) => this.#disk!.recall.onSettled(copy, now),
+      isWaiting: (kind) => !this.#disk!.recall.isDone && this.#isPersisted(kind),
+      onLook: ({ id, kind }) => {
+        if (this.#isPersisted(kind)) this.#disk!.persisting.touch(id, this.#now)
+      },
+    }
+  }
+
+  #newDisk() {
+    const { self, persist, browserOf, isLive, onLoss } = this.#options
+    if (!this.#persists || !persist) return undefined
+    const group = () => this.council.group
+    const entryOf = (partition: PartitionId) => this.#entryOf(partition)
+    const holderOf = (process: ProcessId) => ({ process, browser: browserOf(process) })
+    const copyOf = (partition: PartitionId) => this.holdings.copyOf(partition)
+    const persisting = new Persisting({ own: self, group, entryOf, copyOf, holderOf, persist })
+    const recall = new Recall({
+      own: self,
+      group,
+      entryOf,
+      holderOf,
+      isLive,
+      onLoss,
+      isPersisted: (partition) => this.#isPersisted(parsePartition(partition)?.kind),
+      keep: (partition, copy, now) => this.holdings.strays.keep(partition, copy, undefined, now),
+      remove: (process, partition, now) => persisting.remove(process, partition, now),
+    })
+    return { persisting, recall }
+  }
+
+  get #persists(): boolean {
+    const { persist, kinds } = this.#options
+    return persist !== undefined && [...kinds.values()].some((kind) => kind.persist)
+  }
+
+  #isPersisted(kind: string | undefined): boolean {
+    return kind !== undefined && (this.#options.kinds.get(kind)?.persist ?? false)
   }
 
   #kept(partition: PartitionId, key: string): Kept | undefined {

@@ -56,6 +56,8 @@ export interface NodeOptions {
    * nothing moves any more. Default `available`.
    */
   readonly partition?: 'available' | 'majority' | undefined
+  /** What kinds with `persist` hold is put out to be stored, and what is stored comes in as `grain-recalled`. */
+  readonly keepsCopies?: boolean | undefined
   /** Where many nodes share a process: work that they share. */
   readonly commons?: Commons | undefined
 }
@@ -70,7 +72,15 @@ export class NodeCore {
 
   constructor(options: NodeOptions) {
     this.#options = options
-    const { process, random, kinds = new Map<string, HostedKind>(), tuning, grainTuning, partition } = options
+    const {
+      process,
+      random,
+      kinds = new Map<string, HostedKind>(),
+      tuning,
+      grainTuning,
+      partition,
+      keepsCopies,
+    } = options
     const { tombstoneMs } = tuning
     const outbox = this.#outbox
     this.#binding = new GrainBinding({
@@ -81,6 +91,7 @@ export class NodeCore {
       tombstoneMs,
       tuning: grainTuning,
       partition,
+      keepsCopies,
     })
     this.#life = this.#begin(options)
   }
@@ -195,6 +206,8 @@ export class NodeCore {
     else if (isOfGrains(input)) this.#binding.handle(input, now)
     else {
       if (input.type === 'leave') this.#binding.leave(now)
+      else if (input.type === 'set-visibility' && input.visibility !== 'visible')
+        this.#binding.persistNow(now)
       this.#life.handle(input, now.mono)
       if (input.type === 'signaling-up' || input.type === 'signaling-contacts')
         this.#binding.onSignaling(input.contacts, input.quietMs ?? 0, now)

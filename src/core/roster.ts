@@ -147,6 +147,12 @@ export class Roster {
     return this.#known.get(process)?.authority
   }
 
+  /** Empty for a process that is not there. */
+  browserOf(process: ProcessId): string {
+    const life = this.lifeOf(process)
+    return (life !== undefined && this.#table?.get(life)?.self?.browser) || ''
+  }
+
   isLive(process: ProcessId): boolean {
     return this.#known.get(process)?.upSince !== undefined
   }

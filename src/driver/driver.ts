@@ -45,6 +45,8 @@ export interface DriverOptions {
   readonly onMessages: (output: Extract<Output, { type: 'deliver' | 'outcome' | 'progress' }>) => void
   /** User code is to be run or stopped, or a call of this process has ended. */
   readonly onGrain: (output: Extract<Output, { type: 'grain' | 'grain-ended' }>) => void
+  /** Copies of grains are to be stored; answered by the input `grain-persisted`. */
+  readonly onPersist: (writes: Extract<Output, { type: 'persist' }>['writes']) => void
   /** The answer to the input `trace`. */
   readonly onTraced: (traced: Extract<Output, { type: 'traced' }>) => void
   /** The signaling server said no for good. */
@@ -185,6 +187,8 @@ export class Driver {
       case 'grain':
       case 'grain-ended':
         return this.#options.onGrain(output)
+      case 'persist':
+        return this.#options.onPersist(output.writes)
       case 'rebirth':
         return this.#rebirth(output.fresh)
       case 'event':

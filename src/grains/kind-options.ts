@@ -31,8 +31,12 @@ export interface KindOptions<M = unknown> {
   /** A call fails with `deadline` after this long. Default 10,000 ms. */
   readonly deadlineMs?: number
   /**
-   * Whether state is to be kept in IndexedDB too, and so outlive a reload of all tabs at once. Without effect yet: this
-   * version keeps it in the memory of tabs alone. Default `false`.
+   * Whether state is kept in IndexedDB too, by each tab that hosts the kind and holds it, so that a room whose tabs were
+   * all closed finds it again. It is written within a second, not before a call is answered: a room that is closed loses
+   * nothing, one that crashes as a whole may lose the last second. What was stored is taken up; where the new room has
+   * another state of a key already, `merge` is asked, or an event `state-conflict` has it. An event `state-provisional` tells that tabs
+   * are missing which may have stored something newer, an event `storage` that the disk cannot be used. Whoever can read
+   * the storage of the page's origin can read what is kept. Default `false`.
    */
   readonly persist?: boolean
   /**

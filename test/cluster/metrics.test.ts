@@ -125,9 +125,11 @@ const EVENTS: Events = {
   'state-dropped': [{ type: 'state-dropped', kind: 'counter', slot: 1, count: 1 }],
   council: [{ type: 'council', change: 'continued', group: 'g', reason }],
   'slow-calls': [{ type: 'slow-calls', kind: 'counter', p95Ms: 2_000, thresholdMs: 1_000, calls: 1 }],
+  'state-provisional': [{ type: 'state-provisional', kind: 'counter', slot: 3, missing: 1, count: 2 }],
   storage: [
     { type: 'storage', what: 'identity', reason },
     { type: 'storage', what: 'snapshot', reason },
+    { type: 'storage', what: 'grains', reason },
   ],
 }
 const allEvents = Object.values(EVENTS).flat() as Omit<ClusterEvent, 'at'>[]

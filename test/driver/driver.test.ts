@@ -74,6 +74,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
     onRest: () => undefined,
     onMessages: ({ type }) => void done.push(type),
     onGrain: ({ type }) => void done.push(type),
+    onPersist: (writes) => void done.push(`persist ${writes.length}`),
     onTraced: ({ id }) => void done.push(`traced ${id}`),
     onRefused: (reason) => void refused.push(reason),
     ...more,

@@ -73,6 +73,7 @@ function createRig({ relay = true, session: hasRelay = true } = {}) {
     onTurn: () => undefined,
     onRest: () => undefined,
     onGrain: () => undefined,
+    onPersist: () => undefined,
     onTraced: () => undefined,
     onMessages: () => undefined,
     onRefused: () => undefined,

@@ -55,7 +55,7 @@ export function events(cluster: Cluster): void {
     // @ts-expect-error a member's status has no generation gap
     void event.known
   })
-  cluster.on('storage', ({ what }) => same<Equal<typeof what, 'identity' | 'snapshot'>>())
+  cluster.on('storage', ({ what }) => same<Equal<typeof what, 'identity' | 'snapshot' | 'grains'>>())
   cluster.on('grain-deactivated', ({ kind, key, reason, count }) => {
     same<Equal<typeof reason, 'idle' | 'moved' | 'right-lost' | 'renewed' | 'failed'>>()
     same<Equal<[string, string, number], [typeof kind, typeof key, typeof count]>>()

@@ -1,5 +1,13 @@
 import { randomAuthority, randomName, type Authority } from '../../core/identity/node-id.ts'
-import type { Identity, IdentityStore, Random, Snapshot, SnapshotStore } from '../../ports.ts'
+import type {
+  CopyStore,
+  Identity,
+  IdentityStore,
+  Random,
+  Snapshot,
+  SnapshotStore,
+  StoredCopy,
+} from '../../ports.ts'
 import { standInPublicKey, standInSignature } from './stand-in-keys.ts'
 
 export interface MemoryIdentityOptions {
@@ -69,6 +77,37 @@ export function createMemorySnapshotStore(): SnapshotStore {
     },
     save(snapshot) {
       snapshots.set(key(snapshot.cluster, snapshot.authority), structuredClone(snapshot))
+      return Promise.resolve()
+    },
+  }
+}
+
+/** Copies of grains kept in memory: one store stands for the disk of one browser. */
+export function createMemoryCopyStore(): CopyStore {
+  const rooms = new Map<string, Map<string, StoredCopy & { readonly keys: Map<string, Uint8Array> }>>()
+  return {
+    load(cluster) {
+      const copies = [...(rooms.get(cluster)?.values() ?? [])]
+      return Promise.resolve(
+        copies.map(({ keys, process, partition, head }) => ({
+          process,
+          partition,
+          head,
+          entries: [...keys.values()],
+        })),
+      )
+    },
+    save(cluster, writes) {
+      const copies = rooms.get(cluster) ?? new Map<string, never>()
+      rooms.set(cluster, copies)
+      for (const { process, partition, head, puts, deletes } of writes) {
+        const place = JSON.stringify([process, partition])
+        const keys = new Map(copies.get(place)?.keys)
+        for (const key of deletes) keys.delete(key)
+        for (const [key, bytes] of puts) keys.set(key, bytes.slice())
+        if (head) copies.set(place, { process, partition, head: head.slice(), entries: [], keys })
+        else copies.delete(place)
+      }
       return Promise.resolve()
     },
   }

@@ -46,6 +46,20 @@ export function isChanged({ epoch, number }: Stamp, own: Fork | undefined, other
   return other !== undefined && (number > other.number || epoch >= other.epoch)
 }
 
+/**
+ * Of two changes of one key: whether the history of `theirs` goes on from `ours`, or the other way round; `undefined`
+ * where the histories have parted before.
+ */
+export function goesOn(theirs: Stamp, ours: Stamp, relation: Relation): boolean | undefined {
+  const isOursKnown = !isChanged(ours, relation.ours, relation.theirs)
+  if (isChanged(theirs, relation.theirs, relation.ours)) return isOursKnown ? true : undefined
+  const isLater = theirs.epoch === ours.epoch ? theirs.number > ours.number : theirs.epoch > ours.epoch
+  return isOursKnown && isLater
+}
+
+/** Nothing is this side's own: what the other has goes on from it. */
+export const BEHIND: Relation = { ours: { group: '', epoch: Infinity, number: -1 }, theirs: undefined }
+
 /** Under which council a change was made; `undefined` where the copy does not tell. */
 export const groupOf = (forks: readonly Fork[], { epoch }: Stamp): string | undefined =>
   forks.findLast((fork) => fork.epoch <= epoch)?.group
@@ -115,7 +129,8 @@ function remember(others: readonly Other[], one: Other): readonly Other[] {
   return [...(isFull ? others.toSpliced(oldest, 1) : others), one]
 }
 
-const stateStampOf = ({ epoch, number, contents }: KeyContent): Stamp => contents?.stated ?? { epoch, number }
+export const stateStampOf = ({ epoch, number, contents }: KeyContent): Stamp =>
+  contents?.stated ?? { epoch, number }
 
 function isSame(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
   if (a === b) return true

@@ -60,6 +60,8 @@ export interface KindTuning {
   readonly reentrant: boolean
   /** In ms. */
   readonly idleMs: number
+  /** What is held of it is put on disk, too. Default `false`. */
+  readonly persist?: boolean
 }
 
 /** A kind as a process hosts it. */

@@ -13,6 +13,7 @@ import type { Fork } from './fork.ts'
 import { MAX_FORKS } from './fork.ts'
 import type { KeyChange, KeyContents, Other } from './key-contents.ts'
 import { applyChange } from './key-contents.ts'
+import type { Source } from './messages.ts'
 import type { Stamp } from '../partition/partition.ts'
 
 /** A key as a whole, as it travels. Number 0: there is no such key. */
@@ -43,6 +44,8 @@ export class HeldPartition {
   tenure = 0
   /** Councils under which this history went on, the first one first; empty while there was only one. */
   forks: readonly Fork[] = []
+  /** Of a copy that was on disk. */
+  source: Source | undefined
   readonly #keys = new Map<string, HeldKey>()
   readonly #empty = new Set<string>()
   #number = 0

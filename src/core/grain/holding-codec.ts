@@ -16,7 +16,18 @@ import type { KeyContent } from './held-partition.ts'
 import type { Fork } from './fork.ts'
 import { MAX_FORKS, MAX_OTHERS } from './fork.ts'
 import type { CallerContents, KeyChange, Other } from './key-contents.ts'
-import type { At, CopiedItem, CopyEnd, HoldingMessage, ItemsOf, ItemType, ListMessage } from './messages.ts'
+import type {
+  At,
+  CopiedItem,
+  CopyEnd,
+  Holder,
+  HoldingMessage,
+  ItemsOf,
+  ItemType,
+  ListMessage,
+  Origin,
+  Source,
+} from './messages.ts'
 import { MAX_GRAIN_KEY_BYTES, MAX_KIND_BYTES, parsePartition } from '../partition/partition.ts'
 
 export const HOLDING_VERSION = 1
@@ -29,6 +40,8 @@ export const HoldingLimits = {
   records: 65_536,
   callerBytes: 256,
   groupBytes: 24,
+  origins: 32,
+  holders: 64,
   stateBytes: 16 * 1024 * 1024,
   /** Epochs, numbers and ids: far beyond any use, and adding to them stays exact. */
   counter: 2 ** 48,
@@ -144,8 +157,10 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
   drop: nothing,
   released: nothing,
   stray: (w, item) => {
-    w.varint(item.attempt).varint(item.index).byte(flags(item.isLast)).varint(item.born)
+    w.varint(item.attempt).varint(item.index)
+    w.byte(flags(item.isLast, item.source !== undefined)).varint(item.born)
     writeList(w, item.forks, writeFork)
+    if (item.source) writeSource(w, item.source)
     writeList(w, item.entries, writeContent)
   },
   strayed: writeCopied,
@@ -200,15 +215,16 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
   stale: asAt,
   drop: asAt,
   released: asAt,
-  stray: (r, at) => ({
-    ...at,
-    attempt: count(r, 'attempt'),
-    index: count(r, 'index'),
-    isLast: readFlags(r, 1) === 1,
-    born: count(r, 'epoch of birth'),
-    forks: readForks(r),
-    entries: readList(r, HoldingLimits.entries, readContent),
-  }),
+  stray: (r, at) => {
+    const attempt = count(r, 'attempt')
+    const index = count(r, 'index')
+    const bits = readFlags(r, 3)
+    const item = { ...at, attempt, index, isLast: (bits & 1) === 1, born: count(r, 'epoch of birth') }
+    const forks = readForks(r)
+    const source = bits & 2 ? readSource(r) : undefined
+    const entries = readList(r, HoldingLimits.entries, readContent)
+    return { ...item, forks, entries, ...(source && { source }) }
+  },
   strayed: readCopied,
 }
 
@@ -227,10 +243,10 @@ const readEnd = (r: Reader): CopyEnd => ({
   forks: readForks(r),
 })
 
-const writeFork = (w: Writer, { group, epoch, number }: Fork): Writer =>
+export const writeFork = (w: Writer, { group, epoch, number }: Fork): Writer =>
   w.text(group).varint(epoch).varint(number)
 
-const readForks = (r: Reader): Fork[] =>
+export const readForks = (r: Reader): Fork[] =>
   readList(r, MAX_FORKS, () => {
     const group = r.text('group', HoldingLimits.groupBytes)
     if (!r.problem && !isGroup(group)) r.fail('group is malformed')
@@ -284,7 +300,40 @@ function readChange(r: Reader): KeyChange {
   return { ...(state !== undefined && { state }), records, drops, ...(others && { others }) }
 }
 
-function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): void {
+export const writeOrigin = (w: Writer, { group, born, epoch, number }: Origin): Writer =>
+  w.text(group).varint(born).varint(epoch).varint(number)
+
+export const readOrigins = (r: Reader): Origin[] =>
+  readList(r, HoldingLimits.origins, () => {
+    const group = r.text('group', HoldingLimits.groupBytes)
+    if (!r.problem && !isGroup(group)) r.fail('group is malformed')
+    return { group, born: count(r, 'born'), epoch: count(r, 'epoch'), number: count(r, 'number') }
+  })
+
+export const writeHolder = (w: Writer, { process, browser }: Holder): Writer => w.text(process).text(browser)
+
+export const readHolders = (r: Reader): Holder[] =>
+  readList(r, HoldingLimits.holders, () => ({
+    process: readCaller(r),
+    browser: r.text('browser', HoldingLimits.callerBytes),
+  }))
+
+function writeSource(w: Writer, { epoch, number, taken, holders, back }: Source): void {
+  w.varint(epoch).varint(number)
+  writeList(w, taken, writeOrigin)
+  writeList(w, holders, writeHolder)
+  writeList(w, back, writeHolder)
+}
+
+const readSource = (r: Reader): Source => ({
+  epoch: count(r, 'epoch'),
+  number: count(r, 'number'),
+  taken: readOrigins(r),
+  holders: readHolders(r),
+  back: readHolders(r),
+})
+
+export function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): void {
   w.text(key).varint(epoch).varint(number)
   const { state, others, stated } = contents ?? {}
   w.byte(flags(contents !== undefined, state !== undefined, others !== undefined, stated !== undefined))
@@ -298,7 +347,7 @@ function writeContent(w: Writer, { key, epoch, number, contents }: KeyContent): 
   })
 }
 
-function readContent(r: Reader): KeyContent {
+export function readContent(r: Reader): KeyContent {
   const key = readKey(r)
   const epoch = count(r, 'epoch')
   const number = count(r, 'number')
@@ -326,7 +375,7 @@ function readCallerContents(r: Reader): [string, CallerContents] {
 const readOutcome = (r: Reader): CallOutcome =>
   readCallOutcome(r) ?? { type: 'result', bytes: new Uint8Array(0) }
 
-const count = (r: Reader, what: string): number => r.varint(what, HoldingLimits.counter)
+export const count = (r: Reader, what: string): number => r.varint(what, HoldingLimits.counter)
 const readCaller = (r: Reader): string => r.text('caller', HoldingLimits.callerBytes)
 
 function readKey(r: Reader): string {
@@ -344,12 +393,12 @@ function readFlags(r: Reader, max: number): number {
   return bits
 }
 
-function writeList<T>(w: Writer, items: readonly T[], write: (w: Writer, item: T) => unknown): void {
+export function writeList<T>(w: Writer, items: readonly T[], write: (w: Writer, item: T) => unknown): void {
   w.varint(items.length)
   for (const item of items) write(w, item)
 }
 
-function readList<T>(r: Reader, max: number, read: (r: Reader) => T): T[] {
+export function readList<T>(r: Reader, max: number, read: (r: Reader) => T): T[] {
   const length = r.varint('count', max)
   const items: T[] = []
   for (let i = 0; i < length && !r.problem; i++) items.push(read(r))

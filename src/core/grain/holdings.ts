@@ -27,6 +27,7 @@ import type { Propose } from './proposals.ts'
 import { Proposals } from './proposals.ts'
 import { Replicating } from './replicating.ts'
 import { Strays } from './strays.ts'
+import type { VisitsOptions } from './visits.ts'
 import { forksOf, Visits } from './visits.ts'
 
 export interface HoldingsOptions {
@@ -66,6 +67,14 @@ export interface HoldingsOptions {
   readonly onTaken?: (partition: PartitionId, key: string) => void
   /** There was no room to keep what this process had of it under a council that it has given up. */
   readonly onStrayDropped?: (partition: PartitionId) => void
+  /** Everybody in sync has what was to be taken of a copy that this process kept. */
+  readonly onStraySettled?: (copy: HeldPartition, now: Now) => void
+  /** See `VisitsOptions.onSource`. */
+  readonly onSource?: VisitsOptions['onSource']
+  /** This process may not run the kind yet, whatever it owns: it does not know what it has kept. Default: it may. */
+  readonly isWaiting?: ((kind: string) => boolean) | undefined
+  /** What is held of a partition may have changed. */
+  readonly onLook?: ((part: Pick<Part, 'id' | 'kind'>) => void) | undefined
 }
 
 export type AppendRefusal = 'not-owner' | 'no-right' | 'state-limit'
@@ -137,14 +146,19 @@ export class Holdings {
       isBusy: (partition, key) => options.isBusy?.(partition, key) ?? false,
       free: (partition, key) => options.free?.(partition, key),
       onTaken: (partition, key) => options.onTaken?.(partition, key),
+      onOwnSeen: (partition, attempt) => this.#onOwnSeen(partition, attempt),
+      onSource: (partition, source, origins, isNew, now) =>
+        options.onSource?.(partition, source, origins, isNew, now),
     })
     this.strays = new Strays({
+      own: options.own,
       tuning: this.#tuning,
       mail: this.#mail,
       ownerOf: (partition) => this.#followedEntry(partition),
       isLive: options.isLive,
       askMap: (partition, now) => this.#askMapOf(partition, now.mono),
       onDropped: (partition) => options.onStrayDropped?.(partition),
+      onSettled: (copy, now) => options.onStraySettled?.(copy, now),
     })
   }
 
@@ -332,7 +346,10 @@ export class Holdings {
       this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
     this.#owning.onEntry(part, before, now)
-    if (!part.tenure || entry.born !== before?.born) part.visits.clear()
+    if (!part.tenure || entry.born !== before?.born) {
+      part.visits.clear()
+      part.taken.clear()
+    }
     this.strays.onMap(partition, now)
     this.#judge(part, now)
     this.#touched.add(part)
@@ -441,6 +458,7 @@ export class Holdings {
     if (part.visits.size > 0) due = Math.min(due, this.#lookAtVisits(part, now))
     if (part.proposal) this.#proposed.add(part)
     this.#judge(part, now)
+    this.#options.onLook?.(part)
     // Nobody tells when a leader's lease begins.
     if (part.isAwake && part.tenure && !part.hasRight && entry.inSync.length === 1)
       due = Math.min(due, now.mono + this.#tuning.beaconAgainMs)
@@ -472,7 +490,7 @@ export class Holdings {
   }
 
   #computeRight(part: Part, now: Now): boolean {
-    if (!part.isAwake || !this.#owning.isReady(part)) return false
+    if (!part.isAwake || !this.#owning.isReady(part) || this.#options.isWaiting?.(part.kind)) return false
     const leader = this.#options.leader()
     const at = { partition: part.id, epoch: part.entry!.epoch }
     if (part.entry!.inSync.length === 1) {
@@ -575,6 +593,13 @@ export class Holdings {
     this.#awake.delete(part)
     this.#endRight(part)
     this.#touched.add(part)
+  }
+
+  /** Handlers have waited for that. */
+  #onOwnSeen(partition: PartitionId, attempt: number): void {
+    const wasOwed = this.strays.isOwed(partition)
+    this.strays.onSeen(partition, attempt)
+    if (wasOwed && !this.strays.isOwed(partition)) this.#options.onRightBegan(partition)
   }
 
   #lookAtVisits(part: Part, now: Now): number {

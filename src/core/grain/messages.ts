@@ -18,12 +18,13 @@
  * | stale     | anybody   | the map has moved on                                                         |
  * | drop      | former    | your copy is of no use any more                                              |
  * | released  | replica   | I run this no more, you need not wait                                        |
- * | stray     | owner     | a part of what a council that was given up had of this partition             |
+ * | stray     | owner     | a part of a copy that is of another history: another council's, or a disk's  |
  * | strayed   | keeper    | I have taken what is to be taken of that part, and so has everybody in sync  |
  */
 import type { Fork } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
+import type { ProcessId } from '../identity/node-id.ts'
 import type { PartitionId, Stamp } from '../partition/partition.ts'
 
 /** `beacon` may lose and reorder; the others keep order, and a new life of an end loses an unknown suffix. */
@@ -87,6 +88,28 @@ export interface CopyEnd {
   readonly forks: readonly Fork[]
 }
 
+/** A history of a partition under one council, and how far it was followed there. */
+export interface Origin extends Stamp {
+  readonly group: string
+  readonly born: number
+}
+
+/** A process that held a copy, and its browser; empty where that is not known. */
+export interface Holder {
+  readonly process: ProcessId
+  readonly browser: string
+}
+
+/** What is known of a copy that was on disk. The stamp: of its last change. */
+export interface Source extends Stamp {
+  /** Other histories that it had taken up. */
+  readonly taken: readonly Origin[]
+  /** Who was in sync with it. */
+  readonly holders: readonly Holder[]
+  /** Those of them whose copies were found with it. */
+  readonly back: readonly Holder[]
+}
+
 /** Parts come one by one: the next one when this is answered. */
 export interface StrayItem extends At {
   readonly attempt: number
@@ -96,6 +119,8 @@ export interface StrayItem extends At {
   readonly entries: readonly KeyContent[]
   /** With this part the stray is whole. */
   readonly isLast: boolean
+  /** Of one that was on disk, with the last part. */
+  readonly source?: Source
 }
 
 export interface CopiedItem extends At {

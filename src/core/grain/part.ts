@@ -8,7 +8,7 @@ import type { Mail } from './mail.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Proposals, Wish } from './proposals.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
-import type { Visit } from './visits.ts'
+import type { Taken, Visit } from './visits.ts'
 
 /** One other process that this owner brings up to date, or keeps so. */
 export interface Peer {
@@ -67,6 +67,8 @@ export interface Part {
   floor: number
   /** Strays on their way here, by who keeps them. */
   readonly visits: Map<ProcessId, Visit>
+  /** Keys that this owner has taken from elsewhere. */
+  readonly taken: Map<string, Taken>
 
   staging: Staging | undefined
   /** This attempt had a gap, or no room: what is still under way of it is of no use. */
@@ -102,6 +104,7 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     hasRight: false,
     floor: 0,
     visits: new Map(),
+    taken: new Map(),
     staging: undefined,
     refusedAttempt: 0,
     missed: undefined,

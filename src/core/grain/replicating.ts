@@ -211,6 +211,7 @@ export class Replicating {
     part.copy = undefined
     part.staging = undefined
     part.handed = undefined
+    this.#shop.touch(part)
   }
 
   #isProven(part: Part, owner: ProcessId): boolean {

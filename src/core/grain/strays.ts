@@ -18,6 +18,7 @@ import type { Mail } from './mail.ts'
 import type { CopiedItem, StrayItem } from './messages.ts'
 
 export interface StraysOptions {
+  readonly own: ProcessId
   readonly tuning: HoldingTuning
   readonly mail: Mail
   /** By the map of the council that is followed; `undefined` until that is known. */
@@ -28,6 +29,8 @@ export interface StraysOptions {
   readonly askMap: (partition: PartitionId, now: Now) => void
   /** There was no room for it: what only it had is lost. */
   readonly onDropped: (partition: PartitionId, bytes: number) => void
+  /** The owner has taken what is to be taken of it. */
+  readonly onSettled: (copy: HeldPartition, now: Now) => void
 }
 
 interface Stray {
@@ -39,6 +42,8 @@ interface Stray {
   /** The part that is on its way, and what is to come. */
   out: CopyOut | undefined
   part: { readonly item: Omit<StrayItem, 'partition' | 'epoch'>; readonly bytes: number } | undefined
+  /** The owner that is asked is this process, and has looked at all of it, or has no room for it. */
+  isSeen: boolean
   /** Sent so often without an answer. */
   tries: number
   nextAt: number
@@ -72,7 +77,8 @@ export class Strays {
   }
 
   /**
-   * Takes a copy that nobody else changes any more. All of them together have the room that all copies have.
+   * Takes a copy that nobody else changes any more. All of them together have the room that all copies have, but for
+   * those that were on disk, where they stay until they are settled.
    * @param fork the council that the copy was under, where `copy.forks` is empty and that is known
    * @param delayMs others offer the same, before
    */
@@ -83,19 +89,33 @@ export class Strays {
     now: Now,
     delayMs: number = 0,
   ): void {
-    if (copy.isEmpty) return
-    if (this.#bytes + copy.bytes > this.#options.tuning.stateBytes) {
+    const { source } = copy
+    if (copy.isEmpty && !source) return
+    if (!source && this.#bytes + copy.bytes > this.#options.tuning.stateBytes) {
       this.#options.onDropped(partition, copy.bytes)
       return
     }
     const forks = copy.forks.length > 0 || !fork ? copy.forks : [fork]
-    const none = { owner: undefined, out: undefined, part: undefined }
+    const none = { owner: undefined, out: undefined, part: undefined, isSeen: false }
     const notBefore = now.mono + delayMs
     const stray = { partition, copy, forks, ...none, notBefore, tries: 0, nextAt: notBefore }
     const others = this.#strays.get(partition)
     if (others) others.push(stray)
     else this.#strays.set(partition, [stray])
     this.#bytes += copy.bytes
+  }
+
+  /** This process owns the partition, and has not looked yet at what it had of it on disk. */
+  isOwed(partition: PartitionId): boolean {
+    const stray = this.#strays.get(partition)?.[0]
+    if (!stray?.copy.source || stray.isSeen) return false
+    return this.#options.ownerOf(partition)?.owner === this.#options.own
+  }
+
+  /** This process, as the owner, has looked at all that it was offered by itself. */
+  onSeen(partition: PartitionId, attempt: number): void {
+    const stray = this.#strays.get(partition)?.[0]
+    if (stray?.part?.item.attempt === attempt) stray.isSeen = true
   }
 
   /** The map has told more of the partition. */
@@ -117,7 +137,7 @@ export class Strays {
     if (result === 'full') return
     hurry(stray, now)
     if (result === 'again') stray.part = undefined
-    else if (item.isLast) this.#drop(partition, stray)
+    else if (item.isLast) this.#drop(partition, stray, now)
     else this.#cut(stray)
   }
 
@@ -152,6 +172,7 @@ export class Strays {
     if (!entry || !isLive(entry.owner)) return
     if (entry.owner !== stray.owner || !stray.part) {
       stray.owner = entry.owner
+      stray.isSeen = false
       stray.out = new CopyOut(stray.copy, ++this.#attempts, now.mono)
       this.#cut(stray)
     }
@@ -164,14 +185,16 @@ export class Strays {
     const { part, bytes } = out!.next(copy, this.#options.tuning.copyPartBytes)
     const { index, entries } = part
     const item = { attempt: out!.attempt, index, born: copy.born, forks, entries, isLast: out!.isWhole }
-    stray.part = { item, bytes }
+    const { source } = copy
+    stray.part = { item: source && item.isLast ? { ...item, source } : item, bytes }
   }
 
-  #drop(partition: PartitionId, stray: Stray): void {
+  #drop(partition: PartitionId, stray: Stray, now: Now): void {
     const others = this.#strays.get(partition)!
     others.splice(others.indexOf(stray), 1)
     if (others.length === 0) this.#strays.delete(partition)
     this.#bytes -= stray.copy.bytes
+    this.#options.onSettled(stray.copy, now)
   }
 }
 

@@ -9,17 +9,32 @@
  * activation ends first, and begins again after that (`Activations.free`).
  *
  * A stray comes from whoever kept it, perhaps from several, and every part may come again: changes that were taken are
- * known by their stamps.
+ * known by their stamps. A key remembers that as long as there is something of it (`others`), from the moment that it
+ * was taken. But a copy on disk may come back when the key was cleared long ago, and after the one that it was taken up
+ * by: so once all of such a copy was looked at, that is noted for the partition as a whole (`takenOf`), with what the
+ * copy itself had taken up. What a key has only taken itself gives way to what goes on from that (`Part.taken`).
  */
 import type { ProcessId } from '../identity/node-id.ts'
-import type { PartitionId } from '../partition/partition.ts'
+import type { PartitionId, Stamp } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
+import { slotOf } from '../partition/partition.ts'
 import type { Fork, Relation } from './fork.ts'
-import { changeFor, groupOf, isDeletedThere, MAX_OTHERS, relate } from './fork.ts'
+import {
+  BEHIND,
+  changeFor,
+  goesOn,
+  groupOf,
+  isChanged,
+  isDeletedThere,
+  MAX_OTHERS,
+  relate,
+  stateStampOf,
+} from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
-import type { CopiedItem, StrayItem } from './messages.ts'
+import type { CopiedItem, Origin, Source, StrayItem } from './messages.ts'
 import type { Part, Workshop } from './part.ts'
+import { encodeTaken, isKnownTo, originsOf, takenKeyOf, takenOf } from './stored-copy.ts'
 
 /** A stray that is on its way here. */
 export interface Visit {
@@ -30,6 +45,7 @@ export interface Visit {
   isLookedAt: boolean
   isAnswered: boolean
   isFull: boolean
+  isNoted: boolean
   /** Keys of all parts: what is missing at last was deleted there. */
   readonly seen: Set<string>
   /** Keys whose grains have to end first. */
@@ -37,6 +53,13 @@ export interface Visit {
   /** Of the last change that follows from it. */
   number: number
   expiresAt: number
+}
+
+/** A key that was taken: by which change here, and which one that was where it came from. */
+export interface Taken extends Stamp {
+  readonly here: number
+  readonly born: number
+  readonly forks: readonly Fork[]
 }
 
 export interface VisitsOptions {
@@ -47,6 +70,16 @@ export interface VisitsOptions {
   readonly free: (partition: PartitionId, key: string) => void
   /** What is kept of the key has changed, by no call. */
   readonly onTaken: (partition: PartitionId, key: string) => void
+  /** All of what this process has offered to itself was looked at, or there is no room for it. */
+  readonly onOwnSeen: (partition: PartitionId, attempt: number) => void
+  /** All of a copy that was on disk was looked at. `isNew`: it had something that was not known here. */
+  readonly onSource: (
+    partition: PartitionId,
+    source: Source,
+    origins: readonly Origin[],
+    isNew: boolean,
+    now: Now,
+  ) => void
 }
 
 /** A keeper that has gone leaves its visit behind for so long, in ms. It tries again after 13 s at most. */
@@ -89,7 +122,7 @@ export class Visits {
   /** The right has ended. What was looked at is looked at again under the next. */
   end(part: Part): void {
     for (const visit of part.visits.values()) {
-      visit.isLookedAt = false
+      visit.isLookedAt = visit.isNoted = false
       visit.waiting.clear()
     }
   }
@@ -136,11 +169,14 @@ export class Visits {
     visit.isFull = false
     for (const content of item.entries) {
       seen.add(content.key)
-      this.#take(part, visit, content, relation, now)
+      if (isOf(part, content.key)) this.#take(part, visit, content, relation, now)
     }
-    if (!item.isLast) return
-    for (const key of part.copy!.keys())
-      if (!seen.has(key)) this.#take(part, visit, { key, ...NO_STAMP, contents: undefined }, relation, now)
+    if (item.isLast)
+      for (const key of part.copy!.keys())
+        if (!seen.has(key) && isOf(part, key))
+          this.#take(part, visit, { key, ...NO_STAMP, contents: undefined }, relation, now)
+    if (visit.from === this.#shop.own && (item.isLast || visit.isFull))
+      this.#options.onOwnSeen(part.id, item.attempt)
   }
 
   #take(part: Part, visit: Visit, theirs: KeyContent, relation: Relation | undefined, now: Now): void {
@@ -160,6 +196,8 @@ export class Visits {
       return
     }
     visit.number = append(part, key, change, now)
+    const { born, forks } = visit.item
+    if (change.state) part.taken.set(key, { here: visit.number, ...stateStampOf(theirs), born, forks })
     onTaken(part.id, key)
   }
 
@@ -169,14 +207,50 @@ export class Visits {
     theirs: KeyContent,
     relation: Relation | undefined,
   ): KeyChange | undefined {
+    const { born, forks, source } = visit.item
     const ours = part.copy!.contentOf(theirs.key)
-    if (theirs.number === 0) return isDeletedThere(ours, relation) ? DELETE : undefined
-    return changeFor(ours, theirs, relation, groupOf(visit.item.forks, theirs) ?? visit.from)
+    const isMissing = theirs.number === 0
+    // A copy that was on disk may have ended before a key was made.
+    const last = isMissing ? source : stateStampOf(theirs)
+    const taken = part.taken.get(theirs.key)
+    const between =
+      taken?.born === born && taken.here === stateStampOf(ours).number
+        ? relate(taken.forks, forks)
+        : undefined
+    const isLater = between && last && goesOn(last, taken!, between)
+    if (isLater === false) return undefined
+    const basis = isLater ? BEHIND : relation
+    if (isMissing) {
+      const isAfter = !isLater && source && (ours.number > source.number || ours.epoch > source.epoch)
+      return !isAfter && isDeletedThere(ours, basis) ? DELETE : undefined
+    }
+    const group = groupOf(forks, theirs)
+    if (group !== undefined && isKnownTo(takenOf(part.id, part.copy), { ...theirs, group, born }))
+      return undefined
+    return changeFor(ours, theirs, basis, group ?? visit.from)
+  }
+
+  /** What was taken up of a copy on disk is not taken up again, whoever comes with it, and whatever became of it here. */
+  #note(part: Part, visit: Visit, source: Source, now: Now): void {
+    const { born, forks } = visit.item
+    const origins = originsOf(born, forks, source)
+    const taken = takenOf(part.id, part.copy)
+    const relation = relationOf(part, visit.item)
+    const isNew =
+      !isKnownTo(taken, origins[0]!) && (!relation || isChanged(source, relation.theirs, relation.ours))
+    visit.isNoted = true
+    if (isNew) {
+      const state = encodeTaken([...origins, ...source.taken, ...taken])
+      visit.number = this.#options.append(part, takenKeyOf(part.id), { state, records: [], drops: [] }, now)
+    }
+    this.#options.onSource(part.id, source, origins, isNew, now)
   }
 
   #answer(part: Part, visit: Visit, now: Now): void {
-    const { item, isLookedAt, isAnswered, isFull, waiting, number, from } = visit
-    if (isAnswered || !isLookedAt || waiting.size > 0 || part.copy!.acked < number) return
+    const { item, isLookedAt, isAnswered, isFull, waiting, from } = visit
+    if (isAnswered || !isLookedAt || waiting.size > 0) return
+    if (item.source && !isFull && !visit.isNoted) this.#note(part, visit, item.source, now)
+    if (part.copy!.acked < visit.number) return
     visit.isAnswered = true
     if (item.isLast && !isFull) visit.expiresAt = now.mono + LINGER_MS
     this.#say(part, from, item, isFull ? 'full' : 'part')
@@ -203,6 +277,9 @@ function relationOf({ copy, group }: Part, { born, forks }: StrayItem): Relation
 export const forksOf = (forks: readonly Fork[], group: string | undefined): readonly Fork[] =>
   forks.length > 0 || group === undefined ? forks : [{ group, ...NO_STAMP }]
 
+/** What comes from elsewhere may be anything; and what is noted of the partition is no key of a grain. */
+const isOf = ({ kind, slot }: Part, key: string): boolean => slotOf(kind, key) === slot
+
 const NO_STAMP = { epoch: 0, number: 0 }
 const DELETE: KeyChange = { state: null, records: [], drops: [] }
 
@@ -213,6 +290,7 @@ const newVisit = (from: ProcessId, item: StrayItem, now: Now): Visit => ({
   isLookedAt: false,
   isAnswered: false,
   isFull: false,
+  isNoted: false,
   seen: new Set(),
   waiting: new Map(),
   number: 0,

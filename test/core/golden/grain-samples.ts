@@ -328,6 +328,30 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
     type: 'stray',
     items: [{ ...at, attempt: 3, index: 0, born: 1, forks: [FORK], entries: [likes, split], isLast: true }],
   }),
+  'stray-source': holdings({
+    type: 'stray',
+    items: [
+      {
+        ...at,
+        attempt: 3,
+        index: 1,
+        born: 1,
+        forks: [FORK],
+        source: {
+          epoch: 7,
+          number: 300,
+          taken: [{ group: 'abcdefghijklmnop.0', born: 1, epoch: 4, number: 20 }],
+          holders: [
+            { process: A, browser: 'firefox' },
+            { process: B, browser: '' },
+          ],
+          back: [{ process: A, browser: 'firefox' }],
+        },
+        entries: [],
+        isLast: true,
+      },
+    ],
+  }),
   strayed: holdings({ type: 'strayed', items: [{ ...at, attempt: 3, index: 0, result: 'whole' }] }),
 
   call: calls(call),

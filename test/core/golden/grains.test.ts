@@ -87,6 +87,9 @@ function faultOf(bytes: Uint8Array): string | undefined {
     output: () => {},
     ended: () => {},
     onFault: (_, reason) => (fault = reason),
+    browserOf: () => '',
+    onLoss: () => {},
+    onProvisional: () => {},
   })
   grains.receive(A, bytes, { mono: 0, wall: 0 })
   return fault

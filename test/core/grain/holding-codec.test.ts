@@ -120,6 +120,27 @@ const SAMPLES: readonly HoldingMessage[] = [
   { type: 'stale', items: [at] },
   { type: 'drop', items: [at] },
   { type: 'released', items: [] },
+  {
+    type: 'stray',
+    items: [
+      {
+        ...at,
+        attempt: 1,
+        index: 2,
+        born: 1,
+        forks,
+        isLast: true,
+        source: {
+          epoch: 2,
+          number: 9,
+          taken: [{ group: `${'a'.repeat(16)}.0`, born: 1, epoch: 2, number: 9 }],
+          holders: [{ process: caller, browser: 'b' }],
+          back: [{ process: caller, browser: '' }],
+        },
+        entries: [content, stateless],
+      },
+    ],
+  },
 ]
 
 describe('holding messages', () => {

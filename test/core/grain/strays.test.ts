@@ -3,10 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import type { KeyContents } from '../../../src/core/grain/key-contents.ts'
 import type { StrayItem } from '../../../src/core/grain/messages.ts'
+import { isKnownTo, isNewer, originsOf } from '../../../src/core/grain/stored-copy.ts'
+import { slotOf } from '../../../src/core/partition/partition.ts'
 import { Bench, bytes, change, entryOf, P } from './support/holding-bench.ts'
 
 const A = `${'a'.repeat(16)}.0`
 const B = `${'b'.repeat(16)}.1`
+const ROOM_GROUP = `${'d'.repeat(16)}.0`
 
 function stray(count = 1, size = 1): HeldPartition {
   const copy = new HeldPartition(1)
@@ -137,6 +140,13 @@ describe('a stray', () => {
   })
 })
 
+/** Keys of that partition. */
+const [OLD, GONE, K, LARGE] = ['old', 'gone', 'k', 'large'].map(keyOf) as [string, string, string, string]
+
+function keyOf(name: string): string {
+  for (let i = 0; ; i++) if (slotOf('counter', `${name}-${i}`) === 7) return `${name}-${i}`
+}
+
 describe('the owner', () => {
   /** Owns it with one replica, under A; knows of `mine`. */
   function owner(tuning = {}): Bench {
@@ -145,7 +155,7 @@ describe('the owner', () => {
     bench.stand('a', 1)
     bench.wake()
     bench.answer('a')
-    for (const key of ['old', 'gone']) bench.append(key, key)
+    for (const key of [OLD, GONE]) bench.append(key, key === OLD ? 'old' : 'gone')
     bench.stored('a', 1, 1, 2)
     return bench
   }
@@ -174,32 +184,32 @@ describe('the owner', () => {
 
   it('takes what only the other side has changed, and says so when all in sync have it', () => {
     const bench = owner()
-    bench.hear('kept', { type: 'stray', items: [item([content('old', 'new'), content('k', 'v', 4)])] })
-    expect(state(bench, 'old')).toEqual(bytes('new'))
-    expect(state(bench, 'k')).toEqual(bytes('v'))
+    bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'new'), content(K, 'v', 4)])] })
+    expect(state(bench, OLD)).toEqual(bytes('new'))
+    expect(state(bench, K)).toEqual(bytes('v'))
     // it was common, and is not there
-    expect(state(bench, 'gone')).toBeUndefined()
+    expect(state(bench, GONE)).toBeUndefined()
     expect(bench.count('strayed')).toBe(0)
     bench.stored('a', 1, 1, 4)
     expect(bench.count('strayed')).toBe(0)
     bench.stored('a', 1, 1, 5)
     expect(bench.last('strayed', 'kept')).toMatchObject([{ attempt: 5, index: 0, result: 'whole' }])
     // again: answered, and nothing is changed
-    bench.append('old', 'newer')
-    bench.hear('other', { type: 'stray', items: [item([content('old', 'new'), content('k', 'v', 4)])] })
+    bench.append(OLD, 'newer')
+    bench.hear('other', { type: 'stray', items: [item([content(OLD, 'new'), content(K, 'v', 4)])] })
     expect(bench.last('strayed', 'other')).toMatchObject([{ result: 'whole' }])
-    expect(state(bench, 'old')).toEqual(bytes('newer'))
+    expect(state(bench, OLD)).toEqual(bytes('newer'))
   })
 
   it('keeps what both have changed beside its own', () => {
     const bench = owner()
-    bench.append('old', 'mine')
-    bench.hear('kept', { type: 'stray', items: [item([content('old', 'yours')], { isLast: false })] })
-    expect(state(bench, 'old')).toEqual(bytes('mine'))
-    expect(bench.holdings.copyOf(P)!.contentsOf('old')!.others).toEqual([
+    bench.append(OLD, 'mine')
+    bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'yours')], { isLast: false })] })
+    expect(state(bench, OLD)).toEqual(bytes('mine'))
+    expect(bench.holdings.copyOf(P)!.contentsOf(OLD)!.others).toEqual([
       { group: B, epoch: 2, number: 3, state: bytes('yours') },
     ])
-    expect(bench.last('store', 'a').at(-1)).toMatchObject({ key: 'old', change: { others: [{ group: B }] } })
+    expect(bench.last('store', 'a').at(-1)).toMatchObject({ key: OLD, change: { others: [{ group: B }] } })
     bench.stored('a', 1, 1, 4)
     expect(bench.last('strayed', 'kept')).toMatchObject([{ result: 'part' }])
   })
@@ -208,10 +218,10 @@ describe('the owner', () => {
     const bench = owner()
     bench.holdings.rest(P, bench.now)
     bench.live(10_000)
-    bench.hear('kept', { type: 'stray', items: [item([content('old', 'new'), content('gone', 'gone', 2)])] })
-    expect(state(bench, 'old')).toEqual(bytes('old'))
+    bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'new'), content(GONE, 'gone', 2)])] })
+    expect(state(bench, OLD)).toEqual(bytes('old'))
     bench.answer('a')
-    expect(state(bench, 'old')).toEqual(bytes('new'))
+    expect(state(bench, OLD)).toEqual(bytes('new'))
     bench.stored('a', 1, 1, 3)
     expect(bench.last('strayed', 'kept')).toMatchObject([{ result: 'whole' }])
     expect(bench.mayRun).toBe(true)
@@ -222,39 +232,39 @@ describe('the owner', () => {
 
   it('takes a key when its grain has ended', () => {
     const bench = owner()
-    bench.busy.add('old')
-    bench.hear('kept', { type: 'stray', items: [item([content('old', 'new'), content('gone', 'back')])] })
-    expect(state(bench, 'gone')).toEqual(bytes('back'))
-    expect(bench.told).toContain('free old')
+    bench.busy.add(OLD)
+    bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'new'), content(GONE, 'back')])] })
+    expect(state(bench, GONE)).toEqual(bytes('back'))
+    expect(bench.told).toContain(`free ${OLD}`)
     bench.stored('a', 1, 1, 3)
     expect(bench.count('strayed')).toBe(0)
     // it changes it meanwhile: now both have
-    bench.append('old', 'mine')
-    bench.busy.delete('old')
-    bench.holdings.takeIn(P, 'old', bench.now)
+    bench.append(OLD, 'mine')
+    bench.busy.delete(OLD)
+    bench.holdings.takeIn(P, OLD, bench.now)
     bench.holdings.settle(bench.now)
-    expect(bench.told).toContain('taken old')
-    expect(bench.holdings.copyOf(P)!.contentsOf('old')!.others).toMatchObject([{ state: bytes('new') }])
+    expect(bench.told).toContain(`taken ${OLD}`)
+    expect(bench.holdings.copyOf(P)!.contentsOf(OLD)!.others).toMatchObject([{ state: bytes('new') }])
     bench.stored('a', 1, 1, 5)
     expect(bench.last('strayed', 'kept')).toMatchObject([{ result: 'whole' }])
   })
 
   it('says that it is another, that a part is missing, or that there is no room', () => {
     const bench = owner({ stateBytes: 2_000 })
-    bench.hear('kept', { type: 'stray', items: [item([content('old', 'new')], { index: 1 })] })
+    bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'new')], { index: 1 })] })
     expect(bench.last('strayed', 'kept')).toMatchObject([{ index: 1, result: 'again' }])
-    const large = content('large', 'x'.repeat(3_000))
+    const large = content(LARGE, 'x'.repeat(3_000))
     bench.hear('kept', { type: 'stray', items: [item([large], { isLast: false })] })
     expect(bench.last('strayed', 'kept')).toMatchObject([{ index: 0, result: 'full' }])
-    bench.append('old', 'mine')
+    bench.append(OLD, 'mine')
     const others = Array.from({ length: 8 }, (_, i) => ({
       group: `g${i}`,
       epoch: 1,
       number: i,
       state: bytes('x'),
     }))
-    bench.holdings.append(P, 'old', { records: [], drops: [], others }, bench.now)
-    bench.hear('another', { type: 'stray', items: [item([content('old', 'ninth')])] })
+    bench.holdings.append(P, OLD, { records: [], drops: [], others }, bench.now)
+    bench.hear('another', { type: 'stray', items: [item([content(OLD, 'ninth')])] })
     bench.stored('a', 1, 1, bench.holdings.copyOf(P)!.number)
     expect(bench.last('strayed', 'another')).toMatchObject([{ index: 0, result: 'full' }])
     const count = bench.count('strayed')
@@ -264,5 +274,192 @@ describe('the owner', () => {
     bench.hear('kept', { type: 'stray', items: [item([large])] })
     expect(bench.last('stale', 'kept')).toEqual([{ partition: P, epoch: 2 }])
     expect(bench.count('strayed')).toBe(count)
+  })
+})
+
+describe('a copy that was on disk', () => {
+  const A2 = `${'c'.repeat(16)}.1`
+  const FORKS = [{ group: A, epoch: 0, number: 0 }]
+
+  /** Owns it alone in a room that was founded anew, unless there are others. */
+  function room(tuning = {}, ...others: string[]): Bench {
+    const bench = new Bench('me', { copyPartBytes: 1_000, ...tuning })
+    bench.leader = 'me'
+    bench.leaderHasLease = true
+    bench.map(entryOf(1, 'me', ...others), P, ROOM_GROUP)
+    for (const other of others) bench.stand(other, 1)
+    return bench
+  }
+
+  function onDisk(states: Readonly<Record<string, string | undefined>>, forks = FORKS): HeldPartition {
+    const copy = new HeldPartition(1)
+    for (const [key, state] of Object.entries(states)) copy.apply(2, key, change(state))
+    copy.forks = forks
+    copy.source = { epoch: 2, number: copy.number, taken: [], holders: [], back: [] }
+    return copy
+  }
+
+  function keep(bench: Bench, copy: HeldPartition): void {
+    bench.holdings.strays.keep(P, copy, undefined, bench.now)
+    bench.holdings.settle(bench.now)
+    bench.loop()
+  }
+
+  const textOf = (bench: Bench, key: string): string =>
+    String.fromCharCode(...(bench.holdings.copyOf(P)!.contentsOf(key)?.state ?? []))
+
+  it('is looked at before any handler, in parts, and settled', () => {
+    const bench = room()
+    bench.holdings.strays.keep(
+      P,
+      onDisk({ [OLD]: 'a'.repeat(900), [K]: 'b'.repeat(900) }),
+      undefined,
+      bench.now,
+    )
+    expect(bench.holdings.strays.isOwed(P)).toBe(true)
+    bench.holdings.settle(bench.now)
+    bench.loop()
+    expect(bench.holdings.strays.isOwed(P)).toBe(false)
+    expect([textOf(bench, OLD), textOf(bench, K)].map(({ length }) => length)).toEqual([900, 900])
+    expect(bench.told.filter((what) => /^(began|settled|new source)/.test(what))).toEqual([
+      'began',
+      'began',
+      'new source',
+      'settled',
+    ])
+    expect(bench.holdings.strays.size).toBe(0)
+  })
+
+  it('holds up nothing once it was looked at, and is settled when all in sync have what was taken', () => {
+    const bench = room({}, 'a')
+    keep(bench, onDisk({ [OLD]: 'v' }))
+    expect(bench.holdings.strays.isOwed(P)).toBe(true)
+    bench.answer('a')
+    bench.loop()
+    expect(textOf(bench, OLD)).toBe('v')
+    expect(bench.holdings.strays.isOwed(P)).toBe(false)
+    // the key, but not that the copy was taken up
+    bench.stored('a', 1, 1, 1)
+    bench.loop()
+    expect(bench.told).not.toContain('settled')
+    bench.stored('a', 1, 1, 2)
+    bench.loop()
+    expect(bench.told).toContain('settled')
+  })
+
+  it('holds up nothing where there is no room for it, and is not settled', () => {
+    const bench = room({ stateBytes: 500 })
+    keep(bench, onDisk({ [OLD]: 'x'.repeat(600) }))
+    expect(bench.holdings.strays.isOwed(P)).toBe(false)
+    expect(bench.told).not.toContain('settled')
+    expect(bench.holdings.strays.size).toBe(1)
+  })
+
+  it('is taken up once, also by way of what has taken it up before', () => {
+    const bench = room()
+    const copy = onDisk({ [OLD]: 'v' })
+    keep(bench, copy)
+    bench.append(OLD, undefined)
+    keep(bench, copy.split())
+    expect(textOf(bench, OLD)).toBe('')
+    const heir = onDisk({ [K]: 'w' }, [{ group: B, epoch: 0, number: 0 }])
+    heir.source = { ...heir.source!, taken: [{ group: A2, born: 1, epoch: 9, number: 9 }] }
+    keep(bench, heir)
+    expect(textOf(bench, K)).toBe('w')
+    bench.append(K, undefined)
+    keep(bench, onDisk({ [K]: 'w' }, [{ group: A2, epoch: 0, number: 0 }]))
+    expect(textOf(bench, K)).toBe('')
+    expect(bench.told.filter((what) => what.endsWith('source'))).toEqual([
+      'new source',
+      'new source',
+      'known source',
+    ])
+  })
+
+  it('gives way to what goes on from it, where nothing has changed since', () => {
+    const bench = room()
+    keep(bench, onDisk({ [OLD]: 'old', [K]: 'old', [GONE]: 'old', [LARGE]: 'old' }))
+    bench.append(K, 'mine')
+    const later = onDisk({ [OLD]: 'old', [K]: 'old', [GONE]: 'old', [LARGE]: 'old' })
+    for (const key of [OLD, K]) later.apply(3, key, change('new'))
+    later.apply(3, GONE, change(undefined))
+    later.collect(later.number)
+    later.forks = [...FORKS, { group: A2, epoch: 3, number: 4 }]
+    later.source = { epoch: 3, number: later.number, taken: [], holders: [], back: [] }
+    keep(bench, later)
+    expect([OLD, K, GONE, LARGE].map((key) => textOf(bench, key))).toEqual(['new', 'mine', '', 'old'])
+    expect(bench.holdings.copyOf(P)!.contentsOf(K)!.others).toMatchObject([
+      {},
+      { group: A2, state: bytes('new') },
+    ])
+    // the older one again: it is known
+    keep(bench, onDisk({ [OLD]: 'old', [K]: 'old', [GONE]: 'old' }))
+    expect([OLD, K, GONE].map((key) => textOf(bench, key))).toEqual(['new', 'mine', ''])
+  })
+
+  it('deletes nothing that was made after its end, and tells of nothing new, where the room goes on from it', () => {
+    const bench = new Bench('me')
+    bench.leader = 'me'
+    bench.leaderHasLease = true
+    bench.map(entryOf(2, 'me'), P, A)
+    bench.wake()
+    for (const key of [OLD, K]) bench.append(key, 'v')
+    bench.map(entryOf(3, 'me'), P, A2)
+    keep(bench, onDisk({ [OLD]: 'v' }))
+    expect(textOf(bench, K)).toBe('v')
+    expect(bench.told).toContain('known source')
+    expect(bench.holdings.copyOf(P)!.number).toBe(2)
+  })
+
+  it('has no say about keys of another partition', () => {
+    const bench = room()
+    const foreign = ['x', 'y'].find((key) => slotOf('counter', key) !== 7)!
+    keep(bench, onDisk({ [foreign]: 'v', [K]: 'v' }))
+    expect(textOf(bench, foreign)).toBe('')
+    expect(textOf(bench, K)).toBe('v')
+  })
+})
+
+describe('histories', () => {
+  const origin = { group: A, born: 1, epoch: 3, number: 50 }
+
+  it('are known as far as they were taken up', () => {
+    expect(isKnownTo([], origin)).toBe(false)
+    expect(isKnownTo([origin], origin)).toBe(true)
+    expect(isKnownTo([{ ...origin, number: 51 }], origin)).toBe(true)
+    expect(isKnownTo([{ ...origin, epoch: 4 }], origin)).toBe(true)
+    expect(isKnownTo([{ ...origin, number: 40 }], origin)).toBe(false)
+    expect(isKnownTo([{ ...origin, epoch: 2 }], origin)).toBe(false)
+    expect(isKnownTo([{ ...origin, born: 2 }], origin)).toBe(false)
+    expect(isKnownTo([{ ...origin, group: B }], origin)).toBe(false)
+  })
+
+  const forks = [
+    { group: A, epoch: 0, number: 0 },
+    { group: B, epoch: 4, number: 45 },
+  ]
+
+  it('go on where a council was continued by force, up to the turn', () => {
+    const origins = originsOf(1, forks, { epoch: 5, number: 60 })
+    expect(origins).toEqual([
+      { group: B, born: 1, epoch: 5, number: 60 },
+      { group: A, born: 1, epoch: 3, number: 45 },
+    ])
+    expect(isKnownTo(origins, { ...origin, number: 45 })).toBe(true)
+    // of another side of it
+    expect(isKnownTo(origins, origin)).toBe(false)
+  })
+
+  it('are newer where they have taken up the other or go on from it, and else where they were written later', () => {
+    const at = { partition: P, map: 1, acked: 0, inSync: [], keys: 0, at: 1_000, taken: [] }
+    const head = { ...at, born: 1, epoch: 3, number: 50, forks: forks.slice(0, 1) }
+    const other = { ...head, at: 1, forks: [{ group: ROOM_GROUP, epoch: 0, number: 0 }], number: 3 }
+    const heir = { ...other, taken: [origin] }
+    expect(isNewer(heir, head)).toBe(true)
+    expect(isNewer(head, heir)).toBe(false)
+    expect(isNewer(head, other)).toBe(true)
+    expect(isNewer({ ...head, at: 1 }, { ...head, number: 49 })).toBe(true)
+    const heirByForce = { ...head, at: 1, forks, epoch: 4, number: 46 }
+    expect(isNewer(heirByForce, { ...head, number: 45 })).toBe(true)
   })
 })

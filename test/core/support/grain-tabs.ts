@@ -136,7 +136,8 @@ export class GrainTabs {
         const { activation, key, others = [] } = output
         const own = namesIn(output.state)
         if (others.length > 0) this.merged.push(key)
-        const names = this.merges ? [...new Set([...own, ...others.flatMap(namesIn)])] : own
+        const names =
+          this.merges && others.length > 0 ? [...new Set([...own, ...others.flatMap(namesIn)])] : own
         running.set(activation, { key, names })
         const state = names.length > own.length ? { state: new TextEncoder().encode(names.join(' ')) } : {}
         const settled = { ...state, isMerged: this.merges }
@@ -150,8 +151,10 @@ export class GrainTabs {
         const activation = running.get(output.activation)
         if (!activation) return
         if (output.method === 'add') activation.names.push(new TextDecoder().decode(output.args))
+        else if (output.method === 'clear') activation.names = []
         const bytes = new TextEncoder().encode(activation.names.join(' '))
-        const state = output.method === 'add' ? { state: bytes } : {}
+        const state =
+          output.method === 'add' ? { state: bytes } : output.method === 'clear' ? { state: null } : {}
         const { invocation } = output
         return room.later(1, tab, {
           type: 'grain-invoked',

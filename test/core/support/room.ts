@@ -95,6 +95,9 @@ export class Room {
   quietMs = 0
   /** Runs user code: what a core puts out about grains. */
   onGrain: (participant: Participant, output: GrainWork) => void = () => undefined
+  /** Stores copies of grains. */
+  onPersist: (participant: Participant, output: Extract<Output, { type: 'persist' }>) => void = () =>
+    undefined
   /** Whether two members can have a link. */
   connects: (from: NodeId, to: NodeId) => boolean = () => true
   /** Whether two members answer each other's offers, but find no connection: only a relayed link comes to be. */
@@ -267,6 +270,8 @@ export class Room {
       case 'grain':
       case 'grain-ended':
         return this.onGrain(seat.participant, output)
+      case 'persist':
+        return this.onPersist(seat.participant, output)
       case 'link-open': {
         const { linkId, initiator, nodeId, relay } = output
         const end: End = {

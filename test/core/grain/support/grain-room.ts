@@ -117,6 +117,11 @@ export class GrainRoom {
       hasEnded: (other) => this.#named(other).hasLeft && this.#isLost(this.#named(other)),
       lostFor: (other) => this.#lostFor(this.#named(other)),
       isForgotten: () => false,
+      browserOf: (other) => this.#named(other).browser,
+      onLoss: (reason) => {
+        throw new Error(reason)
+      },
+      onProvisional: () => undefined,
       published: () => this.#published(process),
       publish: (text) => {
         const all = this.#publications.get(id) ?? []

@@ -55,6 +55,8 @@ export class Bench {
       free: (_, key) => this.told.push(`free ${key}`),
       onTaken: (_, key) => this.told.push(`taken ${key}`),
       onStrayDropped: (partition) => this.told.push(`dropped ${partition}`),
+      onStraySettled: () => this.told.push('settled'),
+      onSource: (_, __, ___, isNew) => this.told.push(isNew ? 'new source' : 'known source'),
     })
   }
 
@@ -107,6 +109,16 @@ export class Bench {
     const result = this.holdings.append(P, key, change(text), this.now)
     this.holdings.settle(this.now)
     return result
+  }
+
+  /** What went to itself comes to itself, until nothing is left. */
+  loop(own = 'me'): void {
+    for (;;) {
+      const next = this.sent.find(({ to }) => to === own)
+      if (!next) return
+      this.sent.splice(this.sent.indexOf(next), 1)
+      this.hear(own, next.message)
+    }
   }
 
   /** The newest items of a type that went to a process. */
