@@ -80,9 +80,12 @@ export function changeFor(
   const change = callersFor(ours.contents, theirs.contents)
   if (verdict === 'records') return change.records.length + change.drops.length > 0 ? change : undefined
   const state = theirs.contents?.state
+  // What waited there, in a room that nobody is left of, waits here.
+  const waiting = relation ? [] : (theirs.contents?.others ?? []).filter((other) => other.state)
+  const remembered = (one: Other) => [...remember(others, one), ...waiting]
   if (verdict === 'take')
-    return { ...change, state: state ?? null, others: remember(others, { group, epoch, number }) }
-  return { ...change, others: remember(others, { group, epoch, number, state: state! }) }
+    return { ...change, state: state ?? null, others: remembered({ group, epoch, number }) }
+  return { ...change, others: remembered({ group, epoch, number, state: state! }) }
 }
 
 /** A key that is missing on a side that has all that is common was deleted there. */

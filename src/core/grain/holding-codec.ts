@@ -222,6 +222,7 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
     const item = { ...at, attempt, index, isLast: (bits & 1) === 1, born: count(r, 'epoch of birth') }
     const forks = readForks(r)
     const source = bits & 2 ? readSource(r) : undefined
+    if (source && forks.length === 0) r.fail('it is of no council')
     const entries = readList(r, HoldingLimits.entries, readContent)
     return { ...item, forks, entries, ...(source && { source }) }
   },

@@ -160,7 +160,12 @@ export const originsOf = (born: number, forks: readonly Fork[], end: Stamp): [Or
   forks
     .map(({ group }, i): Origin => {
       const next = forks[i + 1]
-      return { group, born, epoch: next ? next.epoch - 1 : end.epoch, number: (next ?? end).number }
+      return {
+        group,
+        born,
+        epoch: next ? Math.max(0, next.epoch - 1) : end.epoch,
+        number: (next ?? end).number,
+      }
     })
     .toReversed() as [Origin, ...Origin[]]
 

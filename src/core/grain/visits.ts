@@ -132,7 +132,12 @@ export class Visits {
     let due = Infinity
     for (const visit of part.visits.values()) {
       if (part.hasRight && !visit.isLookedAt && !visit.isAnswered) this.#lookAt(part, visit, now)
-      if (part.hasRight) this.#answer(part, visit, now)
+      if (part.hasRight) {
+        // Its grain may have ended otherwise than by `free`.
+        for (const key of visit.waiting.keys())
+          if (!this.#options.isBusy(part.id, key)) this.take(part, key, now)
+        this.#answer(part, visit, now)
+      }
       if (now.mono >= visit.expiresAt) part.visits.delete(visit.from)
       else due = Math.min(due, visit.expiresAt)
     }

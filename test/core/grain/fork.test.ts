@@ -1,7 +1,15 @@
 /** What is to be done about a key that two sides have each held for their own. */
 import { describe, expect, it } from 'vitest'
 import type { Fork } from '../../../src/core/grain/fork.ts'
-import { changeFor, isChanged, isDeletedThere, MAX_OTHERS, relate } from '../../../src/core/grain/fork.ts'
+import {
+  BEHIND,
+  goesOn,
+  changeFor,
+  isChanged,
+  isDeletedThere,
+  MAX_OTHERS,
+  relate,
+} from '../../../src/core/grain/fork.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import type { KeyContent } from '../../../src/core/grain/held-partition.ts'
 import type { KeyContents } from '../../../src/core/grain/key-contents.ts'
@@ -153,6 +161,32 @@ describe('what another side has', () => {
     expect(changeFor(key(1, 3, 'mine'), key(1, 3, 'yours'), undefined, 'z')?.others).toHaveLength(1)
     expect(changeFor(key(1, 3, 'same'), key(4, 9, 'same'), undefined, 'z')).toBeUndefined()
     expect(changeFor(none, key(1, 3, 'yours'), undefined, 'z')).toMatchObject({ state: bytes('yours') })
+    // with what waited there
+    const others = [
+      { group: 'x', epoch: 1, number: 1 },
+      { group: 'y', epoch: 1, number: 2, state: bytes('waits') },
+    ]
+    const more = changeFor(none, key(1, 3, 'yours', { others }), undefined, 'z')
+    expect(more?.others).toEqual([{ group: 'z', epoch: 1, number: 3 }, others[1]])
+  })
+
+  it('goes on from what was taken of it, or the other way round, or neither', () => {
+    const apart = { ours: turn('a', 3, 5), theirs: turn('b', 3, 7) }
+    expect(
+      goesOn({ epoch: 1, number: 3 }, { epoch: 1, number: 2 }, { ours: undefined, theirs: undefined }),
+    ).toBe(true)
+    expect(
+      goesOn({ epoch: 1, number: 3 }, { epoch: 1, number: 3 }, { ours: undefined, theirs: undefined }),
+    ).toBe(false)
+    expect(goesOn({ epoch: 3, number: 8 }, { epoch: 1, number: 2 }, relation)).toBe(true)
+    expect(goesOn({ epoch: 2, number: 5 }, { epoch: 3, number: 6 }, apart)).toBe(false)
+    expect(goesOn({ epoch: 3, number: 8 }, { epoch: 3, number: 6 }, apart)).toBeUndefined()
+    // nothing of this side is its own
+    expect(ask(key(9, 99, 'old'), key(1, 3, 'new'), BEHIND as typeof relation)).toMatchObject({
+      state: bytes('new'),
+    })
+    expect(ask(key(9, 99, 'old'), key(1, 3), BEHIND as typeof relation)).toMatchObject({ state: null })
+    expect(isDeletedThere(key(9, 99, 'old'), BEHIND)).toBe(true)
   })
 
   it('keeps what waits, and forgets the oldest that was taken', () => {

@@ -175,6 +175,9 @@ describe('holding messages', () => {
     const many = Array.from({ length: 17 }, () => forks[1]!)
     const stray = { ...at, attempt: 1, index: 0, born: 1, entries: [], isLast: false, forks: many }
     expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stray] }))).toMatch(/^count is 17/)
+    const source = { epoch: 1, number: 1, taken: [], holders: [], back: [] }
+    const stored = { ...stray, forks: [], source }
+    expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stored] }))).toBe('it is of no council')
   })
 
   it('survives 20,000 mutations', () => {

@@ -249,6 +249,16 @@ describe('the owner', () => {
     expect(bench.last('strayed', 'kept')).toMatchObject([{ result: 'whole' }])
   })
 
+  it('takes a key also when nobody has told that its grain has ended', () => {
+    const bench = owner()
+    const stray = { type: 'stray', items: [item([content(OLD, 'new'), content(GONE, 'gone', 2)])] } as const
+    bench.busy.add(OLD)
+    bench.hear('kept', stray)
+    bench.busy.delete(OLD)
+    bench.hear('kept', stray)
+    expect(state(bench, OLD)).toEqual(bytes('new'))
+  })
+
   it('says that it is another, that a part is missing, or that there is no room', () => {
     const bench = owner({ stateBytes: 2_000 })
     bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'new')], { index: 1 })] })
@@ -360,7 +370,9 @@ describe('a copy that was on disk', () => {
     const copy = onDisk({ [OLD]: 'v' })
     keep(bench, copy)
     bench.append(OLD, undefined)
-    keep(bench, copy.split())
+    const again = copy.split()
+    again.source = copy.source
+    keep(bench, again)
     expect(textOf(bench, OLD)).toBe('')
     const heir = onDisk({ [K]: 'w' }, [{ group: B, epoch: 0, number: 0 }])
     heir.source = { ...heir.source!, taken: [{ group: A2, born: 1, epoch: 9, number: 9 }] }
@@ -371,6 +383,7 @@ describe('a copy that was on disk', () => {
     expect(textOf(bench, K)).toBe('')
     expect(bench.told.filter((what) => what.endsWith('source'))).toEqual([
       'new source',
+      'known source',
       'new source',
       'known source',
     ])
