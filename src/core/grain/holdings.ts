@@ -138,6 +138,7 @@ export class Holdings {
       askMap: (part, now) => this.#askMap(part, now.mono),
       bytes: () => this.bytes,
       isLeaving: () => this.#isLeaving,
+      kept: ({ id, entry, group }) => this.strays.latest(id, entry!.born, group),
     }
     this.#owning = new Owning(workshop)
     this.#replicating = new Replicating(workshop)

@@ -138,6 +138,8 @@ export interface Workshop {
   /** Bytes in all copies of this process. */
   readonly bytes: () => number
   readonly isLeaving: () => boolean
+  /** A copy that this process kept of the history that the map tells of now. */
+  readonly kept: (part: Part) => HeldPartition | undefined
 }
 
 /** Everybody who may be in sync as far as this owner can know: its own additions count until they are decided. */

@@ -25,8 +25,9 @@ export class Replicating {
     if (before?.owner !== undefined && before.owner !== own && before.owner !== entry.owner)
       beacons.depose(before.owner, part.id, entry.epoch)
     const isInSync = entry.inSync.includes(own)
-    // Another history: what is held belongs to none that goes on.
-    if (isInSync && part.copy?.born !== entry.born) part.copy = new HeldPartition(entry.born)
+    // Another history: what is held belongs to none that goes on. Whoever is back in one counts with what it had there.
+    if (isInSync && part.copy?.born !== entry.born)
+      part.copy = this.#shop.kept(part)?.split() ?? new HeldPartition(entry.born)
     if (before?.owner !== entry.owner) {
       part.noticedAt = undefined
       part.isSought = false

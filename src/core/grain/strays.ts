@@ -118,6 +118,12 @@ export class Strays {
     if (stray?.part?.item.attempt === attempt) stray.isSeen = true
   }
 
+  /** What this process had of the partition when it gave up that council, for the case that it is followed again. */
+  latest(partition: PartitionId, born: number, group: string | undefined): HeldPartition | undefined {
+    const isOf = ({ copy, forks }: Stray): boolean => copy.born === born && forks.at(-1)?.group === group
+    return group === undefined ? undefined : this.#strays.get(partition)?.findLast(isOf)?.copy
+  }
+
   /** The map has told more of the partition. */
   onMap(partition: PartitionId, now: Now): void {
     const stray = this.#strays.get(partition)?.[0]

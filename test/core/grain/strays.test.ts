@@ -79,6 +79,27 @@ describe('a stray', () => {
     expect(bench.holdings.strays.size).toBe(1)
   })
 
+  it('is the copy again of who is back under that council, in sync: it has all that was acknowledged there', () => {
+    const bench = new Bench()
+    bench.leader = 'me'
+    bench.leaderHasLease = true
+    bench.map(entryOf(1, 'me'), P, A)
+    bench.wake()
+    bench.append('k', 'v')
+    bench.holdings.disown(bench.now)
+    bench.map({ ...entryOf(4, 'me'), born: 4 }, P, B)
+    expect(bench.holdings.copyOf(P)).toMatchObject({ born: 4, number: 0 })
+    bench.holdings.disown(bench.now)
+    bench.map(entryOf(6, 'me'), P, A)
+    expect(bench.holdings.copyOf(P)).toMatchObject({ born: 1, number: 1 })
+    expect(bench.holdings.copyOf(P)!.contentsOf('k')?.state).toEqual(bytes('v'))
+    // What another council has called its first birth is another one.
+    bench.map(entryOf(9, 'me'), P, `${'c'.repeat(16)}.0`)
+    bench.map({ ...entryOf(10, 'me'), born: 10 }, P, B)
+    bench.map(entryOf(11, 'me'), P, `${'c'.repeat(16)}.0`)
+    expect(bench.holdings.copyOf(P)).toMatchObject({ born: 1, number: 0 })
+  })
+
   it('goes in parts, each when the one before is answered', () => {
     const bench = new Bench('me', { copyPartBytes: 1_000 })
     bench.map(entryOf(1, 'you'), P, A)
