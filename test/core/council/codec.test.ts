@@ -33,7 +33,8 @@ const body: fc.Arbitrary<RaftBody> = fc.oneof(
   fc.record({
     kind: fc.constant('append' as const),
     stamp: counter,
-    previousIndex: counter,
+    // Entries end where indexes do.
+    previousIndex: counter.map((index) => Math.min(index, RaftLimits.counter - 100)),
     previousTerm: counter,
     commit: counter,
     entries: fc.array(entry, { maxLength: 8 }),
