@@ -28,6 +28,8 @@ const SETTLED_MS = 2_000
  * replicas wait.
  */
 const RIGHTS_MS = 6_000
+/** Lives that wait to be one process that another authority has. */
+const MAX_PRETENDERS = 8
 const STANDBY: Readonly<Record<Visibility, number>> = { visible: 0, hidden: 1, 'frozen-soon': 2 }
 
 interface Known {
@@ -53,7 +55,7 @@ export class Roster {
   readonly #known = new Map<ProcessId, Known>()
   readonly #processes = new Map<NodeId, ProcessId>()
   /** Lives that say to be a process that is bound to another authority. */
-  readonly #pretenders = new Map<NodeId, ProcessId>()
+  readonly #pretenders = new Map<ProcessId, Set<NodeId>>()
   #news: RosterNews[] = []
   #isChanged = false
   #attachedAt = Infinity
@@ -255,8 +257,8 @@ export class Roster {
     if (status === 'removed') return this.#onRemoved(nodeId, change, now)
     if (!self) return
     const process = this.#processes.get(nodeId) ?? self.process
-    if (this.#isOfAnother(process, parts.authority)) return void this.#pretenders.set(nodeId, process)
-    this.#pretenders.delete(nodeId)
+    if (this.#isOfAnother(process, parts.authority)) return this.#pretend(process, nodeId)
+    this.#pretenders.get(process)?.delete(nodeId)
     this.#processes.set(nodeId, process)
     const known = this.#known.get(process) ?? this.#enter(process)
     if (known.life !== nodeId) {
@@ -306,12 +308,20 @@ export class Roster {
     return known !== undefined && known.isBound && known.authority !== authority
   }
 
-  /** Whoever has said meanwhile to be this process may be it now. */
+  #pretend(process: ProcessId, nodeId: NodeId): void {
+    const pretenders = this.#pretenders.get(process) ?? new Set<NodeId>()
+    this.#pretenders.set(process, pretenders)
+    pretenders.add(nodeId)
+    // Mostly there is none, and one where a page goes on as somebody else; of more the oldest is forgotten.
+    if (pretenders.size > MAX_PRETENDERS) pretenders.delete(pretenders.values().next().value!)
+  }
+
+  /** Whoever has said meanwhile to be this process may be it now. Of several one is; the others wait on. */
   #unbind(known: Known, now: number): void {
     known.isBound = false
-    for (const [nodeId, process] of this.#pretenders) {
-      if (process !== known.process) continue
-      this.#pretenders.delete(nodeId)
+    const pretenders = this.#pretenders.get(known.process) ?? []
+    this.#pretenders.delete(known.process)
+    for (const nodeId of pretenders) {
       const record = this.#table?.get(nodeId)
       if (record) this.#look(record, undefined, now)
     }
@@ -361,8 +371,10 @@ export class Roster {
 
   /** Forgets lives whose tombstones are gone, and processes that had no other. */
   #collect(): void {
-    for (const nodeId of this.#pretenders.keys())
-      if (!this.#table?.get(nodeId)) this.#pretenders.delete(nodeId)
+    for (const [process, pretenders] of this.#pretenders) {
+      for (const nodeId of pretenders) if (!this.#table?.get(nodeId)) pretenders.delete(nodeId)
+      if (pretenders.size === 0) this.#pretenders.delete(process)
+    }
     for (const [nodeId, process] of this.#processes) {
       if (this.#table?.get(nodeId)) continue
       this.#processes.delete(nodeId)

@@ -80,3 +80,15 @@ it('is no other one while the first may come back, which has not said goodbye', 
   tell(next, P)
   expect(roster.lifeOf(P)).toBe(next)
 })
+
+it('is one of several that say so, and none of those that are gone', () => {
+  const [second, third] = [nodeIdOf(4), nodeIdOf(5)]
+  for (const nodeId of [HOSTILE, second, third]) tell(nodeId, P)
+  remove(HOSTILE)
+  remove(VICTIM)
+  expect(roster.lifeOf(P)).toBe(second)
+  remove(second)
+  expect(roster.lifeOf(P)).toBe(third)
+  remove(third)
+  expect(roster.lifeOf(P)).toBeUndefined()
+})
