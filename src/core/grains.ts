@@ -147,7 +147,7 @@ export class Grains {
       leader: () => this.council.leader,
       leaderHasLease: (now) => this.council.hasLease(now),
       targets: (partition) => this.#targetsOf(partition),
-      mayOwn: (partition) => kinds.has(parsePartition(partition)!.kind),
+      mayOwn: (partition) => kinds.has(kindOf(partition)),
       hosts: (partition) => this.#hostsOf(partition),
       askMap: (partition) => this.#askMap(partition),
       onStored: (partition, number) =>
@@ -398,7 +398,7 @@ export class Grains {
   }
 
   #askMap(partition: PartitionId): void {
-    const { kind } = parsePartition(partition)!
+    const kind = kindOf(partition)
     this.#later((now) => {
       if (this.council.knows(kind)) this.council.refresh(kind, now)
       else this.council.want(kind, this.#options.kinds.has(kind), now)
@@ -418,7 +418,7 @@ export class Grains {
   }
 
   #hostsOf(partition: PartitionId): readonly ProcessId[] {
-    const candidates = this.#options.candidates(parsePartition(partition)!.kind)
+    const candidates = this.#options.candidates(kindOf(partition))
     return candidates.flatMap(({ process, isHost }) => (isHost ? [process] : []))
   }
 

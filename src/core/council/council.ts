@@ -774,8 +774,8 @@ export class Council {
     const raft = this.#raft
     this.#isDismissed =
       raft !== undefined && best.index > raft.log.newest.index && !best.voters.includes(self)
-    const isKnown = [...this.#hints.kinds()].length > 0
-    this.#isOrphaned = isKnown && live.size > 0 && !best.voters.some((process) => live.has(process))
+    this.#isOrphaned =
+      !this.#hints.isEmpty && live.size > 0 && !best.voters.some((process) => live.has(process))
   }
 
   #publishers(): ReadonlySet<ProcessId> {

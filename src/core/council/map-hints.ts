@@ -22,6 +22,10 @@ export class MapHints {
     return this.#kinds.get(kind)?.size === SLOTS
   }
 
+  get isEmpty(): boolean {
+    return this.#kinds.size === 0
+  }
+
   kinds(): IterableIterator<string> {
     return this.#kinds.keys()
   }

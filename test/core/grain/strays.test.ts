@@ -27,14 +27,20 @@ function strayed(bench: Bench, from: string, result: 'part' | 'whole' | 'again' 
   bench.hear(from, { type: 'strayed', items: [{ partition: P, epoch: 1, attempt, index, result }] })
 }
 
+/** Alone in sync, with a right and a change. */
+function ownerUnderA(): Bench {
+  const bench = new Bench()
+  bench.leader = 'me'
+  bench.leaderHasLease = true
+  bench.map(entryOf(1, 'me'), P, A)
+  bench.wake()
+  bench.append('k', 'v')
+  return bench
+}
+
 describe('a stray', () => {
   it('is kept by the owner when another council is followed, and offered to the owner under that one', () => {
-    const bench = new Bench()
-    bench.leader = 'me'
-    bench.leaderHasLease = true
-    bench.map(entryOf(1, 'me'), P, A)
-    bench.wake()
-    bench.append('k', 'v')
+    const bench = ownerUnderA()
     bench.map(entryOf(2, 'me'), P, B)
     bench.append('k', 'w')
     bench.holdings.disown(bench.now)
@@ -80,12 +86,7 @@ describe('a stray', () => {
   })
 
   it('is the copy again of who is back under that council, in sync: it has all that was acknowledged there', () => {
-    const bench = new Bench()
-    bench.leader = 'me'
-    bench.leaderHasLease = true
-    bench.map(entryOf(1, 'me'), P, A)
-    bench.wake()
-    bench.append('k', 'v')
+    const bench = ownerUnderA()
     bench.holdings.disown(bench.now)
     bench.map({ ...entryOf(4, 'me'), born: 4 }, P, B)
     expect(bench.holdings.copyOf(P)).toMatchObject({ born: 4, number: 0 })
