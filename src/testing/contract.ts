@@ -57,6 +57,27 @@ const CASES: Readonly<Record<string, (pair: Pair, options: LinkContractOptions) 
     same(firstOutOfOrder(a), -1, 'first of 1,000 messages out of order')
   },
 
+  async 'loses nothing of what is sent as soon as both ends are open, on any of 20 links'(_, options) {
+    const count = 500
+    for (let round = 1; round <= 20; round++) {
+      const pair = openPair(options)
+      const { a, b } = pair
+      try {
+        await Promise.all([a.untilOpen(), b.untilOpen()])
+        for (let i = 0; i < count; i++) {
+          a.link.send(numbered(i))
+          b.link.send(numbered(i))
+        }
+        await Promise.all([a.untilMessages(count), b.untilMessages(count)]).catch((error: unknown) => {
+          const first = [a, b].map(({ messages }) => messages.length && numberOf(messages[0]!))
+          throw new Error(`Link ${round}, whose ends received ${first.join(' and ')} first: ${String(error)}`)
+        })
+      } finally {
+        pair.close()
+      }
+    }
+  },
+
   async 'carries a message of 64 KiB unchanged'({ a, b }) {
     await a.untilOpen()
     const sent = patterned(MAX_LINK_MESSAGE, 7)
