@@ -186,6 +186,12 @@ test.describe('links', () => {
     const others = [a!, b!]
     await expectOneCluster([...others, hostile])
     const { self: hostileId } = await viewOf(hostile)
+    // one cluster may be there a moment before the last of its links
+    const open = () =>
+      hostile.evaluate(
+        () => window.instruments.channels.filter(({ readyState }) => readyState === 'open').length,
+      )
+    await expect.poll(open).toBe(2)
     const sent = await hostile.evaluate(() => {
       let seed = 1
       const byte = () => (seed = (seed * 48_271) % 2_147_483_647) & 255
