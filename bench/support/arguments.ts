@@ -7,10 +7,7 @@ export interface Count {
   readonly min?: number
 }
 
-/**
- * The bench's arguments, all whole numbers.
- * @throws Error that names the argument that is wrong
- */
+/** The bench's arguments, all whole numbers. Ends the process where one is wrong, and says which, or asks for help. */
 export const readCounts = <Name extends string>(
   counts: Readonly<Record<Name, Count>>,
 ): Record<Name, number> => readArguments(counts, []).counts
@@ -21,6 +18,29 @@ export function readArguments<Name extends string, Flag extends string>(
   flags: readonly Flag[],
 ): { counts: Record<Name, number>; flags: Record<Flag, boolean> } {
   const names = Object.keys(counts) as Name[]
+  const usage = [
+    ...names.map(
+      (name) => `  --${name} N${' '.repeat(Math.max(1, 12 - name.length))}default ${counts[name].default}`,
+    ),
+    ...flags.map((flag) => `  --${flag}`),
+  ].join('\n')
+  if (process.argv.includes('--help')) {
+    console.log(`This bench takes\n${usage}`)
+    process.exit()
+  }
+  try {
+    return parse(counts, names, flags)
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\nThis bench takes\n${usage}`)
+    process.exit(1)
+  }
+}
+
+function parse<Name extends string, Flag extends string>(
+  counts: Readonly<Record<Name, Count>>,
+  names: readonly Name[],
+  flags: readonly Flag[],
+): { counts: Record<Name, number>; flags: Record<Flag, boolean> } {
   const options = Object.fromEntries([
     ...names.map((name) => [name, { type: 'string' as const }] as const),
     ...flags.map((flag) => [flag, { type: 'boolean' as const }] as const),
