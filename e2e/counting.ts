@@ -34,8 +34,10 @@ export type LossKind = (typeof LOSSES)[number]
 export interface HostLoss {
   readonly kind: LossKind
   readonly page: string
-  /** When it was asked for: a page that says goodbye is there for a little longer. */
-  readonly at: number
+  /** When it was asked for. */
+  readonly askedAt: number
+  /** When the host was gone: the browser takes its time until a page may say goodbye, and it serves until then. */
+  readonly goneAt: number
 }
 
 export const STOPPED_MS = 10_000
@@ -75,8 +77,9 @@ export class CountingRoom {
   async lose(kind: LossKind): Promise<void> {
     const host = await this.#host()
     const page = await host.evaluate<string>('grains.page')
+    const nodeId = await host.evaluate<string>('grains.cluster.self.nodeId')
     const pid = kind === 'killed' || kind === 'stopped' ? await this.#pidOf(host) : 0
-    const loss = { kind, page, at: Date.now() }
+    const askedAt = Date.now()
     const tabs = this.#tabs.filter((tab) => tab !== host)
     if (kind === 'killed') {
       process.kill(pid, 'SIGKILL')
@@ -89,6 +92,9 @@ export class CountingRoom {
     } else if (kind === 'closed') await host.close()
     else if (kind === 'navigated') await host.navigateAway()
     else await host.reload()
+    const saysGoodbye = kind === 'closed' || kind === 'navigated' || kind === 'reloaded'
+    const goneAt = saysGoodbye ? await goodbyeOf(nodeId, tabs) : askedAt
+    const loss = { kind, page, askedAt, goneAt }
     this.#losses.push(loss)
     await expect
       .poll(() => this.#recoveryOf(loss), {
@@ -140,7 +146,7 @@ export class CountingRoom {
 
   /** From each loss to the end of the first call that was begun after it and that another host answered, in ms. */
   get recoveries(): readonly (HostLoss & { readonly ms: number })[] {
-    return this.#losses.map((loss) => ({ ...loss, ms: this.#recoveryOf(loss)! }))
+    return this.#losses.map((loss) => ({ ...loss, ms: this.#recoveryOf(loss)! - loss.goneAt }))
   }
 
   /** Whether each of its tabs is visible now. */
@@ -177,12 +183,13 @@ export class CountingRoom {
     return pids[this.#tabs.indexOf(tab)]!
   }
 
+  /** When it was served again. */
   #recoveryOf(loss: HostLoss): number | undefined {
     const times = this.#ended
       .filter(({ startedAt, page, host }) => {
-        return startedAt >= loss.at && page !== loss.page && host !== undefined && host !== loss.page
+        return startedAt >= loss.goneAt && page !== loss.page && host !== undefined && host !== loss.page
       })
-      .map(({ endedAt }) => endedAt - loss.at)
+      .map(({ endedAt }) => endedAt)
     return times.length === 0 ? undefined : Math.min(...times)
   }
 
@@ -221,6 +228,25 @@ export class CountingRoom {
         copies: this.#keys.map(() => copies),
       })
   }
+}
+
+/** When the first of these tabs heard its goodbye. */
+async function goodbyeOf(nodeId: string, tabs: readonly CountingTab[]): Promise<number> {
+  const look = `grains.cluster.events.recent().find(
+    ({ type, nodeId, to }) => type === 'member-status' && nodeId === ${JSON.stringify(nodeId)} && to === 'leaving',
+  )?.at`
+  const heard: number[] = []
+  await expect
+    .poll(
+      async () => {
+        const times = await Promise.all(tabs.map((tab) => tab.evaluate<number | undefined>(look)))
+        heard.splice(0, Infinity, ...times.filter((at) => at !== undefined))
+        return heard.length
+      },
+      { message: 'a goodbye is heard' },
+    )
+    .toBeGreaterThan(0)
+  return Math.min(...heard)
 }
 
 /** As of the newest that anybody knows: who does not hold a partition is not told of each change. */
