@@ -610,6 +610,42 @@ describe('leaving', () => {
   })
 })
 
+describe('a hostile member', () => {
+  /** 16,640 partitions of 65 kinds that nobody has. */
+  const madeUp = Array.from({ length: 65 * 256 }, (_, i) => ({
+    partition: partitionId(`made-up-${i >> 8}`, i % 256),
+    epoch: 1,
+  }))
+
+  it('that makes up partitions keeps none of the map out', () => {
+    const bench = new Bench()
+    bench.hear('evil', { type: 'where', items: madeUp })
+    bench.map(entryOf(1, 'me'))
+    expect(bench.holdings.entryOf(P)).toEqual(entryOf(1, 'me'))
+  })
+
+  it('that makes up partitions keeps nobody from being told of real ones before the map tells', () => {
+    const bench = new Bench()
+    bench.hear('evil', { type: 'where', items: madeUp })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+    expect(bench.told).toContain(`ask ${P}`)
+    bench.map(entryOf(1, 'boss', 'me'))
+    expect(bench.last('standing', 'boss')).toMatchObject([{ partition: P, number: 0 }])
+  })
+
+  it('that makes up partitions has so many remembered, the newest', () => {
+    const bench = new Bench()
+    bench.hear('evil', { type: 'where', items: madeUp })
+    const asked = (): number => bench.told.filter((told) => told.startsWith('ask')).length
+    const before = asked()
+    // What is remembered is not asked for again so soon.
+    bench.hear('evil', { type: 'where', items: madeUp.slice(256) })
+    expect(asked()).toBe(before)
+    bench.hear('evil', { type: 'where', items: madeUp.slice(0, 256) })
+    expect(asked()).toBe(before + 256)
+  })
+})
+
 describe('sizes', () => {
   it('refuse a change that is too much, and harm nothing', () => {
     const bench = new Bench('me', { stateBytes: 1_000 })
