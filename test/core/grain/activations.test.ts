@@ -805,7 +805,12 @@ it('what one caller gives up or has refused is remembered of its newest calls', 
   owner.call(2)
   owner.call(5_000, {}, B)
   owner.call(5_001)
-  expect(owner.ends()).toEqual(['1 call-too-old ran', '2 call-too-old ran', '5000 aborted', '5001 queue-full'])
+  expect(owner.ends()).toEqual([
+    '1 call-too-old ran',
+    '2 call-too-old ran',
+    '5000 aborted',
+    '5001 queue-full',
+  ])
 })
 
 describe('what callers have settled', () => {
