@@ -13,8 +13,8 @@ import type { MapEntry } from '../partition/partition.ts'
 import { rankAmong } from '../partition/placement.ts'
 
 /**
- * Of `stateBytes`, for changes of what is held already. An owner that keeps to its own limit does not know what its
- * replicas hold for others, and one that is full may be lost to it for what came before.
+ * Of `stateBytes`, for changes of what is held already: an owner that keeps to its own limit does not know what its
+ * replicas hold for others, and with one that refuses a change it loses a copy of all that came before.
  */
 const SYNC_SHARE = 2
 
