@@ -692,15 +692,8 @@ describe('a replica without room', () => {
   it('says how far it is once there is room', () => {
     const bench = follower([], { stateBytes: 1_000 })
     bench.map(entryOf(1, 'other', 'me'), 'counter#8')
-    bench.hear('other', {
-      type: 'repair',
-      items: [
-        {
-          ...{ partition: 'counter#8', epoch: 1, tenure: 1, from: 0, number: 1, acked: 0, forks: [] },
-          entries: [content('x'.repeat(1_500))],
-        },
-      ],
-    })
+    const at = { partition: 'counter#8', epoch: 1, tenure: 1, from: 0, number: 1, acked: 0, forks: [] }
+    bench.hear('other', { type: 'repair', items: [{ ...at, entries: [content('x'.repeat(1_500))] }] })
     bench.hear('boss', store(1, 'x'.repeat(500)))
     const where = { type: 'where', items: [{ partition: P, epoch: 1 }] } as const
     bench.hear('boss', where)
