@@ -111,6 +111,8 @@ export class Grains {
   /** What this process puts on disk, and what was there. */
   readonly #disk: { readonly persisting: Persisting; readonly recall: Recall } | undefined
   readonly #options: GrainsOptions
+  /** How often calls are passed on here, and so elsewhere. */
+  readonly #mostHops: number
   readonly #waiting: ((now: Now) => void)[] = []
   #now: Now = { mono: 0, wall: 0 }
   /** Who should hold a partition, as of the members known now. */
@@ -176,10 +178,12 @@ export class Grains {
       isLed: () => this.council.leader !== undefined,
       move: (partition, to) => void this.holdings.moveTo(partition, to, this.#now),
     })
+    const activationTuning = { ...DEFAULT_ACTIVATION_TUNING, ...tuning.activations }
+    this.#mostHops = activationTuning.hops
     this.activations = new Activations({
       self,
       store: this.#store(),
-      tuning: { ...DEFAULT_ACTIVATION_TUNING, ...tuning.activations },
+      tuning: activationTuning,
       partitionOf,
       kindOf: (kind) => kinds.get(kind),
       isForgotten: options.isForgotten,
@@ -251,7 +255,7 @@ export class Grains {
 
   /** Bytes of another process. */
   receive(from: ProcessId, bytes: Uint8Array, now: Now): void {
-    const message = decode(bytes)
+    const message = decode(bytes, this.#mostHops)
     if (typeof message === 'string') return this.#options.onFault(from, message)
     this.#turn(now, () => this.#handle(from, message, now))
   }
@@ -515,7 +519,7 @@ function encode({ to, message }: Message): Uint8Array {
   return bytes
 }
 
-function decode(bytes: Uint8Array): Message | string {
+function decode(bytes: Uint8Array, mostHops: number): Message | string {
   const to = MACHINES[bytes[0] ?? MACHINES.length]
   const body = bytes.subarray(1)
   if (to === 'council') {
@@ -527,6 +531,6 @@ function decode(bytes: Uint8Array): Message | string {
     return decoded.ok ? { to, message: decoded.message } : decoded.reason
   }
   if (to === undefined) return 'it is for no machine of grains'
-  const message = decodeRpc(body)
+  const message = decodeRpc(body, mostHops)
   return typeof message === 'string' ? message : { to, message }
 }

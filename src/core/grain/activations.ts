@@ -103,7 +103,7 @@ export class Activations {
   /** The map's epoch when the present right to a partition began. */
   readonly #reigns = new Map<PartitionId, number>()
   /** The latest right of each partition under which a nested call has come. */
-  readonly #fences = new Map<PartitionId, number>()
+  readonly #fences = new Map<PartitionId, Named>()
   readonly #floors: Floors
   /** Begun in this tick. */
   #passivations = 0
@@ -157,7 +157,7 @@ export class Activations {
     if (replyTo === undefined || isNested !== (fence !== undefined)) return
     if (isNested ? chain.at(-1) !== caller : caller !== replyTo) return
     const visit = this.#visitOf(message, replyTo)
-    if (fence && !this.#passes(fence)) return this.#refuse(visit, 'superseded')
+    if (fence && !this.#passes(replyTo, fence)) return this.#refuse(visit, 'superseded')
     if (message.remainingMs <= 0) return this.#refuse(visit, 'deadline')
     const tuning = this.#options.kindOf(kind)
     const partition = this.#options.partitionOf(kind, key)
@@ -203,7 +203,8 @@ export class Activations {
   onSettled(from: ProcessId, message: SettledMessage, now: Now): void {
     this.tick(now)
     const { kind, key, caller, first, fence } = message
-    if (fence ? !this.#passes(fence) : caller !== from) return
+    if (!this.#options.kindOf(kind)) return
+    if (fence ? !this.#passes(from, fence) : caller !== from) return
     const name = grainName(kind, key)
     const grain = this.#grains.get(name)
     if (!grain?.records) this.#floors.raise(name, caller, first, now.mono)
@@ -766,10 +767,23 @@ export class Activations {
     return phase === 'loaded' ? Math.max(idleAt, records?.expiresAt ?? 0) : idleAt
   }
 
-  #passes({ partition, epoch }: Fence): boolean {
-    if (epoch < (this.#fences.get(partition) ?? 0)) return false
-    this.#fences.set(partition, epoch)
+  /** Whether no later right has been named than the one under which a nested call was sent. */
+  #passes(from: ProcessId, { partition, epoch }: Fence): boolean {
+    const known = this.#fences.get(partition)
+    if (known && epoch < known.epoch) return known.until <= this.#now.mono
+    const entry = this.#options.store.entryOf(partition)
+    const isTold = entry !== undefined && epoch <= entry.epoch
+    if (isTold ? entry.owner === from : epoch !== known?.epoch) this.#name(from, partition, epoch, isTold)
     return true
+  }
+
+  /** What the map does not tell yet may never be true: it holds for a time, which whoever named it cannot extend. */
+  #name(by: ProcessId, partition: PartitionId, epoch: number, isTold: boolean): void {
+    const known = this.#fences.get(partition)
+    const end = this.#now.mono + FENCE_MS
+    const until = isTold ? Infinity : Math.min(end, known?.by === by ? known.until : end)
+    this.#fences.set(partition, { epoch, by, until })
+    if (this.#fences.size > MAX_FENCES) this.#fences.delete(this.#fences.keys().next().value!)
   }
 
   #mayRun({ partition }: Grain): boolean {
@@ -831,6 +845,18 @@ export class Activations {
     this.#dueAt = Math.min(this.#dueAt, time)
   }
 }
+
+/** A right to run a partition, and until when the calls of earlier ones are refused for it. */
+interface Named {
+  readonly epoch: number
+  readonly by: ProcessId
+  readonly until: number
+}
+
+/** As long as what a member sent that is lost by now may still come, in ms. */
+const FENCE_MS = 60_000
+/** Partitions whose handlers call grains here. They may be made up: the oldest give way. */
+const MAX_FENCES = 16_384
 
 type Addressee = Pick<Visit, 'caller' | 'sequence' | 'replyTo' | 'attempts'>
 

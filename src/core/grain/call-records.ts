@@ -145,8 +145,9 @@ export class CallRecords {
   }
 
   /** Of a nested caller: what is kept of it goes at some time, even without word of it. */
-  keep(name: CallerId, keepMs: number, now: number): void {
-    if (keepMs === 0) return
+  keep(name: CallerId, askedMs: number, now: number): void {
+    if (askedMs === 0) return
+    const keepMs = Math.min(askedMs, MAX_KEEP_MS)
     const caller = this.#callerOf(name)
     caller.keepMs = Math.max(caller.keepMs, keepMs)
     caller.expiresAt = Math.max(caller.expiresAt === Infinity ? 0 : caller.expiresAt, now + keepMs)
@@ -162,8 +163,13 @@ export class CallRecords {
   /** It will not be run. */
   refuse(name: CallerId, sequence: number, code: RefusalReason, previous: number): void {
     const caller = this.#callerOf(name)
-    if (sequence >= caller.first && !caller.ended.has(sequence))
-      caller.refused.set(sequence, { code, previous })
+    if (sequence < caller.first || caller.ended.has(sequence)) return
+    caller.refused.set(sequence, { code, previous })
+    if (caller.refused.size <= MAX_KEPT) return
+    // It is too old from now on, as if a later one had been begun.
+    const oldest = caller.refused.keys().next().value!
+    caller.refused.delete(oldest)
+    caller.highest = Math.max(caller.highest, oldest)
   }
 
   /** What a change by this call brings into the store. */
@@ -205,6 +211,7 @@ export class CallRecords {
     this.#bytes += sizeOf(ended.outcome)
     if (sequence < caller.first) this.#forget(caller, sequence, ended)
     else if (this.#bytes > this.#limits.outcomeBytes) this.#shed()
+    if (caller.ended.size > MAX_KEPT) this.#forgetOldest(caller)
   }
 
   /** What the next change takes out of the store. It has to be told that it did: `dropped`. */
@@ -270,6 +277,13 @@ export class CallRecords {
     if (child !== undefined) this.#onSettled(child)
   }
 
+  /** Of calls that changed nothing: they were begun, and so are too old without it. */
+  #forgetOldest(caller: Caller): void {
+    for (const [sequence, ended] of caller.ended) {
+      if (!ended.isRecorded) return this.#forget(caller, sequence, ended)
+    }
+  }
+
   #delete(name: CallerId, caller: Caller): void {
     for (const [sequence, ended] of caller.ended) this.#forget(caller, sequence, ended)
     this.#callers.delete(name)
@@ -298,5 +312,9 @@ export class CallRecords {
 
 const TOO_OLD: Known = { type: 'refused', code: 'call-too-old', ran: true }
 const MIN_SWEEP = 64
+/** Of one caller, outcomes and refusals each. More than a caller has open at once, so the oldest are asked for no more. */
+const MAX_KEPT = 4_096
+/** The longest that a handler may make its nested calls be kept, in ms: it may run for 10 min, and has 2 min of grace. */
+const MAX_KEEP_MS = 3_600_000
 
 const sizeOf = (outcome: CallOutcome): number => (outcome.type === 'refused' ? 0 : outcome.bytes.length)

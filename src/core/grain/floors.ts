@@ -12,6 +12,8 @@ interface Floor {
 }
 
 const MIN_SWEEP = 256
+/** Callers name what they have settled, and whether they called it nobody knows: the oldest give way. */
+const MAX_FLOORS = 16_384
 
 export class Floors {
   readonly #keepMs: number
@@ -40,6 +42,7 @@ export class Floors {
     floors.set(caller, { first, expiresAt: now + this.#keepMs })
     this.#size++
     if (this.#size >= this.#sweepAt) this.#sweep(now)
+    if (this.#size > MAX_FLOORS) this.take(this.#grains.keys().next().value!)
   }
 
   /** Of a grain that is loaded: it knows them itself from now on. */

@@ -108,7 +108,7 @@ export class HeldPartition {
   }
 
   /** By how much the copy would grow. */
-  growthOf(key: string, { state, records, others }: KeyChange): number {
+  growthOf(key: string, { state, records, drops, others }: KeyChange): number {
     const held = this.#keys.get(key)
     let growth = held ? 0 : keyBytes(key)
     if (others) growth += othersBytes(others) - othersBytes(held?.contents?.others)
@@ -116,6 +116,20 @@ export class HeldPartition {
     for (const { caller, outcome } of records) {
       growth += recordBytes(outcome)
       if (!held?.contents?.callers.has(caller)) growth += callerBytes(caller)
+    }
+    // What is remembered of a caller without records is its `first`.
+    for (const { caller, first } of drops)
+      if (first !== Infinity && !held?.contents?.callers.has(caller)) growth += callerBytes(caller)
+    return growth
+  }
+
+  /** By how much `replace` would make it grow. */
+  growthBy(contents: readonly KeyContent[]): number {
+    let growth = 0
+    // Of a key that is there twice the last one counts.
+    for (const [key, content] of new Map(contents.map((content) => [content.key, content]))) {
+      if (content.number > 0) growth += weigh(key, content.contents)
+      growth -= this.#keys.get(key)?.bytes ?? 0
     }
     return growth
   }
@@ -195,11 +209,7 @@ export class HeldPartition {
   }
 
   #weigh(key: string, held: HeldKey): void {
-    let bytes = keyBytes(key) + (held.contents?.state?.length ?? 0) + othersBytes(held.contents?.others)
-    for (const [caller, { outcomes }] of held.contents?.callers ?? []) {
-      bytes += callerBytes(caller)
-      for (const outcome of outcomes.values()) bytes += recordBytes(outcome)
-    }
+    const bytes = weigh(key, held.contents)
     this.#bytes += bytes - held.bytes
     held.bytes = bytes
     if (isVoid(held)) this.#empty.add(key)
@@ -216,3 +226,12 @@ const callerBytes = (caller: string): number => CALLER_BYTES + caller.length
 const othersBytes = (others: readonly Other[] = []): number =>
   others.reduce((sum, { state }) => sum + OTHER_BYTES + (state?.length ?? 0), 0)
 const recordBytes = (outcome: CallOutcome): number => RECORD_BYTES + (outcome.bytes?.length ?? 0)
+
+function weigh(key: string, contents: KeyContents | undefined): number {
+  let bytes = keyBytes(key) + (contents?.state?.length ?? 0) + othersBytes(contents?.others)
+  for (const [caller, { outcomes }] of contents?.callers ?? []) {
+    bytes += callerBytes(caller)
+    for (const outcome of outcomes.values()) bytes += recordBytes(outcome)
+  }
+  return bytes
+}

@@ -6,6 +6,8 @@
  *     message = byte version, byte type, body
  *     body    = varint count, { text partition, varint epoch, ... }*      of a list
  */
+import { isProcessId } from '../identity/node-id.ts'
+import { isCaller } from '../rpc/call-id.ts'
 import { readOutcome as readCallOutcome, writeOutcome } from '../rpc/call-codec.ts'
 import { isGroup } from '../council/published-council.ts'
 import type { CallOutcome } from '../rpc/messages.ts'
@@ -38,7 +40,8 @@ export const HoldingLimits = {
   entries: 65_536,
   callers: 65_536,
   records: 65_536,
-  callerBytes: 256,
+  callerBytes: 32,
+  browserBytes: 256,
   groupBytes: 24,
   origins: 32,
   holders: 64,
@@ -315,8 +318,8 @@ export const writeHolder = (w: Writer, { process, browser }: Holder): Writer => 
 
 export const readHolders = (r: Reader): Holder[] =>
   readList(r, HoldingLimits.holders, () => ({
-    process: readCaller(r),
-    browser: r.text('browser', HoldingLimits.callerBytes),
+    process: readName(r, 'process', isProcessId),
+    browser: r.text('browser', HoldingLimits.browserBytes),
   }))
 
 function writeSource(w: Writer, { epoch, number, taken, holders, back }: Source): void {
@@ -377,7 +380,13 @@ const readOutcome = (r: Reader): CallOutcome =>
   readCallOutcome(r) ?? { type: 'result', bytes: new Uint8Array(0) }
 
 export const count = (r: Reader, what: string): number => r.varint(what, HoldingLimits.counter)
-const readCaller = (r: Reader): string => r.text('caller', HoldingLimits.callerBytes)
+const readCaller = (r: Reader): string => readName(r, 'caller', isCaller)
+
+function readName(r: Reader, what: string, isName: (text: string) => boolean): string {
+  const name = r.text(what, HoldingLimits.callerBytes)
+  if (!r.problem && !isName(name)) r.fail(`${what} is malformed`)
+  return name
+}
 
 function readKey(r: Reader): string {
   const key = r.text('key', MAX_GRAIN_KEY_BYTES)

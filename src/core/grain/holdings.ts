@@ -79,7 +79,7 @@ export interface HoldingsOptions {
 
 export type AppendRefusal = 'not-owner' | 'no-right' | 'state-limit'
 
-/** Partitions that are only known because somebody spoke of them. */
+/** Partitions that are only known because another has spoken of them. They may be made up: the oldest give way. */
 const MAX_UNKNOWN = 16_384
 const ASK_MAP_MS = 500
 /** Looking at one partition may call for a look at another, but not for ever. */
@@ -107,7 +107,8 @@ export class Holdings {
   readonly #ended = new Map<PartitionId, { readonly owner: ProcessId; readonly epoch: number }>()
   #hadSole = false
   #isLeaving = false
-  #unknown = 0
+  /** Partitions that others have spoken of, and the map has not. */
+  readonly #unknown = new Set<Part>()
   /** The wake-up that was asked for last. */
   #asked = Infinity
 
@@ -332,7 +333,7 @@ export class Holdings {
     const part = this.#parts.get(partition) ?? this.#create(partition)
     const before = part?.entry
     if (!part || (before && entry.epoch <= before.epoch)) return
-    if (!before) this.#unknown--
+    this.#unknown.delete(part)
     part.entry = entry
     this.#turn(part, group)
     if (part.proposal && entry.epoch > part.proposal.epoch) part.proposal = undefined
@@ -545,7 +546,7 @@ export class Holdings {
 
   #onList(from: ProcessId, message: ListMessage, now: Now): void {
     for (const item of message.items) {
-      const part = this.#parts.get(item.partition) ?? this.#create(item.partition)
+      const part = this.#parts.get(item.partition) ?? this.#hearOf(item.partition)
       if (part) this.#dispatch(from, part, { type: message.type, item } as unknown as Addressed, now)
     }
   }
@@ -651,11 +652,21 @@ export class Holdings {
     for (const part of this.#parts.values()) this.#touched.add(part)
   }
 
+  #hearOf(partition: PartitionId): Part | undefined {
+    const part = this.#create(partition)
+    if (part) this.#unknown.add(part)
+    if (this.#unknown.size > MAX_UNKNOWN) {
+      const [oldest] = this.#unknown
+      this.#unknown.delete(oldest!)
+      this.#parts.delete(oldest!.id)
+    }
+    return part
+  }
+
   #create(partition: PartitionId): Part | undefined {
     const parsed = parsePartition(partition)
-    if (!parsed || this.#unknown >= MAX_UNKNOWN) return undefined
+    if (!parsed) return undefined
     const part = newPart(partition, parsed.kind, parsed.slot)
-    this.#unknown++
     this.#parts.set(partition, part)
     return part
   }

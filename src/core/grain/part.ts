@@ -76,6 +76,8 @@ export interface Part {
   /** Came for an epoch that was not known yet. */
   missed: { readonly type: 'claim' | 'copy' | 'other'; readonly attempt: number } | undefined
   owesStored: boolean
+  /** What there was no room for, in bytes. */
+  lacking: number
   wants: boolean
   /** As long as the entry is at this epoch its owner may count on the copy. */
   promised: number
@@ -109,6 +111,7 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     refusedAttempt: 0,
     missed: undefined,
     owesStored: false,
+    lacking: 0,
     wants: false,
     promised: 0,
     staleSince: Infinity,

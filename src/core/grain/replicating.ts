@@ -12,6 +12,12 @@ import type { Part, Workshop } from './part.ts'
 import type { MapEntry } from '../partition/partition.ts'
 import { rankAmong } from '../partition/placement.ts'
 
+/**
+ * Of `stateBytes`, for changes of what is held already: an owner that keeps to its own limit does not know what its
+ * replicas hold for others, and with one that refuses a change it loses a copy of all that came before.
+ */
+const SYNC_SHARE = 2
+
 export class Replicating {
   readonly #shop: Workshop
 
@@ -34,6 +40,7 @@ export class Replicating {
     }
     if (part.staging && (part.staging.from !== entry.owner || isInSync)) part.staging = undefined
     part.staleSince = now.mono
+    part.lacking = 0
     this.#makeUp(part)
   }
 
@@ -45,6 +52,7 @@ export class Replicating {
       if (part.wants) return
       part.wants = true
     } else if (item.number === copy.number + 1) {
+      if (!this.#hasRoom(part, copy.growthOf(item.key, item.change))) return
       copy.apply(item.epoch, item.key, item.change)
       part.wants = false
       this.#learnAcked(copy, item.acked)
@@ -54,14 +62,14 @@ export class Replicating {
 
   /** Also of what it has no copy of: the owner must know. */
   onWhere(from: ProcessId, part: Part, item: At, now: Now): void {
-    if (!this.#isCurrent(from, part, item, 'other', now)) return
+    if (!this.#isCurrent(from, part, item, 'other', now) || !this.#hasRoom(part, part.lacking)) return
     part.wants = true
     part.staleSince = now.mono
     this.#owe(part)
   }
 
   onClaim(from: ProcessId, part: Part, item: At, now: Now): void {
-    if (!this.#isCurrent(from, part, item, 'claim', now)) return
+    if (!this.#isCurrent(from, part, item, 'claim', now) || !this.#hasRoom(part, part.lacking)) return
     this.#stand(part)
   }
 
@@ -70,6 +78,7 @@ export class Replicating {
     if (!this.#isCurrent(from, part, item, 'other', now) || !copy) return
     part.staleSince = now.mono
     if (copy.number === item.from) {
+      if (!this.#hasRoom(part, copy.growthBy(item.entries))) return
       copy.replace(item.entries)
       copy.standAt(item.number)
       copy.tenure = item.tenure
@@ -218,6 +227,16 @@ export class Replicating {
   #isProven(part: Part, owner: ProcessId): boolean {
     const { released, entry } = part
     return (released?.from === owner && released.epoch === entry!.epoch) || this.#shop.isOver(owner)
+  }
+
+  /**
+   * Where there is none, this replica says nothing of the partition until there is: so its owner goes on without it, as
+   * without any that is silent.
+   */
+  #hasRoom(part: Part, growth: number): boolean {
+    const { bytes, tuning } = this.#shop
+    part.lacking = growth > 0 && bytes() + growth > SYNC_SHARE * tuning.stateBytes ? growth : 0
+    return part.lacking === 0
   }
 
   /** Only from the owner at the present epoch. Who is behind is told so; what is ahead is asked for later. */

@@ -49,23 +49,27 @@ export function encodeRpc(message: RpcMessage): Uint8Array {
   return w.give()
 }
 
-/** The message, or what is wrong with it. */
-export function decodeRpc(bytes: Uint8Array): RpcMessage | string {
+/**
+ * The message, or what is wrong with it.
+ * @param mostHops how often a call may have been passed on. Whoever passes one on says who waits for the reply, and is
+ * believed.
+ */
+export function decodeRpc(bytes: Uint8Array, mostHops: number = RpcLimits.hops): RpcMessage | string {
   if (bytes.length > MAX_RPC_BYTES)
     return `message has ${bytes.length} bytes, over its limit of ${MAX_RPC_BYTES}`
   const r = new Reader(bytes)
   const version = r.byte('version of calls')
   const type = r.byte('type of message')
   if (!r.problem && version !== VERSION) r.fail(`version ${version} of calls is not spoken here`)
-  const message = r.problem ? undefined : readMessage(r, type)
+  const message = r.problem ? undefined : readMessage(r, type, mostHops)
   if (!r.problem && !r.done) r.fail(`message has ${r.remaining} bytes too many`)
   return r.problem ?? message ?? 'message is invalid'
 }
 
-function readMessage(r: Reader, type: number): RpcMessage | undefined {
+function readMessage(r: Reader, type: number, mostHops: number): RpcMessage | undefined {
   switch (type) {
     case TYPE_OF.call:
-      return readCall(r)
+      return readCall(r, mostHops)
     case TYPE_OF.reply:
       return readReply(r)
     case TYPE_OF.cancel: {
@@ -100,7 +104,7 @@ function writeCall(w: Writer, call: CallMessage): void {
   w.blob(call.args)
 }
 
-function readCall(r: Reader): CallMessage {
+function readCall(r: Reader, mostHops: number): CallMessage {
   const { kind, key, caller } = readTarget(r)
   const sequence = counter(r, 'sequence')
   const first = counter(r, 'first')
@@ -112,7 +116,7 @@ function readCall(r: Reader): CallMessage {
   const epoch = counter(r, 'epoch')
   const keepMs = r.varint('keeping time', RpcLimits.ms)
   const hops = r.byte('hops')
-  if (hops > RpcLimits.hops) r.fail(`hops are ${hops}, over their limit of ${RpcLimits.hops}`)
+  if (hops > mostHops) r.fail(`hops are ${hops}, over their limit of ${mostHops}`)
   const has = flags(r, HAS_FENCE | HAS_ORIGIN)
   const count = r.byte('chain')
   if (count > RpcLimits.chain) r.fail(`chain has ${count} callers, over its limit of ${RpcLimits.chain}`)

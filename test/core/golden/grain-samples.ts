@@ -366,7 +366,6 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
     fence,
     keepMs: 129_000,
   }),
-  'call-passed-on': calls({ ...call, attempt: 2, hops: 1, origin: A }),
   reply: calls({ ...reply, outcome: { type: 'result', bytes: Uint8Array.of(1, 0x34, 0x32) } }),
   'reply-failed': calls({
     ...reply,

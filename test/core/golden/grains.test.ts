@@ -28,6 +28,7 @@ import { formatKinds, KINDS_KEY, parseKinds } from '../../../src/core/published-
 import { MAX_RPC_BYTES } from '../../../src/core/rpc/call-codec.ts'
 import { childCallerOf } from '../../../src/core/rpc/call-id.ts'
 import { DEFAULT_CALL_TUNING } from '../../../src/core/rpc/calls.ts'
+import type { CallMessage } from '../../../src/core/rpc/messages.ts'
 import { REFUSALS, RpcLimits } from '../../../src/core/rpc/messages.ts'
 import { valueCodec } from '../../../src/grains/codec.ts'
 import { decodeFault } from '../../../src/grains/faults.ts'
@@ -117,6 +118,14 @@ describe('golden messages of grains', () => {
     for (const length of new Set([0, 1, 2, 3, bytes.length >> 1, bytes.length - 1]))
       expect(faultOf(bytes.subarray(0, length)), `${length} bytes`).toBeDefined()
   })
+})
+
+it('a call that was passed on is a fault: nobody does so, and its origin could be anybody', () => {
+  const { machine, message } = GRAIN_SAMPLES['call']!
+  const call = { ...message, hops: 1, origin: B } as CallMessage
+  expect(faultOf(encodeGrain({ machine, message: call } as GrainSample))).toBe(
+    'hops are 1, over their limit of 0',
+  )
 })
 
 describe('grains in PROTOCOL.md', () => {
@@ -257,7 +266,7 @@ describe('grains in PROTOCOL.md', () => {
       'bytes of a method': RpcLimits.methodBytes,
       'callers of a chain': RpcLimits.chain,
       'attempts of a reply': RpcLimits.attempts,
-      'hops of a call': RpcLimits.hops,
+      'hops of a call': DEFAULT_ACTIVATION_TUNING.hops,
       'ms of remainingMs and keepMs': RpcLimits.ms,
       'other counters': HoldingLimits.counter,
     })

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from '../../../src/core/grain/activations.ts'
 import type { ActivationTuning } from '../../../src/core/grain/activations.ts'
+import { Floors } from '../../../src/core/grain/floors.ts'
 import { DEFAULT_KIND_TUNING } from '../../../src/core/grain/grain-outputs.ts'
 import type { CountedEvent } from '../../../src/core/grain/grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning } from '../../../src/core/grain/grain-outputs.ts'
@@ -15,10 +16,14 @@ const ME = 'meeeeeeeeeeeeeee'
 const A = 'aaaaaaaaaaaaaaaa'
 const B = 'bbbbbbbbbbbbbbbb'
 const P = 'counter#0'
+const BANK = 'bank#0'
 const bytes = (n: number): Uint8Array => new Uint8Array([n])
 
 class Owner {
   entry: OwnerHint | undefined = { owner: ME, epoch: 5 }
+  /** What the map tells of the partition that nested calls come from. */
+  bank: OwnerHint | undefined
+  readonly hosted = new Set(['counter'])
   isRight = true
   refusal: 'state-limit' | 'not-owner' | undefined
   isLost = false
@@ -58,7 +63,7 @@ class Owner {
       self: ME,
       tuning: { ...DEFAULT_ACTIVATION_TUNING, ...this.#tuning },
       partitionOf: (kind) => `${kind}#0`,
-      kindOf: (kind) => (kind === 'counter' ? this.kind : undefined),
+      kindOf: (kind) => (this.hosted.has(kind) ? this.kind : undefined),
       isForgotten: (process) => this.forgotten.has(process),
       send: (to, message) => this.sent.push({ to, message }),
       output: (output) => this.outputs.push(output),
@@ -67,7 +72,7 @@ class Owner {
       onEvent: (event) => this.events.push(event),
       onConflict: (_, key, other) => this.conflicts.push(`${key} ${String(other)}`),
       store: {
-        entryOf: () => this.entry,
+        entryOf: (partition) => (partition === BANK ? this.bank : this.entry),
         mayRun: () => this.isRight,
         wake: () => this.wakes++,
         rest: (partition) => this.rests.push(partition),
@@ -176,7 +181,7 @@ class Owner {
       typeof parent === 'string'
         ? parent
         : childCallerOf(parent.caller, parent.kind, parent.key, parent.sequence)
-    const fence = { partition: 'bank#0', epoch }
+    const fence = { partition: BANK, epoch }
     this.call(sequence, { caller, chain: [caller], fence, keepMs: 20_000, ...more }, from)
   }
 }
@@ -788,6 +793,56 @@ describe('a right', () => {
   })
 })
 
+it('what one caller gives up or has refused is remembered of its newest calls', () => {
+  const owner = running({ queueDepth: 0 })
+  const cancelled = { type: 'cancel', kind: 'counter', key: 'k', caller: B, first: 1, previous: 0 } as const
+  for (let sequence = 1; sequence <= 5_000; sequence++) {
+    owner.machine.onCancel(B, { ...cancelled, sequence }, owner.now)
+    owner.call(sequence + 1)
+  }
+  owner.sent.length = 0
+  owner.call(1, {}, B)
+  owner.call(2)
+  owner.call(5_000, {}, B)
+  owner.call(5_001)
+  expect(owner.ends()).toEqual([
+    '1 call-too-old ran',
+    '2 call-too-old ran',
+    '5000 aborted',
+    '5001 queue-full',
+  ])
+})
+
+describe('what callers have settled', () => {
+  const settle = (owner: Owner, kind: string): void =>
+    owner.machine.onSettled(A, { type: 'settled', kind, key: 'k', caller: A, first: 9 }, owner.now)
+
+  it('is remembered of a grain that is not in memory', () => {
+    const owner = new Owner()
+    settle(owner, 'counter')
+    owner.call(8)
+    expect(owner.ends()).toEqual(['8 call-too-old ran'])
+  })
+
+  it('is not remembered of a kind that is not hosted', () => {
+    const owner = new Owner()
+    settle(owner, 'other')
+    owner.hosted.add('other')
+    owner.call(8, { kind: 'other' })
+    expect(owner.ends()).toEqual([])
+  })
+
+  it('is remembered of the newest grains', () => {
+    const floors = new Floors(120_000)
+    for (let i = 0; i < 20_000; i++) floors.raise(`counter/${i}`, A, 9, 0)
+    expect(floors.size).toBe(16_384)
+    expect(floors.take('counter/0')).toEqual([])
+    expect(floors.take('counter/19999')).toEqual([[A, 9]])
+    for (let i = 0; i < 20_000; i++) floors.raise('counter/k', `${i}`, 9, 0)
+    expect(floors.size).toBeLessThanOrEqual(16_384)
+  })
+})
+
 describe('nested calls', () => {
   it('get their name, chain, deadline and fence from the call that makes them', () => {
     const owner = running()
@@ -846,12 +901,60 @@ describe('nested calls', () => {
     expect(owner.ends()).toEqual(['1 superseded'])
   })
 
+  it('of a right that has a successor are refused for good where the map has told of that', () => {
+    const owner = new Owner()
+    owner.bank = { owner: B, epoch: 4 }
+    owner.nested(CHILD, 1, 4, {}, B)
+    owner.pass(600_000)
+    owner.nested('f'.repeat(32), 1, 3, {}, A)
+    expect(owner.ends().at(-1)).toBe('1 superseded')
+  })
+
+  it('of a right that is said to have a successor, and has none, are refused for a time, once', () => {
+    const owner = new Owner()
+    const refused = (n: number): boolean => {
+      owner.nested(n.toString(16).padStart(32, '0'), 1, 3, {}, A)
+      return owner.ends().at(-1) === '1 superseded'
+    }
+    owner.nested(CHILD, 1, 4, { remainingMs: 0 }, B)
+    expect(refused(1)).toBe(true)
+    owner.pass(59_000)
+    expect(refused(2)).toBe(true)
+    owner.nested(CHILD, 1, 2 ** 48, { remainingMs: 0 }, B)
+    owner.pass(1_000)
+    owner.sent.length = 0
+    expect(refused(3)).toBe(false)
+    owner.nested(CHILD, 1, 2 ** 48, { remainingMs: 0 }, B)
+    owner.sent.length = 0
+    expect(refused(4)).toBe(false)
+  })
+
+  it('are refused for no right that the map tells is of another than who names it', () => {
+    const owner = new Owner()
+    owner.bank = { owner: A, epoch: 5 }
+    owner.nested(CHILD, 1, 5, {}, B)
+    owner.nested('f'.repeat(32), 1, 3, {}, A)
+    expect(owner.ends()).not.toContain('1 superseded')
+  })
+
+  it('have the rights of so many partitions remembered', () => {
+    const owner = new Owner()
+    owner.nested(CHILD, 1, 4, {}, B)
+    for (let i = 0; i < 16_384; i++) {
+      const fence = { partition: `k${i >> 8}#${i % 256}`, epoch: 9 }
+      const settled = { type: 'settled', kind: 'counter', key: 'k', caller: CHILD, first: 1 } as const
+      owner.machine.onSettled(B, { ...settled, fence }, owner.now)
+    }
+    owner.nested('f'.repeat(32), 1, 3, {}, A)
+    expect(owner.ends()).not.toContain('1 superseded')
+  })
+
   it('that come late do nothing, also where the right has lapsed and come back since', () => {
     const owner = new Owner()
     owner.nested(CHILD, 1, 4)
     owner.activated()
     owner.invoked()
-    const fence = { partition: 'bank#0', epoch: 4 }
+    const fence = { partition: BANK, epoch: 4 }
     owner.machine.onSettled(
       A,
       { type: 'settled', kind: 'counter', key: 'k', caller: CHILD, first: 2 ** 48, fence },
@@ -872,7 +975,7 @@ describe('nested calls', () => {
     owner.nested(CHILD, 1, 4)
     owner.activated()
     owner.invoked()
-    const fence = { partition: 'bank#0', epoch: 4 }
+    const fence = { partition: BANK, epoch: 4 }
     owner.machine.onSettled(
       A,
       { type: 'settled', kind: 'counter', key: 'k', caller: CHILD, first: 2 ** 48, fence },

@@ -109,4 +109,33 @@ describe('a change', () => {
     expect(applyChange(kept, { records: [records[0]!], drops: [] })!.callers.get(A)!.outcomes.size).toBe(1)
     expect(applyChange(kept, { records: [], drops: [{ caller: A, first: Infinity }] })).toBeUndefined()
   })
+
+  it('of one caller are so many: the oldest of those that left nothing in the store are too old', () => {
+    const records = fresh()
+    for (let sequence = 1; sequence <= 5_000; sequence++) records.refuse(A, sequence, 'aborted', 0)
+    expect(records.find(A, 1)).toMatchObject({ code: 'call-too-old' })
+    expect(records.find(A, 904)).toMatchObject({ code: 'call-too-old' })
+    expect(records.find(A, 905)).toMatchObject({ code: 'aborted' })
+    expect(records.find(A, 5_001)).toBeUndefined()
+    expect([records.awaited(A, 1), records.awaited(A, 5_000)]).toEqual([0, 0])
+
+    const reads = fresh()
+    change(reads, undefined, A, 1)
+    for (let sequence = 2; sequence <= 5_000; sequence++) {
+      reads.began(A, sequence)
+      reads.remember(A, sequence, { outcome: OK, number: 1, isRecorded: false, child: undefined })
+    }
+    expect(reads.find(A, 1)).toMatchObject({ type: 'ended' })
+    expect(reads.find(A, 2)).toMatchObject({ code: 'call-too-old' })
+    expect(reads.find(A, 5_000)).toMatchObject({ type: 'ended' })
+    expect(reads.recordsFor(A, 5_001, OK).length).toBeLessThan(4_100)
+  })
+
+  it('of handlers are kept for an hour at most, whatever is asked', () => {
+    const records = fresh()
+    records.keep(childOf(1), 30 * 24 * 3_600_000, 0)
+    const contents = change(records, undefined, childOf(1), 1)!
+    expect(contents.callers.get(childOf(1))!.keepMs).toBe(3_600_000)
+    expect(records.drops(3_600_000, never)).toEqual([{ caller: childOf(1), first: Infinity }])
+  })
 })

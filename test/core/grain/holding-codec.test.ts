@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { decodeHoldingMessage, encodeHoldingMessage } from '../../../src/core/grain/holding-codec.ts'
 import type { KeyContent } from '../../../src/core/grain/held-partition.ts'
-import type { CallRecord } from '../../../src/core/grain/key-contents.ts'
-import type { HoldingMessage } from '../../../src/core/grain/messages.ts'
+import type { CallRecord, KeyChange } from '../../../src/core/grain/key-contents.ts'
+import type { HoldingMessage, StoreItem } from '../../../src/core/grain/messages.ts'
 import type { CallOutcome } from '../../../src/core/rpc/messages.ts'
 import { below, pick, seededRandom } from '../../../src/testing/random.ts'
 
@@ -178,6 +178,44 @@ describe('holding messages', () => {
     const source = { epoch: 1, number: 1, taken: [], holders: [], back: [] }
     const stored = { ...stray, forks: [], source }
     expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stored] }))).toBe('it is of no council')
+  })
+
+  it('refuses callers and processes that are none', () => {
+    const reasons = (name: string): string[] => {
+      const outcomes = new Map()
+      const contents = { state: undefined, callers: new Map([[name, { first: 1, keepMs: 0, outcomes }]]) }
+      const entries = [{ ...stateless, contents }]
+      const kept = { ...at, tenure: 1, from: 0, number: 1, acked: 0, forks: [], entries }
+      const change = (more: Partial<KeyChange>): StoreItem => {
+        return {
+          ...at,
+          tenure: 1,
+          number: 1,
+          acked: 0,
+          key: 'k',
+          change: { records: [], drops: [], ...more },
+        }
+      }
+      const source = { epoch: 1, number: 1, taken: [], holders: [{ process: name, browser: '' }], back: [] }
+      const stray = { ...at, attempt: 1, index: 0, born: 1, forks, entries: [], isLast: true, source }
+      const messages: HoldingMessage[] = [
+        { type: 'repair', items: [kept] },
+        { type: 'store', items: [change({ records: [{ ...record, caller: name }] })] },
+        { type: 'store', items: [change({ drops: [{ caller: name, first: 1 }] })] },
+        { type: 'stray', items: [stray] },
+      ]
+      return messages.map((message) => {
+        const result = decodeHoldingMessage(encodeHoldingMessage(message))
+        return result.ok ? 'nothing' : result.reason
+      })
+    }
+    const malformed = [...Array(3).fill('caller is malformed'), 'process is malformed']
+    expect(reasons(caller)).toEqual(Array(4).fill('nothing'))
+    expect(reasons('')).toEqual(malformed)
+    expect(reasons('P'.repeat(16))).toEqual(malformed)
+    expect(reasons('a'.repeat(33))[0]).toBe('length of caller is 33, over its limit of 32')
+    // A handler calls, and holds nothing.
+    expect(reasons('0'.repeat(32))).toEqual([...Array(3).fill('nothing'), 'process is malformed'])
   })
 
   it('survives 20,000 mutations', () => {

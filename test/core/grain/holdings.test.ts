@@ -1,7 +1,9 @@
 /** The rules of `Holdings`, one by one. `holdings-story.test.ts` has them all at once. */
 import { describe, expect, it } from 'vitest'
 import { partitionId } from '../../../src/core/partition/partition.ts'
+import type { HoldingTuning } from '../../../src/core/grain/holding-tuning.ts'
 import { UNKNOWN } from '../../../src/core/grain/proposals.ts'
+import type { HoldingMessage } from '../../../src/core/grain/messages.ts'
 import { Bench, bytes, change, entryOf, P } from './support/holding-bench.ts'
 
 /** Owns P with these replicas, which have answered everything. */
@@ -18,8 +20,8 @@ function owner(...replicas: string[]): Bench {
 }
 
 /** Replicates P of `boss`, to whom it has just answered a beacon. */
-function replica(...others: string[]): Bench {
-  const bench = new Bench()
+function replica(others: readonly string[] = [], tuning: Partial<HoldingTuning> = {}): Bench {
+  const bench = new Bench('me', tuning)
   bench.map(entryOf(1, 'boss', 'me', ...others))
   bench.hear('boss', { type: 'beacon', id: 1, heard: 0, sole: false })
   return bench
@@ -32,8 +34,8 @@ const store = (number: number, text: string, { epoch = 1, acked = 0, key = 'k', 
   }) as const
 
 /** A replica that follows `boss`. */
-function follower(...others: string[]): Bench {
-  const bench = replica(...others)
+function follower(others: readonly string[] = [], tuning: Partial<HoldingTuning> = {}): Bench {
+  const bench = replica(others, tuning)
   bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
   bench.hear('boss', {
     type: 'repair',
@@ -288,7 +290,7 @@ describe('takeover', () => {
   })
 
   it('rolls back, as a replica, what the new owner does not have', () => {
-    const bench = follower('next')
+    const bench = follower(['next'])
     bench.hear('boss', store(1, 'one'))
     bench.hear('boss', store(2, 'two', { acked: 1, key: 'other' }))
     bench.map(entryOf(2, 'next', 'me'))
@@ -607,6 +609,113 @@ describe('leaving', () => {
     bench.pass(1)
     bench.answer('a')
     expect(bench.mayRun).toBe(true)
+  })
+})
+
+describe('a hostile member', () => {
+  /** 16,640 partitions of 65 kinds that nobody has. */
+  const madeUp = Array.from({ length: 65 * 256 }, (_, i) => ({
+    partition: partitionId(`made-up-${i >> 8}`, i % 256),
+    epoch: 1,
+  }))
+
+  it('that makes up partitions keeps none of the map out', () => {
+    const bench = new Bench()
+    bench.hear('evil', { type: 'where', items: madeUp })
+    bench.map(entryOf(1, 'me'))
+    expect(bench.holdings.entryOf(P)).toEqual(entryOf(1, 'me'))
+  })
+
+  it('that makes up partitions keeps nobody from being told of real ones before the map tells', () => {
+    const bench = new Bench()
+    bench.hear('evil', { type: 'where', items: madeUp })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+    expect(bench.told).toContain(`ask ${P}`)
+    bench.map(entryOf(1, 'boss', 'me'))
+    expect(bench.last('standing', 'boss')).toMatchObject([{ partition: P, number: 0 }])
+  })
+
+  it('that makes up partitions has so many remembered, the newest', () => {
+    const bench = new Bench()
+    bench.hear('evil', { type: 'where', items: madeUp })
+    const asked = (): number => bench.told.filter((told) => told.startsWith('ask')).length
+    const before = asked()
+    // What is remembered is not asked for again so soon.
+    bench.hear('evil', { type: 'where', items: madeUp.slice(256) })
+    expect(asked()).toBe(before)
+    bench.hear('evil', { type: 'where', items: madeUp.slice(0, 256) })
+    expect(asked()).toBe(before + 256)
+  })
+})
+
+describe('a replica without room', () => {
+  const content = (text: string, key = 'k') => {
+    const contents = { state: bytes(text), callers: new Map() }
+    return { key, epoch: 1, number: 1, contents }
+  }
+  const repair = (...entries: ReturnType<typeof content>[]): HoldingMessage => {
+    const at = { partition: P, epoch: 1, tenure: 1 }
+    return { type: 'repair', items: [{ ...at, from: 0, number: 1, acked: 0, forks: [], entries }] }
+  }
+
+  it('takes of its owner twice what an owner may have, and no more', () => {
+    const bench = follower([], { stateBytes: 1_000 })
+    bench.hear('boss', store(1, 'x'.repeat(1_800)))
+    expect(bench.last('stored', 'boss')).toMatchObject([{ number: 1 }])
+    bench.hear('boss', store(2, 'y'.repeat(200), { key: 'k2' }))
+    expect(bench.holdings.copyOf(P)!.number).toBe(1)
+    expect(bench.holdings.bytes).toBeLessThan(2_000)
+    bench.hear('boss', store(2, 'y'))
+    expect(bench.holdings.copyOf(P)!.number).toBe(2)
+  })
+
+  it('counts whom a change names as settled', () => {
+    const bench = follower([], { stateBytes: 10_000 })
+    const drops = Array.from({ length: 1_000 }, (_, i) => ({ caller: `c${i}`.padEnd(16, 'a'), first: 2 }))
+    const at = { partition: P, epoch: 1, tenure: 1, number: 1, acked: 0 }
+    bench.hear('boss', { type: 'store', items: [{ ...at, key: 'k', change: { records: [], drops } }] })
+    expect(bench.holdings.bytes).toBe(0)
+  })
+
+  it('is silent, so that its owner goes on without it', () => {
+    const bench = follower([], { stateBytes: 1_000 })
+    const before = bench.sent.length
+    bench.hear('boss', store(1, 'x'.repeat(3_000)))
+    bench.hear('boss', { type: 'where', items: [{ partition: P, epoch: 1 }] })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+    expect(bench.sent).toHaveLength(before)
+    bench.map(entryOf(2, 'boss'))
+    bench.hear('boss', { type: 'where', items: [{ partition: P, epoch: 2 }] })
+    expect(bench.last('stored', 'boss')).toMatchObject([{ epoch: 2, number: 0, wants: true }])
+  })
+
+  it('says how far it is once there is room', () => {
+    const bench = follower([], { stateBytes: 1_000 })
+    bench.map(entryOf(1, 'other', 'me'), 'counter#8')
+    const at = { partition: 'counter#8', epoch: 1, tenure: 1, from: 0, number: 1, acked: 0, forks: [] }
+    bench.hear('other', { type: 'repair', items: [{ ...at, entries: [content('x'.repeat(1_500))] }] })
+    bench.hear('boss', store(1, 'x'.repeat(500)))
+    const where = { type: 'where', items: [{ partition: P, epoch: 1 }] } as const
+    bench.hear('boss', where)
+    expect(bench.last('stored', 'boss')).toMatchObject([{ number: 0, wants: false }])
+    bench.map(entryOf(2, 'other'), 'counter#8')
+    bench.hear('other', { type: 'drop', items: [{ partition: 'counter#8', epoch: 2 }] })
+    bench.hear('boss', where)
+    expect(bench.last('stored', 'boss')).toMatchObject([{ number: 0, wants: true }])
+  })
+
+  it('takes no repair that is too much, whatever it takes away', () => {
+    const bench = follower([], { stateBytes: 1_000 })
+    const { length } = bench.sent
+    bench.hear('boss', repair(content('x'.repeat(3_000))))
+    expect([bench.holdings.bytes, bench.sent.length]).toEqual([0, length])
+    bench.hear('boss', store(1, 'x'.repeat(900)))
+    const again = [content(''), content(''), content(''), content('x'.repeat(900))]
+    const item = repair(...again, content('y'.repeat(1_500), 'k2'))
+    if (item.type === 'repair')
+      bench.hear('boss', { ...item, items: [{ ...item.items[0]!, from: 1, number: 2 }] })
+    expect(bench.holdings.copyOf(P)!.number).toBe(1)
+    expect(bench.holdings.bytes).toBeLessThan(1_000)
   })
 })
 

@@ -463,7 +463,7 @@ export class World {
 
   newOp(partition: PartitionId): Op {
     const id = this.ops.length + 1
-    const callers = `caller${id % 3}`
+    const callers = `caller${'abc'[id % 3]!}`.padEnd(16, 'a')
     const key = `key${Math.floor(this.random() * 3)}`
     const op = { id, partition, key, caller: callers, sequence: id, isAcked: false }
     this.ops.push(op)
