@@ -165,6 +165,7 @@ export class Life {
         this.associations.onFrame(origin, frame, isProven, now),
       onDatagram: (origin, body, isProven) => this.#onDatagram(origin, body, isProven),
       onSignal: (origin, data, now) => this.#mesh.onSignal(origin, data, true, now),
+      isWished: (member) => this.#mesh.isWished(member),
       onBusy: (member, now) => this.#mesh.wish(member, now),
     })
     this.associations = new Associations({

@@ -28,7 +28,9 @@ export interface CarrierOptions {
   readonly onDatagram: (origin: NodeId, body: Uint8Array, isProven: boolean) => void
   /** By the mesh, what otherwise comes by the signaling server. */
   readonly onSignal: (origin: NodeId, data: string, now: number) => void
-  /** Messages go between this member and one that it is not linked to, so many frames in a short time. */
+  /** Whether a link to a member is there for the sake of messages: it shall last as long as they go on. */
+  readonly isWished: (nodeId: NodeId) => boolean
+  /** Messages go between this member and one that it has no link to, or a wished one, so many frames in a short time. */
   readonly onBusy: (nodeId: NodeId, now: number) => void
 }
 
@@ -67,6 +69,7 @@ export class Carrier {
     const link = routes.next(destination, NO_TRAIL, now)
     if (!link) return false
     if (link.nodeId === destination) {
+      this.#countWished(destination, frame, now)
       outbox.bytes(link.linkId, encodeAlone(frame), lane)
       return true
     }
@@ -80,7 +83,10 @@ export class Carrier {
   received(link: MeshLink, envelope: Envelope, now: number): string | undefined {
     const { route, frame } = envelope
     if (!isCarried(frame)) return `${frame.kind} is not carried over several links`
-    if (!route) return void this.#accept(link.nodeId, frame, NO_TRAIL, now)
+    if (!route) {
+      this.#countWished(link.nodeId, frame, now)
+      return void this.#accept(link.nodeId, frame, NO_TRAIL, now)
+    }
     const { origin, destination, trail } = route
     if (trail.includes(this.#ownShort)) return `${frame.kind} has been here before`
     if (trail.length === 0) return `${frame.kind} has a route without its origin`
@@ -170,6 +176,10 @@ export class Carrier {
   #shortsOf(nodeId: NodeId): number[] {
     const record = this.#options.table.get(nodeId)
     return record ? [record.short] : []
+  }
+
+  #countWished(nodeId: NodeId, frame: CarriedFrame, now: number): void {
+    if (frame.kind === 'segment' && this.#options.isWished(nodeId)) this.#count(nodeId, now)
   }
 
   #count(nodeId: NodeId, now: number): void {

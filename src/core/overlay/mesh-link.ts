@@ -13,6 +13,8 @@ export interface MeshLink {
   readonly relay: boolean
   /** Its offer and answer travel through the mesh. */
   readonly byMesh: boolean
+  /** Its initiator could do without it. */
+  readonly wish: boolean
   readonly session: string
   readonly startedAt: number
   /** When the other end was first heard of it. */
@@ -31,7 +33,10 @@ export interface MeshLink {
 }
 
 /** What is decided about a link when it is begun. */
-export type LinkBegin = Pick<MeshLink, 'linkId' | 'nodeId' | 'session' | 'initiator' | 'relay' | 'byMesh'>
+export type LinkBegin = Pick<
+  MeshLink,
+  'linkId' | 'nodeId' | 'session' | 'initiator' | 'relay' | 'byMesh' | 'wish'
+>
 
 export const newLink = (begin: LinkBegin, now: number): MeshLink => ({
   ...begin,

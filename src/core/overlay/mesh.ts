@@ -4,7 +4,7 @@
  * A pair has one initiator: the member with the lower nodeId. The other waits a while before it tries as well, and a
  * newcomer dials its contacts at once, since they do not know of it. Where two offers cross, the lower nodeId's wins.
  * Attempts have a deadline; failed and lost links are dialled again. Links beyond `maxLinks` end, once nobody needs
- * them.
+ * them. A link for the sake of messages alone is a wish: it takes no place that anybody else has.
  */
 import type { LinkId } from '../events.ts'
 import type { NodeId } from '../identity/node-id.ts'
@@ -207,6 +207,10 @@ export class Mesh {
     if (this.#wishes.add(nodeId, now)) this.#stale = true
   }
 
+  isWished(nodeId: NodeId): boolean {
+    return this.#wishes.has(nodeId)
+  }
+
   /** Members to be dialled at once: contacts of a newcomer, or strangers and lost ones met while healing. */
   addContacts(nodeIds: readonly NodeId[]): void {
     for (const nodeId of nodeIds) {
@@ -391,7 +395,7 @@ export class Mesh {
 
   #onOffer(
     from: NodeId,
-    { session, data, relay = false }: SignalEnvelope,
+    { session, data, relay = false, wish = false }: SignalEnvelope,
     byMesh: boolean,
     now: number,
   ): void {
@@ -408,10 +412,10 @@ export class Mesh {
       if (!this.#isOfferLost(known, now)) return
       this.#ways.tell(known, { ended: OFFER_LOST }, now)
     }
-    if (!linked && !this.#makeRoom(from, now)) return refuse(FULL)
+    if (!linked && !this.#makeRoom(from, now, wish)) return refuse(FULL)
     // Whoever offers anew has lost the link that was there, or wins the glare.
     if (known) this.#close(known, 'replaced by a newer attempt', true, now)
-    const link = this.#open({ nodeId: from, session, initiator: false, relay, byMesh }, now)
+    const link = this.#open({ nodeId: from, session, initiator: false, relay, byMesh, wish }, now)
     link.introduced = known?.introduced ?? false
     link.seen.add(0)
     this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: data! })
@@ -426,8 +430,13 @@ export class Mesh {
     if (!way || !kind) return false
     const session = randomName(8, this.#random)
     const [relay, byMesh] = [kind === 'relay', way === 'mesh']
-    this.#open({ nodeId, session, initiator: true, relay, byMesh }, now)
+    this.#open({ nodeId, session, initiator: true, relay, byMesh, wish: this.#isWish(nodeId) }, now)
     return true
+  }
+
+  /** Whether it is linked to for the sake of messages alone. */
+  #isWish(nodeId: NodeId): boolean {
+    return this.isWished(nodeId) && !this.#rings.live.has(nodeId) && !this.#contacts.has(nodeId)
   }
 
   #noWayTo(nodeId: NodeId): void {
@@ -558,10 +567,14 @@ export class Mesh {
       if (link.phase === 'connecting' && link.initiator && !this.#early.has(link.nodeId)) yield link
   }
 
-  /** Whether one more link has a place; a link that this member does not need makes way for one that it does. */
-  #makeRoom(nodeId: NodeId, now: number): boolean {
-    if (this.#book.size < this.#maxLinks + SLACK) return true
+  /**
+   * Whether one more link has a place; a link that this member does not need makes way for one that it does. What is
+   * wished by the other end alone gets a place that is free: in another's it would be given up for the next one's wish.
+   */
+  #makeRoom(nodeId: NodeId, now: number, isTheirWish = false): boolean {
     const isTarget = this.#targets.live.has(nodeId)
+    if (isTheirWish && !isTarget) return this.#book.size < this.#maxLinks
+    if (this.#book.size < this.#maxLinks + SLACK) return true
     const vain = isTarget ? vainAttempt(this.#book.links(), this.#targets, now) : undefined
     const given = this.#surplus(isTarget ? now : now - HOLD_MS).at(0) ?? vain
     if (!given) return false

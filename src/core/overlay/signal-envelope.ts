@@ -11,6 +11,8 @@ export interface SignalEnvelope {
   readonly ended?: string
   /** With an offer: the link is to be carried by the signaling server. */
   readonly relay?: boolean
+  /** With an offer: whoever makes it could do without this link. */
+  readonly wish?: boolean
 }
 
 /** Asked by a member that has lost every link: whoever answers lives. Answered at once, outside of any session. */
@@ -21,8 +23,10 @@ const ANSWER = '{"l":"answer"}'
 const MAX_DATA = 48 * 1024
 const MAX_SEQUENCE = 1_000
 
-export const encodeSignal = ({ session, sequence, data, ended, relay }: SignalEnvelope): string =>
-  JSON.stringify({ s: session, q: sequence, r: relay ? 1 : undefined, d: data, x: ended })
+export const encodeSignal = ({ session, sequence, data, ended, relay, wish }: SignalEnvelope): string =>
+  JSON.stringify({ s: session, q: sequence, r: flag(relay), w: flag(wish), d: data, x: ended })
+
+const flag = (isSet = false): 1 | undefined => (isSet ? 1 : undefined)
 
 export const encodeSignOfLife = (sign: SignOfLife): string => (sign === 'ask' ? ASK : ANSWER)
 
@@ -41,7 +45,7 @@ export function decodeSignal(text: string): SignalEnvelope | undefined {
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { s: session, q: sequence, d: data, x: ended, r: relay } = value as Record<string, unknown>
+  const { s: session, q: sequence, d: data, x: ended, r: relay, w: wish } = value as Record<string, unknown>
   if (typeof session !== 'string' || !/^[a-z2-7]{8}$/.test(session)) return undefined
   if (
     typeof sequence !== 'number' ||
@@ -51,10 +55,9 @@ export function decodeSignal(text: string): SignalEnvelope | undefined {
   ) {
     return undefined
   }
-  if (relay !== undefined && relay !== 1) return undefined
-  if (typeof data === 'string' && ended === undefined) {
-    return relay ? { session, sequence, data, relay: true } : { session, sequence, data }
-  }
+  if ((relay !== undefined && relay !== 1) || (wish !== undefined && wish !== 1)) return undefined
+  if (typeof data === 'string' && ended === undefined)
+    return { session, sequence, data, ...(relay && { relay: true }), ...(wish && { wish: true }) }
   if (typeof ended === 'string' && data === undefined)
     return { session, sequence, ended: ended.slice(0, 200) }
   return undefined

@@ -52,8 +52,9 @@ export class SignalWays {
 
   /** Says something within the session of a link, the way its offer took. */
   tell(link: MeshLink, content: Pick<SignalEnvelope, 'data' | 'ended'>, now: number): void {
-    const relay = link.relay && link.initiator && link.sent === 0
-    const envelope = { session: link.session, sequence: link.sent++, ...content, ...(relay && { relay }) }
+    const { session, relay, wish } = link
+    const isOffer = link.initiator && link.sent === 0
+    const envelope = { session, sequence: link.sent++, ...content, ...(isOffer && { relay, wish }) }
     this.send(link.nodeId, encodeSignal(envelope), link.byMesh, now)
   }
 

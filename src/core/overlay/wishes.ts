@@ -17,6 +17,10 @@ export class Wishes {
     return isNew
   }
 
+  has(nodeId: NodeId): boolean {
+    return this.#until.has(nodeId)
+  }
+
   /** Those that still hold. */
   at(now: number): NodeId[] {
     for (const [nodeId, until] of this.#until) if (now >= until) this.#until.delete(nodeId)

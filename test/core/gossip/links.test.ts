@@ -259,6 +259,7 @@ describe('signaling messages', () => {
       { ...good, q: '0' },
       { ...good, d: 7 },
       { ...good, x: 'both' },
+      { ...good, w: true },
       { s: 'aaaaaaaa', q: 0 },
       { s: 'aaaaaaaa', q: 0, x: {} },
       { ...good, d: 'x'.repeat(50_000) },
@@ -296,6 +297,8 @@ describe('signaling messages', () => {
       { session: 'abcdefgh', sequence: 0, data: '{"type":"offer","sdp":"é\\u0000"}' },
       { session: '22222222', sequence: 1_000, ended: 'why' },
       { session: 'abcdefgh', sequence: 5, data: '' },
+      { session: 'abcdefgh', sequence: 0, data: 'offer', relay: true },
+      { session: 'abcdefgh', sequence: 0, data: 'offer', wish: true },
     ]) {
       expect(decodeSignal(encodeSignal(envelope))).toEqual(envelope)
     }

@@ -56,6 +56,7 @@ describe('a newcomer', () => {
       initiator: true,
       relay: false,
       byMesh: false,
+      wish: false,
     }
     const silent = newLink(begin, 5_000)
     const answered = newLink(begin, 5_000)

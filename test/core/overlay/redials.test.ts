@@ -14,7 +14,7 @@ const open = () => new Redials(() => 0.5, DEFAULT_TUNING)
 function link(patch: Partial<MeshLink> = {}, startedAt = 0, nodeId = other): MeshLink {
   return {
     ...newLink(
-      { linkId: 1, nodeId, session: 'aaaaaaaa', initiator: true, relay: false, byMesh: false },
+      { linkId: 1, nodeId, session: 'aaaaaaaa', initiator: true, relay: false, byMesh: false, wish: false },
       startedAt,
     ),
     ...patch,
