@@ -34,6 +34,7 @@ const PROOFS = {
   sim: [
     [...SIM, '--nodes', '20', '--seeds', '1000'],
     [...SIM, '--nodes', '100', '--seeds', '1000', '--storm', '20'],
+    [...SIM, '--nodes', '20', '--seeds', '1000', '--storm', '20', '--grains', 'available'],
     [...DETECTION, '--hours', '10.5', '--max-false', '0.01', '--max-p99', '4000'],
     [...DETECTION, '--hours', '10.5', '--throttled', '0.2', '--max-false', '0.1'],
     // whole processes that get one turn a second: stricter than what browsers do
@@ -44,6 +45,7 @@ const PROOFS = {
     ['scripts/bench.mjs', 'rejoin'],
     ['scripts/bench.mjs', 'link'],
     ['scripts/bench.mjs', 'mesh'],
+    ['scripts/bench.mjs', 'grains'],
   ],
 }
 for (const [part, commands] of Object.entries(PROOFS)) PARTS[part] = () => runProofs(commands)
