@@ -7,7 +7,12 @@
  * G1, G5 what was acknowledged is there, at the place that was told, and what began after it has a later place: there
  * was one log all the time. G2 nothing is there twice. G4 every call ends, once. A log whose last holders were all gone
  * at once is lost, and must say so (G3): it never begins anew in silence.
+ *
+ * With `majority` a council that has lost most of its voters for good decides nothing any more: then a log that has also
+ * lost one of its holders need not be readable. Whatever can be read all the same must be right.
  */
+import type { PublishedCouncil } from '../core/council/published-council.ts'
+import { COUNCIL_KEY, parseCouncil } from '../core/council/published-council.ts'
 import type { Output } from '../core/events.ts'
 import type { HostedKind } from '../core/grain/grain-outputs.ts'
 import { DEFAULT_KIND_TUNING } from '../core/grain/grain-outputs.ts'
@@ -35,6 +40,8 @@ export interface GrainLoadOptions {
   readonly seed: number
   /** Whether all that was acknowledged is of one history. */
   readonly isOneHistory: boolean
+  /** Whether a council that has lost most of its voters goes on, by force. */
+  readonly isContinued: boolean
   readonly present: () => Iterable<SimulatedProcess>
   readonly report: (invariant: InvariantName, node: string, what: string) => void
 }
@@ -323,6 +330,7 @@ export class GrainLoad {
 
   #readAll(key: string, pass: (ms: number) => void): string[] | undefined {
     const { timeline, present, report } = this.#options
+    const isPromised = !this.#mayStandStill(key)
     const until = timeline.now + READ_BOUND_MS
     let problem = 'nobody is there'
     while (timeline.now < until) {
@@ -338,11 +346,27 @@ export class GrainLoad {
       const saysLost = end?.code === 'activation-failed' && end.bytes && textOf(end.bytes) === LOST
       if (saysLost && this.#lost.has(key)) return undefined
       problem = end ? end.code : 'a call has no end'
+      if (!isPromised) return undefined
       pass(500)
     }
     if (!this.#lost.has(key))
       report('G5 what was acknowledged is there', '*', `${key} cannot be read: ${problem}`)
     return undefined
+  }
+
+  /**
+   * Whether a log may stand still for ever: somebody who holds it is gone, and nobody is left to decide who goes on,
+   * since most voters are gone for good, whoever is asked. With a single holder the leader's lease is gone with them.
+   */
+  #mayStandStill(key: string): boolean {
+    if (this.#options.isContinued) return false
+    const isAlive = (id: ProcessId): boolean => this.#processes.get(id)?.alive ?? false
+    const holders = this.#entries.get(`${key} `)?.entry.inSync ?? []
+    if (holders.length > 1 && holders.every(isAlive)) return false
+    return [...this.#options.present()].every((process) => {
+      const voters = votersOf(process)
+      return voters.length > 0 && voters.filter(isAlive).length <= voters.length / 2
+    })
   }
 
   #checkLog(key: string, names: readonly string[]): void {
@@ -371,6 +395,18 @@ export class GrainLoad {
         report('G1 a log is one log', '*', `${key} has ${call.name} before what ended before it began`)
     }
   }
+}
+
+/** The voters of the council that a process follows, as it was told last: published is only what is committed. */
+function votersOf({ node }: SimulatedProcess): readonly ProcessId[] {
+  const { group } = coreOf(node)!.grains.council
+  let newest: PublishedCouncil | undefined
+  for (const { peerState } of node.view.members()) {
+    const council = parseCouncil(peerState.get(COUNCIL_KEY))
+    if (!council || council.group !== group) continue
+    if (!newest || council.index > newest.index) newest = council
+  }
+  return newest?.voters ?? []
 }
 
 const encoder = new TextEncoder()

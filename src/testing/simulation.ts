@@ -183,6 +183,7 @@ class Simulation implements ProcessObserver, Room {
         timeline: this.timeline,
         seed,
         isOneHistory: grains !== 'parted',
+        isContinued: grains !== 'majority',
         present: () => this.#present.values(),
         report: (invariant, node, what) => this.invariants.report(invariant, this.timeline.now, node, what),
       })

@@ -161,6 +161,33 @@ describe('grains', () => {
     room.check('likes')
   })
 
+  it('stay with those who went on by force, when a leader that slept wakes to the voters it had', () => {
+    const room = roomOf(6)
+    const asleep = leaderOf(room)
+    const voter = room.tabs.find((tab) => tab !== asleep && tab.grains.council.isVoter)
+    const groupsOf = (tabs: readonly NodeCore[]) => [
+      ...new Set(tabs.map(({ grains }) => grains.council.group)),
+    ]
+    const [group] = groupsOf(room.tabs)
+    room.room.sleep(asleep, 25_000)
+    room.kill(voter!)
+    const others = room.tabs.filter((tab) => tab !== asleep)
+    room.room.until(
+      () => groupsOf(others).length === 1 && groupsOf(others)[0] !== group,
+      'they go on',
+      15_000,
+    )
+    const continued = groupsOf(others)
+    for (const tab of others) add(room, tab)
+    const names = room.namesOf('likes', others[0])
+    room.room.run(25_000)
+    expect(groupsOf(room.tabs)).toEqual(continued)
+    for (const tab of room.tabs) add(room, tab)
+    expect(room.namesOf('likes').slice(0, names.length)).toEqual(names)
+    expect(room.merged).toEqual([])
+    room.check('likes')
+  })
+
   it('are one again after a minute in which the room was in two', () => {
     const room = roomOf(5)
     add(room, room.tabs[0]!)

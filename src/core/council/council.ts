@@ -747,6 +747,7 @@ export class Council {
     const { self, published, seats } = this.#options
     const known = published()
     const live = new Set(seats().map(({ process }) => process))
+    const present = { live, published: known }
     const groups = new Map<string, PublishedCouncil>()
     for (const council of known.values()) {
       const other = groups.get(council.group)
@@ -758,15 +759,15 @@ export class Council {
       if (!heard || heard.index < own.index) groups.set(own.group, { leads: 0, ...own })
     }
     let best: PublishedCouncil | undefined
-    for (const council of groups.values()) if (!best || isBetter(council, best, live)) best = council
+    for (const council of groups.values()) if (!best || isBetter(council, best, present)) best = council
     this.#isOrphaned = false
     if (!best) return
     // Nobody is followed who can decide nothing, unless nobody else is known.
     if (own && best.group !== own.group) {
-      if (!hasQuorum(best, live)) best = groups.get(own.group)!
+      if (!hasQuorum(best, present)) best = groups.get(own.group)!
       else {
         this.#follow(best, now)
-        this.#options.onChange?.('followed', best.group, whyBetter(best, own, live))
+        this.#options.onChange?.('followed', best.group, whyBetter(best, own, present))
       }
     }
     this.#newest = best

@@ -10,16 +10,19 @@ import { parseGroup } from './published-council.ts'
 /** What is known of a council. */
 export type KnownCouncil = Pick<PublishedCouncil, 'group' | 'index' | 'voters'>
 
-/** Whether more than half of its voters are there. */
-export function hasQuorum({ voters }: KnownCouncil, live: ReadonlySet<ProcessId>): boolean {
-  let count = 0
-  for (const process of voters) if (live.has(process)) count++
-  return count > voters.length / 2
+/** Who is there, and what they publish themselves. */
+export interface Present {
+  readonly live: ReadonlySet<ProcessId>
+  readonly published: ReadonlyMap<ProcessId, Pick<PublishedCouncil, 'group'>>
 }
 
+/** Whether more than half of its voters are there. */
+export const hasQuorum = (council: KnownCouncil, present: Present): boolean =>
+  strengthOf(council, present) > 0
+
 /** Of two councils, why the first one `isBetter`: for whoever reads of it. */
-export function whyBetter(a: KnownCouncil, b: KnownCouncil, live: ReadonlySet<ProcessId>): string {
-  if (hasQuorum(a, live) !== hasQuorum(b, live)) return 'most of its voters are here'
+export function whyBetter(a: KnownCouncil, b: KnownCouncil, present: Present): string {
+  if (strengthOf(a, present) !== strengthOf(b, present)) return 'most of its voters are here'
   if (parseGroup(a.group)!.forks !== parseGroup(b.group)!.forks) return 'it was continued by force less often'
   return a.voters.length !== b.voters.length
     ? 'it has more voters'
@@ -31,11 +34,23 @@ export function whyBetter(a: KnownCouncil, b: KnownCouncil, live: ReadonlySet<Pr
  * the lower name. Never the one that has decided more: the flakier side has the higher numbers. Of one council, the
  * newer word.
  */
-export function isBetter(a: KnownCouncil, b: KnownCouncil, live: ReadonlySet<ProcessId>): boolean {
+export function isBetter(a: KnownCouncil, b: KnownCouncil, present: Present): boolean {
   if (a.group === b.group) return a.index > b.index
-  const [one, other] = [hasQuorum(a, live), hasQuorum(b, live)]
-  if (one !== other) return one
+  const strength = strengthOf(a, present) - strengthOf(b, present)
+  if (strength !== 0) return strength > 0
   const forks = parseGroup(a.group)!.forks - parseGroup(b.group)!.forks
   if (forks !== 0) return forks < 0
   return a.voters.length !== b.voters.length ? a.voters.length > b.voters.length : a.group < b.group
+}
+
+/**
+ * 2 where more than half of its voters are there and vote in it, by their own word; 1 where they are there at least, as
+ * it may be while word of all is under way; else 0. Voters that have gone on with another council do not vote in this
+ * one: one that wakes, and still takes itself for its leader, must not call back a whole room that went on meanwhile.
+ */
+function strengthOf({ group, voters }: KnownCouncil, { live, published }: Present): 0 | 1 | 2 {
+  const isMost = (isCounted: (process: ProcessId) => boolean): boolean =>
+    voters.filter(isCounted).length > voters.length / 2
+  if (isMost((process) => published.get(process)?.group === group)) return 2
+  return isMost((process) => live.has(process)) ? 1 : 0
 }

@@ -404,6 +404,9 @@ export class Room {
 
   #lose(end: End, reason: string): void {
     if (end.closed) return
+    // Whoever sleeps uses it once more when it wakes, before it hears of this.
+    const { sleepsUntil } = end.owner
+    if (this.now < sleepsUntil) return this.#later(sleepsUntil - this.now, () => this.#lose(end, reason))
     this.#forget(end)
     this.#feed(end.owner, { type: 'link-closed', linkId: end.linkId, reason })
   }
