@@ -156,7 +156,8 @@ export class Routes {
       const record = isOpen(link) ? table.get(link.nodeId) : undefined
       if (!record || shut.has(record.short) || ways.has(record.short)) continue
       ways.set(record.short, { first: record.short, before: own })
-      edge.push(record.short)
+      // one that stopped passes nothing on, though its links are open and it still says whom it is linked to
+      if (isThere(record)) edge.push(record.short)
     }
     for (let i = 0; i < edge.length; i++) {
       const here = edge[i]!

@@ -77,6 +77,21 @@ describe('routes', () => {
     expect(hops?.at(-1)).toBe(far.nodeId)
   })
 
+  it('go around a neighbour that is missed, though the link to it is open', () => {
+    const { room, cores } = cluster(16, FEW)
+    room.run(PUBLISHED_MS)
+    const from = cores[0]!
+    const far = cores.find((core) => from.hopsTo(core.nodeId, at(room))!.length > 2)!
+    const middle = cores.find(({ nodeId }) => nodeId === from.hopsTo(far.nodeId, at(room))![1])!
+    room.sleep(middle, 20_000)
+    const others = cores.filter((core) => core !== middle)
+    const misses = ({ table }: NodeCore) => table.status(middle.nodeId) === 'unreachable'
+    room.until(() => others.every(misses), 'it is missed')
+    expect(isLinked(from, middle)).toBe(true)
+    expect(from.hopsTo(far.nodeId, at(room))).not.toContain(middle.nodeId)
+    expect(trace(room, from, far.nodeId).hops?.at(-1)).toBe(far.nodeId)
+  })
+
   it('to nobody are not there, and a trace says so', () => {
     const { room, cores } = cluster(3)
     const stranger = nodeIdOf(99)
