@@ -95,6 +95,8 @@ export class GrainLoad {
   readonly #entries = new Map<string, { readonly key: string; readonly group: string; entry: MapEntry }>()
   readonly #processes = new Map<ProcessId, SimulatedProcess>()
   readonly #lost = new Set<string>()
+  /** Lost, if what stood in the log of a council that was lost with it had been decided: nobody can tell any more. */
+  readonly #doubtful = new Set<string>()
   #ids = 0
   #isOn = false
 
@@ -145,8 +147,13 @@ export class GrainLoad {
    */
   look(): void {
     for (const process of this.#options.present()) this.#readEntries(process)
-    for (const { key, entry } of this.#entries.values())
-      if (!entry.inSync.some((id) => this.#processes.get(id)?.alive)) this.#lost.add(key)
+    const isHeld = ({ inSync }: MapEntry): boolean => inSync.some((id) => this.#processes.get(id)?.alive)
+    for (const { key, entry } of this.#entries.values()) if (!isHeld(entry)) this.#lost.add(key)
+    for (const process of this.#options.present())
+      for (const [key, entry] of logEntriesOf(process)) {
+        const decided = this.#entries.get(`${key} ${this.#groupOf(process)}`)?.entry.epoch ?? 0
+        if (entry.epoch > decided && !isHeld(entry)) this.#doubtful.add(key)
+      }
     if (!this.#options.isOneHistory) this.#retire()
   }
 
@@ -318,7 +325,7 @@ export class GrainLoad {
 
   #readEntries(process: SimulatedProcess): void {
     const { council } = coreOf(process.node)!.grains
-    const group = this.#options.isOneHistory ? '' : (council.group ?? '')
+    const group = this.#groupOf(process)
     for (const key of KEYS) {
       const { kind, slot } = parsePartition(partitionOf(LOG_KIND, key))!
       const entry = council.entry(kind, slot)
@@ -326,6 +333,11 @@ export class GrainLoad {
       if (!entry || entry.epoch <= (known?.entry.epoch ?? 0)) continue
       this.#entries.set(`${key} ${group}`, { key, group, entry })
     }
+  }
+
+  /** Of which council its entries are, where there may be several. */
+  #groupOf({ node }: SimulatedProcess): string {
+    return this.#options.isOneHistory ? '' : (coreOf(node)!.grains.council.group ?? '')
   }
 
   #readAll(key: string, pass: (ms: number) => void): string[] | undefined {
@@ -344,6 +356,7 @@ export class GrainLoad {
       const { end } = this.#calls.get(id)!
       if (end?.type === 'result') return namesIn(end.bytes)
       const saysLost = end?.code === 'activation-failed' && end.bytes && textOf(end.bytes) === LOST
+      if (saysLost && this.#doubtful.has(key)) this.#lost.add(key)
       if (saysLost && this.#lost.has(key)) return undefined
       problem = end ? end.code : 'a call has no end'
       if (!isPromised) return undefined
@@ -394,6 +407,17 @@ export class GrainLoad {
       if ((places.get(call.name!) ?? Infinity) < latest)
         report('G1 a log is one log', '*', `${key} has ${call.name} before what ended before it began`)
     }
+  }
+}
+
+/** Of each log, the newest that a process would tell whoever continues its council: it may have been decided. */
+function* logEntriesOf({ node }: SimulatedProcess): Generator<[string, MapEntry]> {
+  const slots = new Map(coreOf(node)!.grains.council.surveyed()).get(LOG_KIND)
+  if (!slots) return
+  const newest = new Map(slots)
+  for (const key of KEYS) {
+    const entry = newest.get(parsePartition(partitionOf(LOG_KIND, key))!.slot)
+    if (entry) yield [key, entry]
   }
 }
 

@@ -191,6 +191,11 @@ export class Council {
     return this.#hints.get(kind, slot)
   }
 
+  /** What whoever continues this council is told: the newest of each partition, with what may have been decided. */
+  surveyed(): [string, SlotEntry[]][] {
+    return [...this.#knownMap()].map(([kind, slots]): [string, SlotEntry[]] => [kind, [...slots]])
+  }
+
   /** Whether the kind is known: then each of its partitions is. */
   knows(kind: string): boolean {
     return this.#hints.has(kind)
@@ -405,12 +410,8 @@ export class Council {
     }
     if (this.#surveyors.has(from)) return
     this.#surveyors.add(from)
-    const grains = group === this.group ? this.#surveyed() : []
+    const grains = group === this.group ? this.surveyed() : []
     this.#options.send(from, { kind: 'surveyed', group, grains })
-  }
-
-  #surveyed(): [string, SlotEntry[]][] {
-    return [...this.#knownMap()].map(([kind, slots]): [string, SlotEntry[]] => [kind, [...slots]])
   }
 
   #raftOptions(group: string): RaftOptions {
