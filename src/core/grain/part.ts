@@ -85,6 +85,12 @@ export interface Part {
   /** The owner is gone as far as is known, since then. */
   noticedAt: number | undefined
   isSought: boolean
+
+  /** Of what is held of it, as it was last counted. */
+  bytes: number
+  /** Of whom its owner wants leases while it is in use; and whether of the council's leader as well. */
+  lessors: readonly ProcessId[]
+  mayBeSole: boolean
 }
 
 export function newPart(id: PartitionId, kind: string, slot: number): Part {
@@ -116,6 +122,9 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     handed: undefined,
     noticedAt: undefined,
     isSought: false,
+    bytes: 0,
+    lessors: [],
+    mayBeSole: false,
   }
 }
 
@@ -135,8 +144,8 @@ export interface Workshop {
   /** The partition is looked at when the turn ends. */
   readonly touch: (part: Part) => void
   readonly askMap: (part: Part, now: Now) => void
-  /** Bytes in all copies of this process. */
-  readonly bytes: () => number
+  /** Bytes in all copies of this process, after what has just come for that partition. */
+  readonly bytes: (part: Part) => number
   readonly isLeaving: () => boolean
   /** A copy that this process kept of the history that the map tells of now. */
   readonly kept: (part: Part) => HeldPartition | undefined
