@@ -6,7 +6,8 @@
  * The machines tell each other things while they are in the middle of something; what they tell waits in one queue and
  * is passed on when the call that led to it has returned. So is what this process says to itself.
  *
- * Every input first ends what has expired: rights before deadlines, and both before the input.
+ * Every input first ends what has expired: rights before deadlines, and both before the input. What inputs that come
+ * together (`begin`) lead to is decided once, when all are there: then their changes share messages.
  */
 import type { CouncilMessage } from './council/council-messages.ts'
 import { Council } from './council/council.ts'
@@ -112,6 +113,8 @@ export class Grains {
   readonly #disk: { readonly persisting: Persisting; readonly recall: Recall } | undefined
   readonly #options: GrainsOptions
   readonly #waiting: ((now: Now) => void)[] = []
+  /** `begun`: inputs come together. `open`: one has, and what has expired is ended. */
+  #together: 'no' | 'begun' | 'open' = 'no'
   #now: Now = { mono: 0, wall: 0 }
   /** Who should hold a partition, as of the members known now. */
   readonly #targets = new Map<PartitionId, readonly ProcessId[]>()
@@ -288,6 +291,7 @@ export class Grains {
       this.council.leave(now)
       this.#disk?.persisting.hurry(now)
     })
+    this.settle(now)
   }
 
   /** What the disk had of this room; nothing, where it cannot be read. */
@@ -312,6 +316,18 @@ export class Grains {
     this.#turn(now, () => undefined)
   }
 
+  /** All inputs from here to `settle` have come at one moment. */
+  begin(): void {
+    this.#together = 'begun'
+  }
+
+  /** Decides and says what they lead to. */
+  settle(now: Now): void {
+    const hasInput = this.#together === 'open'
+    this.#together = 'no'
+    if (hasInput) this.#drain(now)
+  }
+
   nextDeadline(): number {
     return Math.min(
       this.#provisional.nextDeadline(),
@@ -326,6 +342,13 @@ export class Grains {
 
   #turn(now: Now, input: () => void): void {
     this.#now = now
+    if (this.#together !== 'open') this.#endExpired(now)
+    if (this.#together === 'begun') this.#together = 'open'
+    input()
+    this.#drain(now)
+  }
+
+  #endExpired(now: Now): void {
     this.holdings.tick(now)
     this.#drain(now)
     this.calls.tick(now)
@@ -334,8 +357,6 @@ export class Grains {
     this.#balance.tick(now.mono)
     this.#provisional.tick(now)
     this.#disk?.persisting.tick(now)
-    input()
-    this.#drain(now)
   }
 
   /** Until nothing leads to anything any more. */
@@ -346,7 +367,7 @@ export class Grains {
         next(now)
         if (++rounds > MAX_ROUNDS) return
       }
-      this.holdings.settle(now)
+      if (this.#together === 'no') this.holdings.settle(now)
     } while (this.#waiting.length > 0)
   }
 
