@@ -16,12 +16,13 @@ import { decodeCouncil, encodeCouncil } from './council/council-codec.ts'
 import type { Command } from './council/partition-map.ts'
 import type { Loss } from './council/raft-messages.ts'
 import type { ProcessId } from './identity/node-id.ts'
-import { decodeRpc, encodeRpc } from './rpc/call-codec.ts'
+import { decodeRpc, writeRpc } from './rpc/call-codec.ts'
 import type { CallRequest } from './rpc/call.ts'
 import type { CallEnd, CallTuning } from './rpc/calls.ts'
 import { Calls, DEFAULT_CALL_TUNING } from './rpc/calls.ts'
 import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
 import type { Now } from './time.ts'
+import { Writer } from './wire/writer.ts'
 import type { ActivationTuning } from './grain/activations.ts'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from './grain/activations.ts'
 import { Balance } from './grain/balance.ts'
@@ -29,7 +30,7 @@ import type { CountedEvent } from './grain/grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning, Settled } from './grain/grain-outputs.ts'
 import type { GrainStore, Kept } from './grain/grain-store.ts'
 import type { HoldingTuning } from './grain/holding-tuning.ts'
-import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
+import { decodeHoldingMessage, writeHoldingMessage } from './grain/holding-codec.ts'
 import type { HoldingsOptions } from './grain/holdings.ts'
 import { Holdings } from './grain/holdings.ts'
 import { Persisting } from './grain/persisting.ts'
@@ -116,6 +117,7 @@ export class Grains {
   /** `begun`: inputs come together. `open`: one has, and what has expired is ended. */
   #together: 'no' | 'begun' | 'open' = 'no'
   #now: Now = { mono: 0, wall: 0 }
+  #dueAt: number | undefined
   /** Who should hold a partition, as of the members known now. */
   readonly #targets = new Map<PartitionId, readonly ProcessId[]>()
 
@@ -325,10 +327,17 @@ export class Grains {
   settle(now: Now): void {
     const hasInput = this.#together === 'open'
     this.#together = 'no'
-    if (hasInput) this.#drain(now)
+    if (!hasInput) return
+    this.#dueAt = undefined
+    this.#drain(now)
   }
 
+  /** Asked several times after each turn, and the same until the next one. */
   nextDeadline(): number {
+    return (this.#dueAt ??= this.#nextDue())
+  }
+
+  #nextDue(): number {
     return Math.min(
       this.#provisional.nextDeadline(),
       this.#disk?.persisting.nextDeadline() ?? Infinity,
@@ -342,6 +351,7 @@ export class Grains {
 
   #turn(now: Now, input: () => void): void {
     this.#now = now
+    this.#dueAt = undefined
     if (this.#together !== 'open') this.#endExpired(now)
     if (this.#together === 'begun') this.#together = 'open'
     input()
@@ -523,17 +533,16 @@ export class Grains {
 
 const kindOf = (partition: PartitionId): string => parsePartition(partition)!.kind
 
+const writer = new Writer()
+/** From here on what was written is handed over as it is: copying it would take longer. */
+const LARGE = 4 * 1024
+
 function encode({ to, message }: Message): Uint8Array {
-  const body =
-    to === 'council'
-      ? encodeCouncil(message)
-      : to === 'holdings'
-        ? encodeHoldingMessage(message)
-        : encodeRpc(message)
-  const bytes = new Uint8Array(body.length + 1)
-  bytes[0] = MACHINES.indexOf(to)
-  bytes.set(body, 1)
-  return bytes
+  writer.reset().byte(MACHINES.indexOf(to))
+  if (to === 'council') writer.raw(encodeCouncil(message))
+  else if (to === 'holdings') writeHoldingMessage(writer, message)
+  else writeRpc(writer, message)
+  return writer.length < LARGE ? writer.take() : writer.give()
 }
 
 function decode(bytes: Uint8Array): Message | string {

@@ -92,6 +92,7 @@ export class Writer {
   }
 
   text(text: string): this {
+    if (this.#plain(text)) return this
     this.varint(utf8Length(text))
     this.#reserve(text.length * 3)
     for (let i = 0; i < text.length; i++) {
@@ -112,6 +113,23 @@ export class Writer {
     this.#bytes.set(bytes, this.#length)
     this.#length += bytes.length
     return this
+  }
+
+  /** Most texts are short names in ASCII. */
+  #plain(text: string): boolean {
+    const { length } = text
+    if (length >= 0x80) return false
+    this.#reserve(1 + length)
+    const bytes = this.#bytes
+    const start = this.#length + 1
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code >= 0x80) return false
+      bytes[start + i] = code
+    }
+    bytes[start - 1] = length
+    this.#length = start + length
+    return true
   }
 
   #point(point: number): void {
