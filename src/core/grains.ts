@@ -117,7 +117,6 @@ export class Grains {
   /** `begun`: inputs come together. `open`: one has, and what has expired is ended. */
   #together: 'no' | 'begun' | 'open' = 'no'
   #now: Now = { mono: 0, wall: 0 }
-  #dueAt: number | undefined
   /** Who should hold a partition, as of the members known now. */
   readonly #targets = new Map<PartitionId, readonly ProcessId[]>()
 
@@ -327,17 +326,10 @@ export class Grains {
   settle(now: Now): void {
     const hasInput = this.#together === 'open'
     this.#together = 'no'
-    if (!hasInput) return
-    this.#dueAt = undefined
-    this.#drain(now)
+    if (hasInput) this.#drain(now)
   }
 
-  /** Asked several times after each turn, and the same until the next one. */
   nextDeadline(): number {
-    return (this.#dueAt ??= this.#nextDue())
-  }
-
-  #nextDue(): number {
     return Math.min(
       this.#provisional.nextDeadline(),
       this.#disk?.persisting.nextDeadline() ?? Infinity,
@@ -351,7 +343,6 @@ export class Grains {
 
   #turn(now: Now, input: () => void): void {
     this.#now = now
-    this.#dueAt = undefined
     if (this.#together !== 'open') this.#endExpired(now)
     if (this.#together === 'begun') this.#together = 'open'
     input()

@@ -520,9 +520,11 @@ export class Holdings {
     const leader = this.#options.leader()
     if (this.#wanted && leader === this.#wantedUnder) return this.#wanted
     const wanted = new Map<ProcessId, boolean>()
-    for (const { lessors, mayBeSole } of this.#awake) {
-      for (const process of lessors) if (!wanted.has(process)) wanted.set(process, false)
-      if (mayBeSole && leader !== undefined && leader !== this.#options.own) wanted.set(leader, true)
+    for (const { lessors } of this.#awake) {
+      for (const lessor of lessors) {
+        if (lessor !== undefined) wanted.set(lessor, wanted.get(lessor) ?? false)
+        else if (leader !== undefined && leader !== this.#options.own) wanted.set(leader, true)
+      }
     }
     this.#wantedUnder = leader
     this.#wanted = wanted
@@ -530,16 +532,11 @@ export class Holdings {
   }
 
   #noteLessors(part: Part): void {
-    const { tenure, entry, proposal } = part
-    const { length } = entry!.inSync
-    const isOwning = tenure !== undefined && !tenure.isReleased
-    const mayBeSole = isOwning && (length === 1 || (length === 2 && proposal?.wish.remove !== undefined))
     const lessors = this.#owning.lessorsOf(part)
     const isSame =
       lessors.length === part.lessors.length && lessors.every((process, i) => process === part.lessors[i])
-    if (isSame && mayBeSole === part.mayBeSole) return
+    if (isSame) return
     part.lessors = lessors
-    part.mayBeSole = mayBeSole
     this.#wanted = undefined
   }
 

@@ -72,13 +72,18 @@ export class Owning {
     )
   }
 
-  /** Replicas that beacons go to: those whose lease is needed, and those that will be needed soon. */
-  lessorsOf(part: Part): readonly ProcessId[] {
-    const { tenure } = part
+  /**
+   * Replicas that beacons go to: those whose lease is needed, and those that will be needed soon. `undefined` for the
+   * council's leader, where this process may be alone in sync.
+   */
+  lessorsOf(part: Part): readonly (ProcessId | undefined)[] {
+    const { tenure, entry, proposal } = part
     if (!tenure || tenure.isReleased) return NOBODY
-    const lessors = [...neededBy(part, this.#shop.own)]
+    const lessors: (ProcessId | undefined)[] = [...neededBy(part, this.#shop.own)]
     for (const { process, state } of tenure.peers.values())
       if (state === 'synced' && !lessors.includes(process)) lessors.push(process)
+    const { length } = entry!.inSync
+    if (length === 1 || (length === 2 && proposal?.wish.remove !== undefined)) lessors.push(undefined)
     return lessors
   }
 

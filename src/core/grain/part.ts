@@ -88,9 +88,8 @@ export interface Part {
 
   /** Of what is held of it, as it was last counted. */
   bytes: number
-  /** Of whom its owner wants leases while it is in use; and whether of the council's leader as well. */
-  lessors: readonly ProcessId[]
-  mayBeSole: boolean
+  /** Of whom its owner wants leases while it is in use: see `Owning.lessorsOf`. */
+  lessors: readonly (ProcessId | undefined)[]
 }
 
 export function newPart(id: PartitionId, kind: string, slot: number): Part {
@@ -124,7 +123,6 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     isSought: false,
     bytes: 0,
     lessors: [],
-    mayBeSole: false,
   }
 }
 

@@ -10,8 +10,7 @@ export class LabelSets<T> {
   readonly #labels: readonly string[]
   readonly #named: number
   readonly #make: () => T
-  readonly #sets: (readonly [labels: Readonly<Record<string, string>>, metric: T])[] = []
-  readonly #tree: Branch<T> = newBranch()
+  readonly #sets = new Map<string, readonly [labels: Readonly<Record<string, string>>, metric: T]>()
 
   /** @param named how many labels, from the first on, are names that users choose; the others have few fixed values */
   constructor(labels: readonly string[], named: number, make: () => T) {
@@ -21,41 +20,23 @@ export class LabelSets<T> {
   }
 
   of(...values: readonly string[]): T {
-    const known = this.#find(values)
-    if (known) return known
+    const known = this.#sets.get(nameOf(values))
+    if (known) return known[1]
     const kept =
-      this.#sets.length < MAX_LABEL_SETS
-        ? values
-        : values.map((value, i) => (i < this.#named ? OTHER : value))
-    const other = this.#find(kept)
-    if (other) return other
-    let branch = this.#tree
-    for (const value of kept) {
-      const next = branch.next.get(value) ?? newBranch<T>()
-      branch.next.set(value, next)
-      branch = next
-    }
-    const metric = (branch.metric = this.#make())
-    this.#sets.push([Object.fromEntries(this.#labels.map((label, i) => [label, kept[i]!])), metric])
+      this.#sets.size < MAX_LABEL_SETS ? values : values.map((value, i) => (i < this.#named ? OTHER : value))
+    const name = nameOf(kept)
+    const other = this.#sets.get(name)
+    if (other) return other[1]
+    const metric = this.#make()
+    this.#sets.set(name, [Object.fromEntries(this.#labels.map((label, i) => [label, kept[i]!])), metric])
     return metric
   }
 
   /** In the order in which they came up. */
   all(): readonly (readonly [labels: Readonly<Record<string, string>>, metric: T])[] {
-    return this.#sets
-  }
-
-  #find(values: readonly string[]): T | undefined {
-    let branch: Branch<T> | undefined = this.#tree
-    for (const value of values) branch = branch?.next.get(value)
-    return branch?.metric
+    return [...this.#sets.values()]
   }
 }
 
-/** By one label after the other: looked up at each count, without making a name of all. */
-interface Branch<T> {
-  readonly next: Map<string, Branch<T>>
-  metric: T | undefined
-}
-
-const newBranch = <T>(): Branch<T> => ({ next: new Map(), metric: undefined })
+/** Made at each count. Of the names that users choose, all but the method have no such character. */
+const nameOf = (values: readonly string[]): string => values.join('\0')

@@ -91,14 +91,15 @@ export class Writer {
     return this
   }
 
+  /** Most texts are names in ASCII, which take one pass. */
   text(text: string): this {
-    if (this.#plain(text)) return this
-    this.varint(utf8Length(text))
+    const start = this.#length
+    this.varint(text.length)
     this.#reserve(text.length * 3)
     for (let i = 0; i < text.length; i++) {
-      const point = codePoint(text, i)
-      this.#point(point)
-      if (point > 0xffff) i++
+      const code = text.charCodeAt(i)
+      if (code >= 0x80) return this.#unicode(text, start)
+      this.#bytes[this.#length++] = code
     }
     return this
   }
@@ -115,21 +116,16 @@ export class Writer {
     return this
   }
 
-  /** Most texts are short names in ASCII. */
-  #plain(text: string): boolean {
-    const { length } = text
-    if (length >= 0x80) return false
-    this.#reserve(1 + length)
-    const bytes = this.#bytes
-    const start = this.#length + 1
-    for (let i = 0; i < length; i++) {
-      const code = text.charCodeAt(i)
-      if (code >= 0x80) return false
-      bytes[start + i] = code
+  #unicode(text: string, start: number): this {
+    this.#length = start
+    this.varint(utf8Length(text))
+    this.#reserve(text.length * 3)
+    for (let i = 0; i < text.length; i++) {
+      const point = codePoint(text, i)
+      this.#point(point)
+      if (point > 0xffff) i++
     }
-    bytes[start - 1] = length
-    this.#length = start + length
-    return true
+    return this
   }
 
   #point(point: number): void {
