@@ -223,8 +223,11 @@ export class GrainCalls {
   ): Promise<unknown> {
     const id = ++this.#ids
     return new Promise((resolve, reject) => {
+      const { kind, key, method } = name
       const call: Open = {
-        ...name,
+        kind,
+        key,
+        method,
         id,
         args,
         deadlineMs,
@@ -239,7 +242,9 @@ export class GrainCalls {
       }
       this.#open.set(id, call)
       call.stopWatching = signal && this.#watch(signal, call)
-      const line = `${parent?.caller ?? ''}/${grainName(name.kind, name.key)}`
+      // Mostly nobody waits, and then the name of a line need not be made.
+      if (!schemas && this.#lines.size === 0) return this.#send(call)
+      const line = `${parent?.caller ?? ''}/${grainName(kind, key)}`
       const before = this.#lines.get(line)
       if (schemas || before) this.#sendInTurn(call, line, before, schemas)
       else this.#send(call)

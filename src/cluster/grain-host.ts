@@ -157,8 +157,9 @@ export class GrainHost {
   }
 
   /**
-   * Handlers that were begun together end one right after the other: what they came to goes to the core in one turn, so
-   * that their replies, and the changes that replicas store, leave in one message.
+   * Handlers that were begun together end one right after the other: what they came to goes to the core in few turns, so
+   * that their replies, and the changes that replicas store, leave in few messages. Not all in one: whoever has called
+   * would wait for the last of them, and then this process for its next calls.
    */
   #tell(grain: HostedGrain, input: Input): void {
     this.#told.push({ grain, input })
@@ -168,8 +169,12 @@ export class GrainHost {
   #flushTold(): void {
     const told = this.#told
     this.#told = []
-    const inputs = told.flatMap(({ grain, input }) => (grain.isDropped ? [] : [input]))
-    if (inputs.length > 0) this.#options.feed(inputs)
+    for (let from = 0; from < told.length; from += MAX_TOLD) {
+      const some = told.slice(from, from + MAX_TOLD)
+      // asked anew each time: what was fed before may have ended a grain
+      const inputs = some.flatMap(({ grain, input }) => (grain.isDropped ? [] : [input]))
+      if (inputs.length > 0) this.#options.feed(inputs)
+    }
   }
 
   async #passivate(activation: number, grain: HostedGrain): Promise<void> {
@@ -202,6 +207,8 @@ export class GrainHost {
 }
 
 const MAX_DEADLINE_MS = 600_000
+/** What goes to the core in one turn: with 16 turns cost more than is won, with 64 the ends wait for each other. */
+const MAX_TOLD = 32
 
 const nobody = (): Origin => ({})
 

@@ -113,6 +113,7 @@ export class GrainBinding implements LifeGrains {
   /** To be called before the inputs of a turn. */
   turn(now: Now): void {
     this.#now = now
+    this.grains.begin()
   }
 
   handle(input: GrainInput, now: Now): void {
@@ -184,6 +185,7 @@ export class GrainBinding implements LifeGrains {
   settle(mono: number): void {
     const life = this.#life
     const now = this.#now
+    this.grains.settle(now)
     if (!life || !this.#isActive) return
     if (this.#roster.table !== life.table && (life.knowsOthers || !this.#isStarted)) this.#attach(life, mono)
     this.#knowsOthers ||= life.knowsOthers

@@ -6,7 +6,8 @@
  * The machines tell each other things while they are in the middle of something; what they tell waits in one queue and
  * is passed on when the call that led to it has returned. So is what this process says to itself.
  *
- * Every input first ends what has expired: rights before deadlines, and both before the input.
+ * Every input first ends what has expired: rights before deadlines, and both before the input. What inputs that come
+ * together (`begin`) lead to is decided once, when all are there: then their changes share messages.
  */
 import type { CouncilMessage } from './council/council-messages.ts'
 import { Council } from './council/council.ts'
@@ -15,12 +16,13 @@ import { decodeCouncil, encodeCouncil } from './council/council-codec.ts'
 import type { Command } from './council/partition-map.ts'
 import type { Loss } from './council/raft-messages.ts'
 import type { ProcessId } from './identity/node-id.ts'
-import { decodeRpc, encodeRpc } from './rpc/call-codec.ts'
+import { decodeRpc, writeRpc } from './rpc/call-codec.ts'
 import type { CallRequest } from './rpc/call.ts'
 import type { CallEnd, CallTuning } from './rpc/calls.ts'
 import { Calls, DEFAULT_CALL_TUNING } from './rpc/calls.ts'
 import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
 import type { Now } from './time.ts'
+import { Writer } from './wire/writer.ts'
 import type { ActivationTuning } from './grain/activations.ts'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from './grain/activations.ts'
 import { Balance } from './grain/balance.ts'
@@ -28,7 +30,7 @@ import type { CountedEvent } from './grain/grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning, Settled } from './grain/grain-outputs.ts'
 import type { GrainStore, Kept } from './grain/grain-store.ts'
 import type { HoldingTuning } from './grain/holding-tuning.ts'
-import { decodeHoldingMessage, encodeHoldingMessage } from './grain/holding-codec.ts'
+import { decodeHoldingMessage, writeHoldingMessage } from './grain/holding-codec.ts'
 import type { HoldingsOptions } from './grain/holdings.ts'
 import { Holdings } from './grain/holdings.ts'
 import { Persisting } from './grain/persisting.ts'
@@ -114,6 +116,8 @@ export class Grains {
   /** How often calls are passed on here, and so elsewhere. */
   readonly #mostHops: number
   readonly #waiting: ((now: Now) => void)[] = []
+  /** `begun`: inputs come together. `open`: one has, and what has expired is ended. */
+  #together: 'no' | 'begun' | 'open' = 'no'
   #now: Now = { mono: 0, wall: 0 }
   /** Who should hold a partition, as of the members known now. */
   readonly #targets = new Map<PartitionId, readonly ProcessId[]>()
@@ -292,6 +296,7 @@ export class Grains {
       this.council.leave(now)
       this.#disk?.persisting.hurry(now)
     })
+    this.settle(now)
   }
 
   /** What the disk had of this room; nothing, where it cannot be read. */
@@ -316,6 +321,18 @@ export class Grains {
     this.#turn(now, () => undefined)
   }
 
+  /** All inputs from here to `settle` have come at one moment. */
+  begin(): void {
+    this.#together = 'begun'
+  }
+
+  /** Decides and says what they lead to. */
+  settle(now: Now): void {
+    const hasInput = this.#together === 'open'
+    this.#together = 'no'
+    if (hasInput) this.#drain(now)
+  }
+
   nextDeadline(): number {
     return Math.min(
       this.#provisional.nextDeadline(),
@@ -330,6 +347,13 @@ export class Grains {
 
   #turn(now: Now, input: () => void): void {
     this.#now = now
+    if (this.#together !== 'open') this.#endExpired(now)
+    if (this.#together === 'begun') this.#together = 'open'
+    input()
+    this.#drain(now)
+  }
+
+  #endExpired(now: Now): void {
     this.holdings.tick(now)
     this.#drain(now)
     this.calls.tick(now)
@@ -338,8 +362,6 @@ export class Grains {
     this.#balance.tick(now.mono)
     this.#provisional.tick(now)
     this.#disk?.persisting.tick(now)
-    input()
-    this.#drain(now)
   }
 
   /** Until nothing leads to anything any more. */
@@ -350,7 +372,7 @@ export class Grains {
         next(now)
         if (++rounds > MAX_ROUNDS) return
       }
-      this.holdings.settle(now)
+      if (this.#together === 'no') this.holdings.settle(now)
     } while (this.#waiting.length > 0)
   }
 
@@ -506,17 +528,16 @@ export class Grains {
 
 const kindOf = (partition: PartitionId): string => parsePartition(partition)!.kind
 
+const writer = new Writer()
+/** From here on what was written is handed over as it is: copying it would take longer. */
+const LARGE = 4 * 1024
+
 function encode({ to, message }: Message): Uint8Array {
-  const body =
-    to === 'council'
-      ? encodeCouncil(message)
-      : to === 'holdings'
-        ? encodeHoldingMessage(message)
-        : encodeRpc(message)
-  const bytes = new Uint8Array(body.length + 1)
-  bytes[0] = MACHINES.indexOf(to)
-  bytes.set(body, 1)
-  return bytes
+  writer.reset().byte(MACHINES.indexOf(to))
+  if (to === 'council') writer.raw(encodeCouncil(message))
+  else if (to === 'holdings') writeHoldingMessage(writer, message)
+  else writeRpc(writer, message)
+  return writer.length < LARGE ? writer.take() : writer.give()
 }
 
 function decode(bytes: Uint8Array, mostHops: number): Message | string {

@@ -63,6 +63,7 @@ export class Roster {
   #seats: readonly Seat[] | undefined
   #published: ReadonlyMap<ProcessId, PublishedCouncil> | undefined
   readonly #candidates = new Map<string, readonly Candidate[]>()
+  readonly #versions = new Map<string, ReadonlySet<number>>()
 
   constructor(own: ProcessId, tombstoneMs: number) {
     this.#own = own
@@ -217,7 +218,10 @@ export class Roster {
 
   /** Versions of a kind that members which are not gone host. */
   versionsOf(kind: string): ReadonlySet<number> {
+    const known = this.#versions.get(kind)
+    if (known) return known
     const versions = new Set<number>()
+    this.#versions.set(kind, versions)
     for (const { process, life } of this.#known.values()) {
       const version = life === undefined ? undefined : this.#kindsOf(process).get(kind)
       if (version !== undefined) versions.add(version)
@@ -358,6 +362,7 @@ export class Roster {
     this.#seats = undefined
     this.#published = undefined
     this.#candidates.clear()
+    this.#versions.clear()
   }
 
   #findWake(now: number): void {

@@ -14,7 +14,7 @@ import type { Outbox } from '../outbox.ts'
 import type { CarriedFrame, StreamFrame } from '../overlay/carrier.ts'
 import type { Limits } from '../tuning.ts'
 import type { Lane, Stream } from '../wire/frames.ts'
-import { LANES, laneOf, STREAMS } from '../wire/frames.ts'
+import { isGrainStream, LANES, laneOf, STREAMS } from '../wire/frames.ts'
 import type { Association, AssociationState } from './association.ts'
 import { newAssociation, waiting } from './association.ts'
 import { InStream } from './in-stream.ts'
@@ -560,8 +560,6 @@ const isBusy = (association: Association): boolean => association.letters > 0
 
 const GRAIN_STREAMS = ['grain', 'copy'] as const
 const NO_REFUSALS: readonly number[] = []
-
-const isGrainStream = (name: Stream): name is 'grain' | 'copy' => name === 'grain' || name === 'copy'
 
 const isDead = (outcome: Outcome): outcome is DeadLetterReason =>
   outcome === 'life-ended' || outcome === 'forgotten' || outcome === 'dropped' || outcome === 'no-receiver'

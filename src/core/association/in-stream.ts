@@ -6,6 +6,7 @@
 import type { Incoming } from '../events.ts'
 import { WireLimits } from '../wire/decode.ts'
 import type { Frame, Stream } from '../wire/frames.ts'
+import { isGrainStream } from '../wire/frames.ts'
 import { INITIAL_WINDOW } from './out-stream.ts'
 import { readPieces } from './pieces.ts'
 
@@ -184,9 +185,9 @@ export class InStream {
       if (isFirst === (this.#assembly !== undefined)) return 'pieces of messages are mixed up'
       if (isFirst && isLast) {
         if (bytes.length !== total) return 'a message has another size than it says'
-        // A copy: a listener may keep it, and give its memory away.
         this.#complete++
-        messages.push({ mailbox, bytes: bytes.slice(), text: isText })
+        // A copy: a listener may keep it, and give its memory away. Grains read theirs at once, and keep copies.
+        messages.push({ mailbox, bytes: isGrainStream(this.name) ? bytes : bytes.slice(), text: isText })
         continue
       }
       const assembly = (this.#assembly ??= { mailbox, total, isText, parts: [], size: 0 })

@@ -162,7 +162,7 @@ export class Council {
 
   /** The group that this process follows; `undefined` while it knows of none. */
   get group(): string | undefined {
-    return this.#followed?.group
+    return this.#raft?.group ?? this.#newest?.group
   }
 
   /** Whom this process takes for the leader. */
@@ -272,7 +272,9 @@ export class Council {
     this.#settle(now)
   }
 
+  /** Asked before every input of grains, and mostly there is nothing to do: what happens is settled when it does. */
   tick(now: Now): void {
+    if (now.mono < this.nextDeadline()) return
     if (now.mono >= this.#raftDeadline) this.#run(now, (raft) => raft.tick(now))
     this.#settle(now)
   }

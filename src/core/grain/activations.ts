@@ -9,7 +9,7 @@
  */
 import type { DeactivationReason } from '../events.ts'
 import type { ProcessId } from '../identity/node-id.ts'
-import { childCallerOf, grainName, isChildCaller } from '../rpc/call-id.ts'
+import { grainName, isChildCaller } from '../rpc/call-id.ts'
 import type {
   CallerId,
   CallMessage,
@@ -34,7 +34,7 @@ import type { GrainOutput, Invoked, KindTuning, Settled } from './grain-outputs.
 import type { GrainStore } from './grain-store.ts'
 import type { KeyContents } from './key-contents.ts'
 import type { Due, Visit } from './grain.ts'
-import { Grain } from './grain.ts'
+import { childOf, Grain } from './grain.ts'
 
 export interface ActivationTuning extends RecordLimits {
   /** How long a call waits here for the right to run, in ms. */
@@ -160,12 +160,12 @@ export class Activations {
     if (fence && !this.#passes(replyTo, fence)) return this.#refuse(visit, 'superseded')
     if (message.remainingMs <= 0) return this.#refuse(visit, 'deadline')
     const tuning = this.#options.kindOf(kind)
-    const partition = this.#options.partitionOf(kind, key)
+    const known = this.#grains.get(grainName(kind, key))
+    const partition = known?.partition ?? this.#options.partitionOf(kind, key)
     const entry = this.#options.store.entryOf(partition)
     if (entry?.owner !== this.#options.self) return this.#sendElsewhere(visit, partition, false)
     // It owns this for a while only, until a host has taken over.
     if (!tuning) return this.#sendElsewhere(visit, partition, false)
-    const known = this.#grains.get(grainName(kind, key))
     const grain = known ?? this.#open(kind, key, partition)
     // Only from a map that is newer than its sender's; one that knows more than this process waits for its map.
     if (this.#mayRun(grain) && epoch < this.#reignOf(partition)) {
@@ -285,7 +285,8 @@ export class Activations {
     const grain = this.#byInvocation.get(invocation)
     if (!grain || !this.#hasRight(grain)) return undefined
     const visit = grain.running.get(invocation)!
-    const { child, message, deadlineAt } = visit
+    const { message, deadlineAt } = visit
+    const child = childOf(visit)
     return {
       caller: child,
       chain: [...message.chain, child],
@@ -364,12 +365,12 @@ export class Activations {
   }
 
   #visitOf(message: CallMessage, replyTo: ProcessId): Visit {
-    const { caller, sequence, kind, key, attempt, previous, remainingMs } = message
+    const { caller, sequence, attempt, previous, remainingMs } = message
     return {
       message,
       caller,
       sequence,
-      child: childCallerOf(caller, kind, key, sequence),
+      child: undefined,
       replyTo,
       attempts: [attempt],
       previous,
@@ -556,7 +557,7 @@ export class Activations {
   #complete(grain: Grain, visit: Visit, outcome: CallOutcome, state: Uint8Array | null | undefined): void {
     const { caller, sequence } = visit
     const records = grain.records!
-    const child = visit.ordinals > 0 ? visit.child : undefined
+    const child = visit.ordinals > 0 ? childOf(visit) : undefined
     grain.since = this.#now.mono
     if (state === undefined) {
       records.remember(caller, sequence, { outcome, number: grain.number, isRecorded: false, child })
@@ -675,7 +676,7 @@ export class Activations {
     }
     for (const [invocation, visit] of grain.running) {
       this.#byInvocation.delete(invocation)
-      if (visit.ordinals > 0) this.#options.abandon(visit.child, this.#now)
+      if (visit.ordinals > 0) this.#options.abandon(childOf(visit), this.#now)
       if (!visit.isGivenUp) this.#sendElsewhere(visit, partition, true)
       grain.finish(visit)
     }

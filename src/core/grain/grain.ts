@@ -1,5 +1,6 @@
 /** One grain on its owner: its activation, the calls that wait, run, or wait for the store; and which is next. */
 import type { ProcessId } from '../identity/node-id.ts'
+import { childCallerOf } from '../rpc/call-id.ts'
 import type { CallerId, CallMessage, CallOutcome } from '../rpc/messages.ts'
 import type { PartitionId } from '../partition/partition.ts'
 import type { CallRecords } from './call-records.ts'
@@ -11,8 +12,8 @@ export interface Visit {
   message: CallMessage
   readonly caller: CallerId
   readonly sequence: number
-  /** Caller of the nested calls that its handler makes. */
-  readonly child: CallerId
+  /** Caller of the nested calls that its handler makes, once somebody has asked for it: see `childOf`. */
+  child: CallerId | undefined
   /** The newest one to ask waits for the reply. */
   replyTo: ProcessId
   /** Attempts that have come, the newest last. */
@@ -30,6 +31,12 @@ export interface Visit {
   isStuck: boolean
   /** Nested calls that its handler has made. */
   ordinals: number
+}
+
+/** Most handlers call nobody, and the name takes long to make. */
+export function childOf(visit: Visit): CallerId {
+  const { caller, sequence, message } = visit
+  return (visit.child ??= childCallerOf(caller, message.kind, message.key, sequence))
 }
 
 /** A reply that leaves when the store has what it could have seen. */
@@ -132,7 +139,7 @@ export class Grain {
   isWithin(visit: Visit): boolean {
     const { chain } = visit.message
     if (chain.length === 0) return false
-    for (const { child } of this.running.values()) if (chain.includes(child)) return true
+    for (const running of this.running.values()) if (chain.includes(childOf(running))) return true
     return false
   }
 

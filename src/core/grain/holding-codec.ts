@@ -75,13 +75,17 @@ const PARTITION_BYTES = MAX_KIND_BYTES + 4
 
 export function encodeHoldingMessage(message: HoldingMessage): Uint8Array {
   const w = new Writer()
+  writeHoldingMessage(w, message)
+  return w.give()
+}
+
+export function writeHoldingMessage(w: Writer, message: HoldingMessage): void {
   w.byte(HOLDING_VERSION).byte(TYPES.indexOf(message.type))
   if (message.type === 'beacon') w.varint(message.id).varint(message.heard).byte(flags(message.sole))
   else if (message.type === 'beaconed') {
     w.varint(message.id).byte(flags(message.sole))
     writeList(w, message.refused, writeAt)
   } else writeItems(w, message)
-  return w.give()
 }
 
 export function decodeHoldingMessage(bytes: Uint8Array): DecodedHolding {

@@ -102,6 +102,9 @@ export class Holdings {
   /** Not later than the first of them; sometimes earlier. */
   #firstDueAt = Infinity
   readonly #awake = new Set<Part>()
+  /** Whom beacons go to, under that leader; `undefined` once it has to be found out again. */
+  #wanted: ReadonlyMap<ProcessId, boolean> | undefined
+  #wantedUnder: ProcessId | undefined
   readonly #running = new Set<Part>()
   readonly #proposed = new Set<Part>()
   readonly #ended = new Map<PartitionId, { readonly owner: ProcessId; readonly epoch: number }>()
@@ -109,6 +112,7 @@ export class Holdings {
   #isLeaving = false
   /** Partitions that others have spoken of, and the map has not. */
   readonly #unknown = new Set<Part>()
+  #bytes = 0
   /** The wake-up that was asked for last. */
   #asked = Infinity
 
@@ -137,14 +141,17 @@ export class Holdings {
       onStored: options.onStored,
       touch: (part) => this.#touched.add(part),
       askMap: (part, now) => this.#askMap(part, now.mono),
-      bytes: () => this.bytes,
+      bytes: (part) => {
+        this.#weigh(part)
+        return this.#bytes
+      },
       isLeaving: () => this.#isLeaving,
       kept: ({ id, entry, group }) => this.strays.latest(id, entry!.born, group),
     }
     this.#owning = new Owning(workshop)
     this.#replicating = new Replicating(workshop)
     this.#visits = new Visits(workshop, {
-      append: (part, key, change, now) => this.#owning.append(part, key, change, now),
+      append: (part, key, change, now) => this.#append(part, key, change, now),
       isBusy: (partition, key) => options.isBusy?.(partition, key) ?? false,
       free: (partition, key) => options.free?.(partition, key),
       onTaken: (partition, key) => options.onTaken?.(partition, key),
@@ -166,10 +173,7 @@ export class Holdings {
 
   /** Bytes of all copies, about. */
   get bytes(): number {
-    let bytes = 0
-    for (const { copy, staging } of this.#parts.values())
-      bytes += (copy?.bytes ?? 0) + (staging?.held.bytes ?? 0)
-    return bytes
+    return this.#bytes
   }
 
   /** Changes of partitions that this process owns that not everybody in sync is known to have stored. */
@@ -224,8 +228,8 @@ export class Holdings {
     if (!part?.tenure) return 'not-owner'
     if (!part.hasRight) return 'no-right'
     const growth = part.copy!.growthOf(key, change)
-    if (growth > 0 && this.bytes + growth > this.#tuning.stateBytes) return 'state-limit'
-    return this.#owning.append(part, key, change, now)
+    if (growth > 0 && this.#bytes + growth > this.#tuning.stateBytes) return 'state-limit'
+    return this.#append(part, key, change, now)
   }
 
   /** The partition is in use: if this process owns it, leases are kept up. */
@@ -353,6 +357,7 @@ export class Holdings {
       part.taken.clear()
     }
     this.strays.onMap(partition, now)
+    this.#weigh(part)
     this.#judge(part, now)
     this.#touched.add(part)
   }
@@ -410,7 +415,7 @@ export class Holdings {
       this.#look(part, now)
       if (++looks > MAX_LOOKS) break
     }
-    if (isDue) this.#beacons.keep(this.#wanted(), now)
+    if (isDue) this.#beacons.keep(this.#wantedNow(), now)
     this.#proposals.flush()
     this.strays.settle(now)
     this.#mail.flush()
@@ -459,6 +464,8 @@ export class Holdings {
     if (part.tenure) due = Math.min(due, this.#owning.look(part, now))
     if (part.visits.size > 0) due = Math.min(due, this.#lookAtVisits(part, now))
     if (part.proposal) this.#proposed.add(part)
+    this.#weigh(part)
+    this.#noteLessors(part)
     this.#judge(part, now)
     this.#options.onLook?.(part)
     // Nobody tells when a leader's lease begins.
@@ -509,18 +516,42 @@ export class Holdings {
     return process === own ? leaderHasLease(now) : this.#beacons.isHeldByLeader(process, now)
   }
 
-  /** After most changes the same as before, and asked for all that is awake: so it makes no lists. */
-  #wanted(): ReadonlyMap<ProcessId, boolean> {
-    const wanted = new Map<ProcessId, boolean>()
+  /** After most turns the same as before: all that is in use is gone through only where that may have changed. */
+  #wantedNow(): ReadonlyMap<ProcessId, boolean> {
     const leader = this.#options.leader()
-    for (const part of this.#awake) {
-      if (!part.tenure || part.tenure.isReleased) continue
-      this.#owning.addBeaconed(part, wanted)
-      const { length } = part.entry!.inSync
-      const mayBeSole = length === 1 || (length === 2 && part.proposal?.wish.remove !== undefined)
-      if (mayBeSole && leader !== undefined && leader !== this.#options.own) wanted.set(leader, true)
+    if (this.#wanted && leader === this.#wantedUnder) return this.#wanted
+    const wanted = new Map<ProcessId, boolean>()
+    for (const { lessors } of this.#awake) {
+      for (const lessor of lessors) {
+        if (lessor !== undefined) wanted.set(lessor, wanted.get(lessor) ?? false)
+        else if (leader !== undefined && leader !== this.#options.own) wanted.set(leader, true)
+      }
     }
+    this.#wantedUnder = leader
+    this.#wanted = wanted
     return wanted
+  }
+
+  #noteLessors(part: Part): void {
+    const lessors = this.#owning.lessorsOf(part)
+    const isSame =
+      lessors.length === part.lessors.length && lessors.every((process, i) => process === part.lessors[i])
+    if (isSame) return
+    part.lessors = lessors
+    this.#wanted = undefined
+  }
+
+  #append(part: Part, key: string, change: KeyChange, now: Now): number {
+    const number = this.#owning.append(part, key, change, now)
+    this.#weigh(part)
+    return number
+  }
+
+  /** To be called whenever what is held of it has changed. */
+  #weigh(part: Part): void {
+    const bytes = (part.copy?.bytes ?? 0) + (part.staging?.held.bytes ?? 0)
+    this.#bytes += bytes - part.bytes
+    part.bytes = bytes
   }
 
   /** A replica does not speak for the partition; at a higher epoch it knows of another owner. */
@@ -547,7 +578,9 @@ export class Holdings {
   #onList(from: ProcessId, message: ListMessage, now: Now): void {
     for (const item of message.items) {
       const part = this.#parts.get(item.partition) ?? this.#hearOf(item.partition)
-      if (part) this.#dispatch(from, part, { type: message.type, item } as unknown as Addressed, now)
+      if (!part) continue
+      this.#dispatch(from, part, { type: message.type, item } as unknown as Addressed, now)
+      this.#weigh(part)
     }
   }
 
@@ -586,6 +619,7 @@ export class Holdings {
     if (part.isAwake) return
     part.isAwake = true
     this.#awake.add(part)
+    this.#wanted = undefined
     this.#touched.add(part)
   }
 
@@ -593,6 +627,7 @@ export class Holdings {
     if (part.isActive || part.visits.size > 0 || !part.isAwake) return
     part.isAwake = false
     this.#awake.delete(part)
+    this.#wanted = undefined
     this.#endRight(part)
     this.#touched.add(part)
   }
@@ -659,6 +694,7 @@ export class Holdings {
       const [oldest] = this.#unknown
       this.#unknown.delete(oldest!)
       this.#parts.delete(oldest!.id)
+      this.#bytes -= oldest!.bytes
     }
     return part
   }

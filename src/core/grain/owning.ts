@@ -72,14 +72,19 @@ export class Owning {
     )
   }
 
-  /** Adds replicas that beacons go to: those whose lease is needed, and those that will be needed soon. */
-  addBeaconed(part: Part, wanted: Map<ProcessId, boolean>): void {
-    const { own } = this.#shop
-    for (const process of part.entry!.inSync) if (process !== own) addTo(wanted, process)
-    const adding = part.proposal?.wish.add
-    if (adding !== undefined && adding !== own) addTo(wanted, adding)
-    for (const { process, state } of part.tenure?.peers.values() ?? [])
-      if (state === 'synced') addTo(wanted, process)
+  /**
+   * Replicas that beacons go to: those whose lease is needed, and those that will be needed soon. `undefined` for the
+   * council's leader, where this process may be alone in sync.
+   */
+  lessorsOf(part: Part): readonly (ProcessId | undefined)[] {
+    const { tenure, entry, proposal } = part
+    if (!tenure || tenure.isReleased) return NOBODY
+    const lessors: (ProcessId | undefined)[] = [...neededBy(part, this.#shop.own)]
+    for (const { process, state } of tenure.peers.values())
+      if (state === 'synced' && !lessors.includes(process)) lessors.push(process)
+    const { length } = entry!.inSync
+    if (length === 1 || (length === 2 && proposal?.wish.remove !== undefined)) lessors.push(undefined)
+    return lessors
   }
 
   append(part: Part, key: string, change: KeyChange, now: Now): number {
@@ -463,9 +468,7 @@ export class Owning {
   }
 }
 
-function addTo(wanted: Map<ProcessId, boolean>, process: ProcessId): void {
-  if (!wanted.has(process)) wanted.set(process, false)
-}
+const NOBODY: readonly ProcessId[] = []
 
 const at = (part: Part): At => ({ partition: part.id, epoch: part.entry!.epoch })
 

@@ -87,6 +87,11 @@ export interface Part {
   /** The owner is gone as far as is known, since then. */
   noticedAt: number | undefined
   isSought: boolean
+
+  /** Of what is held of it, as it was last counted. */
+  bytes: number
+  /** Of whom its owner wants leases while it is in use: see `Owning.lessorsOf`. */
+  lessors: readonly (ProcessId | undefined)[]
 }
 
 export function newPart(id: PartitionId, kind: string, slot: number): Part {
@@ -119,6 +124,8 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     handed: undefined,
     noticedAt: undefined,
     isSought: false,
+    bytes: 0,
+    lessors: [],
   }
 }
 
@@ -138,8 +145,8 @@ export interface Workshop {
   /** The partition is looked at when the turn ends. */
   readonly touch: (part: Part) => void
   readonly askMap: (part: Part, now: Now) => void
-  /** Bytes in all copies of this process. */
-  readonly bytes: () => number
+  /** Bytes in all copies of this process, after what has just come for that partition. */
+  readonly bytes: (part: Part) => number
   readonly isLeaving: () => boolean
   /** A copy that this process kept of the history that the map tells of now. */
   readonly kept: (part: Part) => HeldPartition | undefined

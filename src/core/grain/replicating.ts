@@ -109,7 +109,7 @@ export class Replicating {
     staging.next++
     staging.held.replace(item.entries)
     const replaced = part.copy?.bytes ?? 0
-    if (bytes() - replaced > tuning.stateBytes) {
+    if (bytes(part) - replaced > tuning.stateBytes) {
       part.refusedAttempt = attempt
       part.staging = undefined
       mail.put(from, 'copied', { ...at, result: 'full' })

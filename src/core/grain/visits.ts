@@ -196,7 +196,7 @@ export class Visits {
     const { bytes, tuning } = this.#shop
     const growth = part.copy!.growthOf(key, change)
     const isTooMuch = (change.others?.length ?? 0) > MAX_OTHERS
-    if (isTooMuch || (growth > 0 && bytes() + growth > tuning.stateBytes)) {
+    if (isTooMuch || (growth > 0 && bytes(part) + growth > tuning.stateBytes)) {
       visit.isFull = true
       return
     }

@@ -73,11 +73,26 @@ export function slotOf(kind: string, key: string): number {
 
 export const partitionOf = (kind: string, key: string): PartitionId => partitionId(kind, slotOf(kind, key))
 
-export function parsePartition(id: string): { readonly kind: string; readonly slot: number } | undefined {
+/** Asked several times for every call, mostly of the same few: what was found is remembered. */
+export function parsePartition(id: string): ParsedPartition | undefined {
+  const known = parsed.get(id)
+  if (known) return known
   const match = PARTITION.exec(id)
-  if (!match) return undefined
-  const slot = Number(match[2])
-  return slot < SLOTS ? { kind: match[1]!, slot } : undefined
+  const slot = Number(match?.[2])
+  if (!match || slot >= SLOTS) return undefined
+  const found = { kind: match[1]!, slot }
+  if (parsed.size >= MAX_PARSED) parsed.clear()
+  parsed.set(id, found)
+  return found
 }
+
+interface ParsedPartition {
+  readonly kind: string
+  readonly slot: number
+}
+
+/** Those of 16 kinds. */
+const MAX_PARSED = 4_096
+const parsed = new Map<string, ParsedPartition>()
 
 const fits = (text: string): boolean => utf8Length(text) <= MAX_GRAIN_KEY_BYTES

@@ -28,7 +28,12 @@ const HEAD_BYTES = 2_048
 export const MAX_RPC_BYTES = RpcLimits.bytes + HEAD_BYTES
 
 export function encodeRpc(message: RpcMessage): Uint8Array {
-  const w = new Writer(256)
+  const w = new Writer()
+  writeRpc(w, message)
+  return w.give()
+}
+
+export function writeRpc(w: Writer, message: RpcMessage): void {
   w.byte(VERSION).byte(TYPE_OF[message.type])
   switch (message.type) {
     case 'call':
@@ -46,7 +51,6 @@ export function encodeRpc(message: RpcMessage): Uint8Array {
       w.byte(message.fence ? HAS_FENCE : 0)
       if (message.fence) writeFence(w, message.fence)
   }
-  return w.give()
 }
 
 /**

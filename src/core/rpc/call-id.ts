@@ -23,7 +23,8 @@ export function childCallerOf(caller: CallerId, kind: string, key: string, seque
   return name
 }
 
-export const isChildCaller = (text: string): boolean => CHILD.test(text)
+/** Asked of every caller, and most are processes. */
+export const isChildCaller = (text: string): boolean => text.length === 32 && CHILD.test(text)
 export const isCaller = (text: string): boolean => isProcessId(text) || isChildCaller(text)
 
 export const isMethod = (text: string): boolean =>

@@ -19,6 +19,9 @@ export const STREAMS: readonly Stream[] = ['control', 'call', 'bulk', 'grain', '
 export const laneOf = (stream: Stream): Lane =>
   stream === 'grain' ? 'call' : stream === 'copy' ? 'bulk' : stream
 
+export const isGrainStream = (stream: Stream): stream is 'grain' | 'copy' =>
+  stream === 'grain' || stream === 'copy'
+
 /** Bytes of the nonce in a hello. */
 export const NONCE_BYTES = 16
 

@@ -91,13 +91,15 @@ export class Writer {
     return this
   }
 
+  /** Most texts are names in ASCII, which take one pass. */
   text(text: string): this {
-    this.varint(utf8Length(text))
+    const start = this.#length
+    this.varint(text.length)
     this.#reserve(text.length * 3)
     for (let i = 0; i < text.length; i++) {
-      const point = codePoint(text, i)
-      this.#point(point)
-      if (point > 0xffff) i++
+      const code = text.charCodeAt(i)
+      if (code >= 0x80) return this.#unicode(text, start)
+      this.#bytes[this.#length++] = code
     }
     return this
   }
@@ -111,6 +113,18 @@ export class Writer {
     this.#reserve(bytes.length)
     this.#bytes.set(bytes, this.#length)
     this.#length += bytes.length
+    return this
+  }
+
+  #unicode(text: string, start: number): this {
+    this.#length = start
+    this.varint(utf8Length(text))
+    this.#reserve(text.length * 3)
+    for (let i = 0; i < text.length; i++) {
+      const point = codePoint(text, i)
+      this.#point(point)
+      if (point > 0xffff) i++
+    }
     return this
   }
 
