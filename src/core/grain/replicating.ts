@@ -235,7 +235,7 @@ export class Replicating {
    */
   #hasRoom(part: Part, growth: number): boolean {
     const { bytes, tuning } = this.#shop
-    part.lacking = growth > 0 && bytes() + growth > SYNC_SHARE * tuning.stateBytes ? growth : 0
+    part.lacking = growth > 0 && bytes(part) + growth > SYNC_SHARE * tuning.stateBytes ? growth : 0
     return part.lacking === 0
   }
 
