@@ -27,6 +27,11 @@ export interface HoldingTuning {
   readonly copyWindow: number
   /** Partitions with content that are copied at once. */
   readonly copiesAtOnce: number
+  /**
+   * From when one that was in sync is missing until another is taken in, where others are left. A tab that goes leaves
+   * hundreds of partitions behind: those that are called are to be served again before copies take the machine.
+   */
+  readonly takeInMs: number
   /** Between two rounds in which replicas that are no targets are let go. */
   readonly surplusMs: number
   /** A copy that nobody counts on is kept so long: it may be all that is left. */
@@ -53,6 +58,7 @@ export const HOLDING_TUNING: HoldingTuning = {
   copyPartBytes: 48 * 1024,
   copyWindow: 4,
   copiesAtOnce: 2,
+  takeInMs: 500,
   surplusMs: 5_000,
   staleMs: 60_000,
   strayTurnMs: 3_000,

@@ -36,9 +36,11 @@ export class Owning {
 
   /** The map has told of another entry. */
   onEntry(part: Part, before: MapEntry | undefined, now: Now): void {
-    const { own, isLeaving } = this.#shop
+    const { own, isLeaving, tuning } = this.#shop
     const entry = part.entry!
     const { tenure } = part
+    const left = entry.inSync.length
+    if (before && left > 1 && left < before.inSync.length) part.takeInAt = now.mono + tuning.takeInMs
     if (entry.owner !== own) {
       if (tenure) for (const peer of tenure.peers.values()) this.#endCopy(peer)
       part.tenure = undefined
@@ -301,6 +303,7 @@ export class Owning {
 
   #takeIn(part: Part, tenure: Tenure, now: Now): number {
     const { own, targets, isLive, tuning } = this.#shop
+    if (now.mono < part.takeInAt) return part.takeInAt
     let due = Infinity
     for (const process of targets(part.id)) {
       if (process === own || tenure.peers.has(process) || !isLive(process)) continue

@@ -76,6 +76,8 @@ export interface Part {
   /** Came for an epoch that was not known yet. */
   missed: { readonly type: 'claim' | 'copy' | 'other'; readonly attempt: number } | undefined
   owesStored: boolean
+  /** One is missing in sync since a moment ago, and nobody is taken in before: see `takeInMs`. */
+  takeInAt: number
   /** What there was no room for, in bytes. */
   lacking: number
   wants: boolean
@@ -116,6 +118,7 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     refusedAttempt: 0,
     missed: undefined,
     owesStored: false,
+    takeInAt: -Infinity,
     lacking: 0,
     wants: false,
     promised: 0,
