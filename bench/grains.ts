@@ -311,8 +311,9 @@ async function briefsOf(room: readonly Page[]): Promise<Briefs> {
   return { activated: sum('activated'), gone: sum('gone'), passivated: sum('passivated') }
 }
 
-const namesOf = <Name extends string>(ways: Readonly<Record<Name, Way>>): Name[] =>
-  Object.keys(ways) as Name[]
+function namesOf<Name extends string>(ways: Readonly<Record<Name, Way>>): Name[] {
+  return Object.keys(ways) as Name[]
+}
 
 async function profileCalls({ caller, host, keys }: Pair): Promise<void> {
   const tabs = { caller, host }

@@ -400,6 +400,26 @@ describe('replicas', () => {
     expect(bench.proposed).toHaveLength(1)
   })
 
+  it('that are lost are made up for half a second later, and at once where the owner is alone', () => {
+    const bench = owner('a', 'b')
+    bench.append('k', 'x')
+    bench.targets = ['me', 'a', 'c']
+    bench.map(entryOf(2, 'me', 'a'))
+    bench.holdings.onTargets(bench.now)
+    bench.live(490)
+    expect(bench.last('copy', 'c')).toEqual([])
+    bench.live(20)
+    expect(bench.last('copy', 'c')).toMatchObject([{ index: 0 }])
+
+    const alone = owner('a')
+    alone.append('k', 'x')
+    alone.targets = ['me', 'c']
+    alone.map(entryOf(2, 'me'))
+    alone.holdings.onTargets(alone.now)
+    alone.pass(0)
+    expect(alone.last('copy', 'c')).toMatchObject([{ index: 0 }])
+  })
+
   it('take no copy while they are in sync', () => {
     const bench = follower()
     bench.hear('boss', store(1, 'x'))
