@@ -17,6 +17,7 @@ import type { CallTarget, EndedCall, Origin } from './grain-calls.ts'
 import { GrainCalls } from './grain-calls.ts'
 import { grainProxy } from './grain-proxy.ts'
 import { HostedGrain, TICK } from './hosted-grain.ts'
+import { SlicedRunner } from './sliced-runner.ts'
 
 export interface GrainHostOptions {
   /** What this process hosts. */
@@ -47,6 +48,7 @@ export class GrainHost {
   readonly #kinds: ReadonlyMap<string, GrainKind>
   readonly #grains = new Map<number, HostedGrain>()
   readonly #calls: GrainCalls
+  readonly #runner: SlicedRunner<GrainOutput>
   /** What user code came to in this go of the event loop. */
   #told: { readonly grain: HostedGrain; readonly input: Input }[] = []
 
@@ -55,6 +57,7 @@ export class GrainHost {
     this.#options = options
     this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]))
     this.#calls = new GrainCalls({ codec, clock, feed, versionsOf, onEnded })
+    this.#runner = new SlicedRunner(clock, (output) => this.#run(output))
   }
 
   /** Activations in memory. */
@@ -82,22 +85,9 @@ export class GrainHost {
     return grainProxy<M>((method, args) => this.#calls.call(target, method, args, origin()))
   }
 
-  /** Runs user code, or stops it. Never throws for what that does. */
+  /** Runs user code, or stops it, in order; of much, some of it in a later task. Never throws for what that does. */
   execute(output: GrainOutput): void {
-    if (output.type === 'activate') return this.#activate(output)
-    const grain = this.#grains.get(output.activation)
-    if (!grain) return
-    switch (output.type) {
-      case 'invoke':
-        return void grain.invoke(output)
-      case 'restore':
-        return grain.restore(output.state)
-      case 'passivate':
-        return void this.#passivate(output.activation, grain)
-      case 'abort':
-        this.#grains.delete(output.activation)
-        return grain.abort('this process has no right to run it any more')
-    }
+    this.#runner.push(output)
   }
 
   /** An event as users are told it: a state is a value, where it can be read. */
@@ -130,6 +120,23 @@ export class GrainHost {
   end(): void {
     this.#abortAll('this process left the cluster')
     this.#calls.end()
+  }
+
+  #run(output: GrainOutput): void {
+    if (output.type === 'activate') return this.#activate(output)
+    const grain = this.#grains.get(output.activation)
+    if (!grain) return
+    switch (output.type) {
+      case 'invoke':
+        return void grain.invoke(output)
+      case 'restore':
+        return grain.restore(output.state)
+      case 'passivate':
+        return void this.#passivate(output.activation, grain)
+      case 'abort':
+        this.#grains.delete(output.activation)
+        return grain.abort('this process has no right to run it any more')
+    }
   }
 
   #activate(output: Extract<GrainOutput, { type: 'activate' }>): void {
@@ -200,6 +207,7 @@ export class GrainHost {
   }
 
   #abortAll(reason: string): void {
+    this.#runner.clear()
     const grains = [...this.#grains.values()]
     this.#grains.clear()
     for (const grain of grains) grain.abort(reason)

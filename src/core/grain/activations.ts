@@ -23,6 +23,7 @@ import type {
   RpcMessage,
   SettledMessage,
 } from '../rpc/messages.ts'
+import { Deadlines } from '../deadlines.ts'
 import type { PartitionId } from '../partition/partition.ts'
 import { RpcLimits } from '../rpc/messages.ts'
 import type { Now } from '../time.ts'
@@ -99,15 +100,18 @@ export class Activations {
   readonly #byActivation = new Map<number, Grain>()
   readonly #byInvocation = new Map<number, Grain>()
   /** Replies that wait for the store. */
-  readonly #due = new Map<PartitionId, Due[]>()
+  readonly #replies = new Map<PartitionId, Due[]>()
   /** The map's epoch when the present right to a partition began. */
   readonly #reigns = new Map<PartitionId, number>()
   /** The latest right of each partition under which a nested call has come. */
   readonly #fences = new Map<PartitionId, Named>()
   readonly #floors: Floors
-  /** Begun in this tick. */
-  #passivations = 0
-  #dueAt = Infinity
+  /** What is to be looked at, whatever else happens. */
+  readonly #due = new Deadlines<Grain>()
+  /** What is merely idle, and then is put away. */
+  readonly #idle = new Deadlines<Grain>()
+  /** None of it is before. */
+  #idleFrom = -Infinity
   #ids = 0
   #now: Now = { mono: 0, wall: 0 }
 
@@ -139,7 +143,7 @@ export class Activations {
   /** Replies that wait for the store. */
   get due(): number {
     let count = 0
-    for (const list of this.#due.values()) count += list.length
+    for (const list of this.#replies.values()) count += list.length
     return count
   }
 
@@ -307,7 +311,7 @@ export class Activations {
     this.#now = now
     this.#reigns.delete(partition)
     for (const grain of this.#grainsOf(partition)) this.#kill(grain)
-    this.#due.delete(partition)
+    this.#replies.delete(partition)
     this.#pass(partition)
   }
 
@@ -319,41 +323,31 @@ export class Activations {
 
   onStored(partition: PartitionId, number: number, now: Now): void {
     this.#now = now
-    const list = this.#due.get(partition)
+    const list = this.#replies.get(partition)
     if (!list) return
     const left = list.filter((due) => {
       if (due.number > number) return true
       this.#reply(due, due.outcome, due.keeps)
       return false
     })
-    if (left.length === 0) this.#due.delete(partition)
-    else this.#due.set(partition, left)
+    if (left.length === 0) this.#replies.delete(partition)
+    else this.#replies.set(partition, left)
   }
 
   /** The store's own `tick` goes first: it ends rights, and this ends what is left. */
   tick(now: Now): void {
     this.#now = now
-    if (now.mono < this.#dueAt) return
-    this.#passivations = 0
-    for (const grain of this.#grains.values()) {
-      this.#tellStuck(grain, now.mono)
-      this.#expire(grain, now.mono)
-    }
-    this.#dueAt = Infinity
-    for (const grain of this.#grains.values()) {
-      for (const { holdUntil, deadlineAt } of grain.held) this.#wakeAt(Math.min(holdUntil, deadlineAt))
-      for (const { deadlineAt } of grain.queue) this.#wakeAt(deadlineAt)
-      for (const { isStuck, startedAt } of grain.running.values())
-        if (!isStuck) this.#wakeAt(startedAt + this.#options.tuning.stuckMs)
-      const overAt = this.#overAt(grain)
-      // Those that are merely idle may go together: to look at all grains for each of them would take long.
-      this.#wakeAt(grain.isIdle ? Math.max(overAt, now.mono + IDLE_MS) : overAt)
-    }
+    if (now.mono < this.nextDeadline()) return
+    for (const grain of this.#due.takeDue(now.mono)) this.#lookAt(grain)
+    if (now.mono < this.#idleFrom) return
+    const idle = this.#idle.takeDue(now.mono, MAX_PASSIVATIONS)
+    if (idle.length > 0) this.#idleFrom = now.mono + IDLE_MS
+    for (const grain of idle) this.#lookAt(grain)
   }
 
   /** Not later than the next thing that is due; sometimes earlier. */
   nextDeadline(): number {
-    return this.#dueAt
+    return Math.min(this.#due.next, Math.max(this.#idle.next, this.#idleFrom))
   }
 
   /** What its caller has settled need not be done, and nothing of it kept. */
@@ -387,7 +381,7 @@ export class Activations {
   /** Waits for the right to run, which is sought. */
   #hold(grain: Grain, visit: Visit): void {
     visit.holdUntil = this.#now.mono + this.#options.tuning.holdMs
-    this.#wakeAt(Math.min(visit.holdUntil, visit.deadlineAt))
+    this.#due.add(grain, Math.min(visit.holdUntil, visit.deadlineAt))
     const known = grain.held.find(
       ({ caller, sequence }) => caller === visit.caller && sequence === visit.sequence,
     )
@@ -436,7 +430,7 @@ export class Activations {
     const known = grain.visit(caller, sequence)
     if (known) {
       attach(known, visit)
-      this.#wakeAt(visit.deadlineAt)
+      this.#due.add(grain, visit.deadlineAt)
       return
     }
     if (this.#answerKnown(grain, visit)) return
@@ -451,7 +445,7 @@ export class Activations {
       }
     }
     grain.enqueue(visit)
-    this.#wakeAt(visit.deadlineAt)
+    this.#due.add(grain, visit.deadlineAt)
   }
 
   /** A call that has ended here, or will not be run. */
@@ -479,7 +473,7 @@ export class Activations {
       }
     }
     if (grain.phase === 'cold' && grain.held.length === 0) this.#remove(grain)
-    else if (grain.isIdle) this.#wakeAt(this.#overAt(grain))
+    else this.#wakeWhenOver(grain)
   }
 
   /** Calls that a running handler waits for: it would wait for ever if they waited for it. */
@@ -500,7 +494,7 @@ export class Activations {
     grain.since = this.#now.mono
     grain.activation = ++this.#ids
     this.#byActivation.set(grain.activation, grain)
-    this.#wakeAt(this.#overAt(grain))
+    this.#wakeWhenOver(grain)
     const lost = state === undefined && this.#options.store.wasLost(grain.partition)
     const others = grain.others.flatMap((other) => other.state ?? [])
     const { activation } = grain
@@ -528,7 +522,7 @@ export class Activations {
   #passivate(grain: Grain): void {
     grain.phase = 'passivating'
     grain.since = this.#now.mono
-    this.#wakeAt(this.#overAt(grain))
+    this.#wakeWhenOver(grain)
     this.#options.output({ type: 'passivate', activation: grain.activation })
   }
 
@@ -546,7 +540,7 @@ export class Activations {
     grain.records!.began(visit.caller, visit.sequence)
     grain.begin(visit, invocation)
     visit.startedAt = this.#now.mono
-    this.#wakeAt(visit.startedAt + this.#options.tuning.stuckMs)
+    this.#due.add(grain, visit.startedAt + this.#options.tuning.stuckMs)
     this.#byInvocation.set(invocation, grain)
     const { activation } = grain
     const { method, args, chain } = visit.message
@@ -597,13 +591,13 @@ export class Activations {
     const due: Due = { grain, caller, sequence, outcome, number, keeps, replyTo, attempts }
     const { partition } = grain
     if (this.#options.store.storedUpTo(partition) >= number) return this.#reply(due, outcome, keeps)
-    const list = this.#due.get(partition)
+    const list = this.#replies.get(partition)
     const known = list?.find(
       (one) => one.caller === caller && one.sequence === sequence && one.grain === grain,
     )
     if (known) attach(known, visit)
     else if (list) list.push(due)
-    else this.#due.set(partition, [due])
+    else this.#replies.set(partition, [due])
   }
 
   #reply(to: Addressee, outcome: ReplyMessage['outcome'], keeps: boolean): void {
@@ -681,11 +675,11 @@ export class Activations {
       grain.finish(visit)
     }
     this.#unload(grain)
-    const due = this.#due.get(partition) ?? []
+    const due = this.#replies.get(partition) ?? []
     for (const one of due) if (one.grain === grain) this.#sendElsewhere(one, partition, true)
     const left = due.filter((one) => one.grain !== grain)
-    if (left.length > 0) this.#due.set(partition, left)
-    else this.#due.delete(partition)
+    if (left.length > 0) this.#replies.set(partition, left)
+    else this.#replies.delete(partition)
     grain.phase = 'cold'
     grain.mustEnd = false
     grain.state = undefined
@@ -730,6 +724,19 @@ export class Activations {
     }
   }
 
+  /** Something of it may be due, and what comes next has to be found. */
+  #lookAt(grain: Grain): void {
+    const { tuning } = this.#options
+    if (this.#isThere(grain)) this.#tellStuck(grain, this.#now.mono)
+    if (this.#isThere(grain)) this.#expire(grain, this.#now.mono)
+    if (!this.#isThere(grain)) return
+    for (const { holdUntil, deadlineAt } of grain.held) this.#due.add(grain, Math.min(holdUntil, deadlineAt))
+    for (const { deadlineAt } of grain.queue) this.#due.add(grain, deadlineAt)
+    for (const { isStuck, startedAt } of grain.running.values())
+      if (!isStuck) this.#due.add(grain, startedAt + tuning.stuckMs)
+    this.#wakeWhenOver(grain)
+  }
+
   #expire(grain: Grain, now: number): void {
     for (const visit of grain.held.filter(
       ({ holdUntil, deadlineAt }) => Math.min(holdUntil, deadlineAt) <= now,
@@ -753,9 +760,8 @@ export class Activations {
     else if (isOver && grain.phase === 'passivating') {
       this.#options.output({ type: 'abort', activation: grain.activation })
       this.#endActivation(grain, undefined)
-    } else if (isOver && grain.phase === 'active') {
-      if (++this.#passivations <= MAX_PASSIVATIONS) this.#passivate(grain)
-    } else if (isOver && grain.phase === 'loaded') this.#endActivation(grain, undefined)
+    } else if (isOver && grain.phase === 'active') this.#passivate(grain)
+    else if (isOver && grain.phase === 'loaded') this.#endActivation(grain, undefined)
     else this.#run(grain)
   }
 
@@ -819,8 +825,14 @@ export class Activations {
     return grain
   }
 
+  #isThere(grain: Grain): boolean {
+    return this.#grains.get(grain.name) === grain
+  }
+
   #remove(grain: Grain): void {
     if (!this.#grains.delete(grain.name)) return
+    this.#due.drop(grain)
+    this.#idle.drop(grain)
     this.#unload(grain)
     const others = this.#byPartition.get(grain.partition)
     others?.delete(grain)
@@ -842,8 +854,10 @@ export class Activations {
     return [...(this.#byPartition.get(partition) ?? [])]
   }
 
-  #wakeAt(time: number): void {
-    this.#dueAt = Math.min(this.#dueAt, time)
+  #wakeWhenOver(grain: Grain): void {
+    const { phase } = grain
+    const isTurn = phase === 'activating' || phase === 'passivating'
+    if (isTurn || grain.isIdle) (isTurn ? this.#due : this.#idle).add(grain, this.#overAt(grain))
   }
 }
 

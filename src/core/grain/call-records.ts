@@ -55,6 +55,10 @@ export interface RecordLimits {
 export class CallRecords {
   readonly #limits: RecordLimits
   readonly #callers = new Map<CallerId, Caller>()
+  /** Those of which the store has more than is needed. */
+  readonly #behind = new Set<CallerId>()
+  /** When all callers are to be looked at next: some may have had their time, or be forgotten. */
+  #scanAt = -Infinity
   /** Told of calls that made nested ones, when nobody can ask for them again. */
   readonly #onSettled: (child: CallerId) => void
   #recorded = 0
@@ -108,6 +112,7 @@ export class CallRecords {
         caller.highest = Math.max(caller.highest, sequence)
         this.#recorded++
       }
+      this.#note(name, caller)
     }
   }
 
@@ -142,6 +147,7 @@ export class CallRecords {
     caller.first = first
     for (const [sequence, ended] of caller.ended) if (sequence < first) this.#forget(caller, sequence, ended)
     for (const sequence of caller.refused.keys()) if (sequence < first) caller.refused.delete(sequence)
+    this.#note(name, caller)
   }
 
   /** Of a nested caller: what is kept of it goes at some time, even without word of it. */
@@ -151,6 +157,7 @@ export class CallRecords {
     const caller = this.#callerOf(name)
     caller.keepMs = Math.max(caller.keepMs, keepMs)
     caller.expiresAt = Math.max(caller.expiresAt === Infinity ? 0 : caller.expiresAt, now + keepMs)
+    this.#scanAt = Math.min(this.#scanAt, caller.expiresAt)
     if (this.#callers.size >= this.#sweepAt) this.#sweep(now)
   }
 
@@ -202,6 +209,7 @@ export class CallRecords {
       this.#forget(caller, sequence, ended)
       caller.storedFirst = Math.min(caller.storedFirst, sequence)
     }
+    this.#note(name, caller)
   }
 
   /** A call ended that changed nothing. */
@@ -217,15 +225,11 @@ export class CallRecords {
   /** What the next change takes out of the store. It has to be told that it did: `dropped`. */
   drops(now: number, isForgotten: (caller: CallerId) => boolean): RecordDrop[] {
     const drops: RecordDrop[] = []
-    for (const [name, caller] of this.#callers) {
-      const isNested = isChildCaller(name)
-      if (caller.expiresAt <= now || (!isNested && isForgotten(name))) {
-        if (caller.isInStore) drops.push({ caller: name, first: Infinity })
-        this.#delete(name, caller)
-      } else if (caller.isInStore && caller.first > caller.storedFirst) {
-        // What comes late of a handler's calls is held off by fences, not by the store: there are too many of them.
-        drops.push({ caller: name, first: isNested && caller.ended.size === 0 ? Infinity : caller.first })
-      }
+    if (now >= this.#scanAt) this.#scan(now, isForgotten, drops)
+    for (const name of this.#behind) {
+      const { ended, first } = this.#callers.get(name)!
+      // What comes late of a handler's calls is held off by fences, not by the store: there are too many of them.
+      drops.push({ caller: name, first: isChildCaller(name) && ended.size === 0 ? Infinity : first })
     }
     return drops
   }
@@ -236,6 +240,7 @@ export class CallRecords {
       if (!caller) continue
       caller.storedFirst = Math.min(first, caller.first)
       if (first === Infinity) caller.isInStore = false
+      this.#note(name, caller)
     }
   }
 
@@ -284,7 +289,24 @@ export class CallRecords {
     }
   }
 
+  #note(name: CallerId, { isInStore, first, storedFirst }: Caller): void {
+    if (isInStore && first > storedFirst) this.#behind.add(name)
+    else this.#behind.delete(name)
+  }
+
+  /** Lets go whoever had its time, or will not come back. */
+  #scan(now: number, isForgotten: (caller: CallerId) => boolean, drops: RecordDrop[]): void {
+    this.#scanAt = now + SCAN_MS
+    for (const [name, caller] of this.#callers) {
+      if (caller.expiresAt <= now || (!isChildCaller(name) && isForgotten(name))) {
+        if (caller.isInStore) drops.push({ caller: name, first: Infinity })
+        this.#delete(name, caller)
+      } else this.#scanAt = Math.min(this.#scanAt, caller.expiresAt)
+    }
+  }
+
   #delete(name: CallerId, caller: Caller): void {
+    this.#behind.delete(name)
     for (const [sequence, ended] of caller.ended) this.#forget(caller, sequence, ended)
     this.#callers.delete(name)
   }
@@ -312,6 +334,8 @@ export class CallRecords {
 
 const TOO_OLD: Known = { type: 'refused', code: 'call-too-old', ran: true }
 const MIN_SWEEP = 64
+/** Many calls may be nested in those of one key: they are not all looked at for each change, but after so long, in ms. */
+const SCAN_MS = 1_000
 /** Of one caller, outcomes and refusals each. More than a caller has open at once, so the oldest are asked for no more. */
 const MAX_KEPT = 4_096
 /** The longest that a handler may make its nested calls be kept, in ms: it may run for 10 min, and has 2 min of grace. */

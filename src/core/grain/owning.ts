@@ -94,11 +94,13 @@ export class Owning {
     const copy = part.copy!
     copy.apply(part.entry!.epoch, key, change)
     const { number, acked, tenure } = copy
+    const { id: partition } = part
+    const { epoch } = part.entry!
     let bytes = change.state?.length ?? 0
     for (const { outcome } of change.records) bytes += outcome.bytes?.length ?? 0
     for (const peer of part.tenure!.peers.values()) {
       if (peer.state !== 'synced') continue
-      mail.put(peer.process, 'store', { ...at(part), tenure, number, acked, key, change }, bytes)
+      mail.put(peer.process, 'store', { partition, epoch, tenure, number, acked, key, change }, bytes)
       if (peer.quietSince === undefined) {
         peer.quietSince = now.mono
         peer.askedAt = now.mono

@@ -7,6 +7,7 @@
  * Calls of one caller to one key keep their order: each names the one before it that has not ended. Nothing about a
  * handler whose right has ended is sent: its calls are abandoned, and who runs it again repeats them.
  */
+import { Deadlines } from '../deadlines.ts'
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now, Random } from '../time.ts'
 import { isGrainKey, isKind } from '../partition/partition.ts'
@@ -87,8 +88,10 @@ export class Calls {
   readonly #hints = new Map<PartitionId, OwnerHint>()
   /** One for all keys, so that a key's stream may be forgotten between two calls. */
   #sequence = 0
-  /** Nothing is due before: most inputs look no further. */
+  /** No call is due before: most inputs look no further. */
   #dueAt = Infinity
+  /** Keys that nothing is said to any more. */
+  readonly #quiet = new Deadlines<CallStream>()
 
   constructor(options: CallsOptions) {
     this.#options = options
@@ -223,7 +226,19 @@ export class Calls {
   }
 
   tick(now: Now): void {
-    if (now.mono < this.#dueAt) return
+    if (now.mono >= this.#dueAt) this.#tickCalls(now)
+    for (const stream of this.#quiet.takeDue(now.mono)) {
+      if (stream.settleAt <= now.mono) this.#settle(stream)
+      else this.#quiet.add(stream, stream.settleAt)
+    }
+  }
+
+  /** Not later than the next thing that is due; sometimes earlier. */
+  nextDeadline(): number {
+    return Math.min(this.#dueAt, this.#quiet.next)
+  }
+
+  #tickCalls(now: Now): void {
     for (const call of this.#calls.values()) {
       if (call.deadlineAt <= now.mono) this.#giveUp(call, 'deadline', now)
     }
@@ -235,15 +250,8 @@ export class Calls {
         this.#wait(call, now)
       }
     }
-    for (const stream of this.#streams.values()) if (stream.settleAt <= now.mono) this.#settle(stream)
     this.#dueAt = Infinity
     for (const { deadlineAt, dueAt } of this.#calls.values()) this.#wakeAt(Math.min(deadlineAt, dueAt))
-    for (const { settleAt } of this.#streams.values()) this.#wakeAt(settleAt)
-  }
-
-  /** Not later than the next thing that is due; sometimes earlier. */
-  nextDeadline(): number {
-    return this.#dueAt
   }
 
   #problemOf(
@@ -325,9 +333,9 @@ export class Calls {
       remainingMs,
       epoch: owner.epoch,
       chain: parent ? parent.chain : [],
-      ...(parent && { fence: parent.fence }),
       keepMs: parent ? Math.ceil(parent.deadlineAt - now.mono) + this.#options.tuning.graceMs : 0,
       hops: 0,
+      ...(parent && { fence: parent.fence }),
     })
   }
 
@@ -395,13 +403,14 @@ export class Calls {
       return
     }
     stream.settleAt = call.startedAt + end.ms + this.#options.tuning.settleMs
-    this.#wakeAt(stream.settleAt)
+    this.#quiet.add(stream, stream.settleAt)
   }
 
   /** Tells the owner that all is settled, if it can be told; what is not heard is dropped when its time is over. */
   #settle(stream: CallStream): void {
     const { kind, key, caller, parent } = stream
     this.#streams.delete(stream.name)
+    this.#quiet.drop(stream)
     const family = this.#families.get(caller)
     if (family?.delete(stream) && family.size === 0) this.#families.delete(caller)
     if (!stream.isKept) return

@@ -1125,10 +1125,11 @@ describe('passivation', () => {
   })
 })
 
-it('records of callers that are forgotten go with the next change', () => {
+it('records of callers that are forgotten go with the first change a second later', () => {
   const owner = running()
   owner.invoked()
   owner.forgotten.add(A)
+  owner.pass(1_000)
   owner.call(1, {}, B)
   owner.invoked()
   expect([...owner.kept.get('k')!.contents.callers.keys()]).toEqual([B])
