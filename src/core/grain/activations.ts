@@ -15,7 +15,6 @@ import type {
   CallMessage,
   CallOutcome,
   CancelMessage,
-  Fence,
   OwnerHint,
   Parent,
   RefusalReason,
@@ -29,6 +28,7 @@ import { RpcLimits } from '../rpc/messages.ts'
 import type { Now } from '../time.ts'
 import type { RecordLimits } from './call-records.ts'
 import { CallRecords } from './call-records.ts'
+import { Fences } from './fences.ts'
 import { Floors } from './floors.ts'
 import type { CountedEvent } from './grain-news.ts'
 import type { GrainOutput, Invoked, KindTuning, Settled } from './grain-outputs.ts'
@@ -36,6 +36,7 @@ import type { GrainStore } from './grain-store.ts'
 import type { KeyContents } from './key-contents.ts'
 import type { Due, Visit } from './grain.ts'
 import { childOf, Grain } from './grain.ts'
+import { PendingReplies } from './pending-replies.ts'
 
 export interface ActivationTuning extends RecordLimits {
   /** How long a call waits here for the right to run, in ms. */
@@ -99,12 +100,10 @@ export class Activations {
   readonly #byPartition = new Map<PartitionId, Set<Grain>>()
   readonly #byActivation = new Map<number, Grain>()
   readonly #byInvocation = new Map<number, Grain>()
-  /** Replies that wait for the store. */
-  readonly #replies = new Map<PartitionId, Due[]>()
+  readonly #replies = new PendingReplies()
   /** The map's epoch when the present right to a partition began. */
   readonly #reigns = new Map<PartitionId, number>()
-  /** The latest right of each partition under which a nested call has come. */
-  readonly #fences = new Map<PartitionId, Named>()
+  readonly #fences: Fences
   readonly #floors: Floors
   /** What is to be looked at, whatever else happens. */
   readonly #due = new Deadlines<Grain>()
@@ -118,6 +117,7 @@ export class Activations {
   constructor(options: ActivationsOptions) {
     this.#options = options
     this.#floors = new Floors(options.tuning.floorMs)
+    this.#fences = new Fences((partition) => options.store.entryOf(partition))
   }
 
   /** Grains of which something is in memory. */
@@ -142,9 +142,7 @@ export class Activations {
 
   /** Replies that wait for the store. */
   get due(): number {
-    let count = 0
-    for (const list of this.#replies.values()) count += list.length
-    return count
+    return this.#replies.size
   }
 
   /** Records of a key in memory, for metrics. */
@@ -161,7 +159,7 @@ export class Activations {
     if (replyTo === undefined || isNested !== (fence !== undefined)) return
     if (isNested ? chain.at(-1) !== caller : caller !== replyTo) return
     const visit = this.#visitOf(message, replyTo)
-    if (fence && !this.#passes(replyTo, fence)) return this.#refuse(visit, 'superseded')
+    if (fence && !this.#fences.passes(replyTo, fence, now.mono)) return this.#refuse(visit, 'superseded')
     if (message.remainingMs <= 0) return this.#refuse(visit, 'deadline')
     const tuning = this.#options.kindOf(kind)
     const known = this.#grains.get(grainName(kind, key))
@@ -208,7 +206,7 @@ export class Activations {
     this.tick(now)
     const { kind, key, caller, first, fence } = message
     if (!this.#options.kindOf(kind)) return
-    if (fence ? !this.#passes(from, fence) : caller !== from) return
+    if (fence ? !this.#fences.passes(from, fence, now.mono) : caller !== from) return
     const name = grainName(kind, key)
     const grain = this.#grains.get(name)
     if (!grain?.records) this.#floors.raise(name, caller, first, now.mono)
@@ -311,7 +309,7 @@ export class Activations {
     this.#now = now
     this.#reigns.delete(partition)
     for (const grain of this.#grainsOf(partition)) this.#kill(grain)
-    this.#replies.delete(partition)
+    this.#replies.drop(partition)
     this.#pass(partition)
   }
 
@@ -323,15 +321,7 @@ export class Activations {
 
   onStored(partition: PartitionId, number: number, now: Now): void {
     this.#now = now
-    const list = this.#replies.get(partition)
-    if (!list) return
-    const left = list.filter((due) => {
-      if (due.number > number) return true
-      this.#reply(due, due.outcome, due.keeps)
-      return false
-    })
-    if (left.length === 0) this.#replies.delete(partition)
-    else this.#replies.set(partition, left)
+    for (const due of this.#replies.takeStored(partition, number)) this.#reply(due, due.outcome, due.keeps)
   }
 
   /** The store's own `tick` goes first: it ends rights, and this ends what is left. */
@@ -591,13 +581,9 @@ export class Activations {
     const due: Due = { grain, caller, sequence, outcome, number, keeps, replyTo, attempts }
     const { partition } = grain
     if (this.#options.store.storedUpTo(partition) >= number) return this.#reply(due, outcome, keeps)
-    const list = this.#replies.get(partition)
-    const known = list?.find(
-      (one) => one.caller === caller && one.sequence === sequence && one.grain === grain,
-    )
+    const known = this.#replies.find(grain, caller, sequence)
     if (known) attach(known, visit)
-    else if (list) list.push(due)
-    else this.#replies.set(partition, [due])
+    else this.#replies.add(due)
   }
 
   #reply(to: Addressee, outcome: ReplyMessage['outcome'], keeps: boolean): void {
@@ -675,11 +661,7 @@ export class Activations {
       grain.finish(visit)
     }
     this.#unload(grain)
-    const due = this.#replies.get(partition) ?? []
-    for (const one of due) if (one.grain === grain) this.#sendElsewhere(one, partition, true)
-    const left = due.filter((one) => one.grain !== grain)
-    if (left.length > 0) this.#replies.set(partition, left)
-    else this.#replies.delete(partition)
+    for (const due of this.#replies.takeOf(grain)) this.#sendElsewhere(due, partition, true)
     grain.phase = 'cold'
     grain.mustEnd = false
     grain.state = undefined
@@ -774,25 +756,6 @@ export class Activations {
     return phase === 'loaded' ? Math.max(idleAt, records?.expiresAt ?? 0) : idleAt
   }
 
-  /** Whether no later right has been named than the one under which a nested call was sent. */
-  #passes(from: ProcessId, { partition, epoch }: Fence): boolean {
-    const known = this.#fences.get(partition)
-    if (known && epoch < known.epoch) return known.until <= this.#now.mono
-    const entry = this.#options.store.entryOf(partition)
-    const isTold = entry !== undefined && epoch <= entry.epoch
-    if (isTold ? entry.owner === from : epoch !== known?.epoch) this.#name(from, partition, epoch, isTold)
-    return true
-  }
-
-  /** What the map does not tell yet may never be true: it holds for a time, which whoever named it cannot extend. */
-  #name(by: ProcessId, partition: PartitionId, epoch: number, isTold: boolean): void {
-    const known = this.#fences.get(partition)
-    const end = this.#now.mono + FENCE_MS
-    const until = isTold ? Infinity : Math.min(end, known?.by === by ? known.until : end)
-    this.#fences.set(partition, { epoch, by, until })
-    if (this.#fences.size > MAX_FENCES) this.#fences.delete(this.#fences.keys().next().value!)
-  }
-
   #mayRun({ partition }: Grain): boolean {
     return this.#options.store.mayRun(partition, this.#now)
   }
@@ -860,18 +823,6 @@ export class Activations {
     if (isTurn || grain.isIdle) (isTurn ? this.#due : this.#idle).add(grain, this.#overAt(grain))
   }
 }
-
-/** A right to run a partition, and until when the calls of earlier ones are refused for it. */
-interface Named {
-  readonly epoch: number
-  readonly by: ProcessId
-  readonly until: number
-}
-
-/** As long as what a member sent that is lost by now may still come, in ms. */
-const FENCE_MS = 60_000
-/** Partitions whose handlers call grains here. They may be made up: the oldest give way. */
-const MAX_FENCES = 16_384
 
 type Addressee = Pick<Visit, 'caller' | 'sequence' | 'replyTo' | 'attempts'>
 

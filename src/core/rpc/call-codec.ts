@@ -137,9 +137,25 @@ function readCall(r: Reader, mostHops: number): CallMessage {
   if (!r.problem && isChildCaller(caller) !== (fence !== undefined)) r.fail('fence does not fit the caller')
   if (!r.problem && isChildCaller(caller) !== keepMs > 0) r.fail('keeping time does not fit the caller')
   if (!r.problem && isChildCaller(caller) !== count > 0) r.fail('chain does not fit the caller')
-  const head = { type: 'call', caller, sequence, first, previous, attempt, kind, key, method, args } as const
-  const tail = { remainingMs, epoch, chain, keepMs, hops, ...(fence && { fence }), ...(origin && { origin }) }
-  return { ...head, ...tail }
+  const last = { ...(fence && { fence }), ...(origin && { origin }) }
+  return {
+    type: 'call',
+    caller,
+    sequence,
+    first,
+    previous,
+    attempt,
+    kind,
+    key,
+    method,
+    args,
+    remainingMs,
+    epoch,
+    chain,
+    keepMs,
+    hops,
+    ...last,
+  }
 }
 
 function checkOrder(r: Reader, sequence: number, previous: number): void {
