@@ -380,12 +380,15 @@ export class Roster {
       for (const nodeId of pretenders) if (!this.#table?.get(nodeId)) pretenders.delete(nodeId)
       if (pretenders.size === 0) this.#pretenders.delete(process)
     }
+    const gone = new Set<ProcessId>()
     for (const [nodeId, process] of this.#processes) {
       if (this.#table?.get(nodeId)) continue
       this.#processes.delete(nodeId)
-      const known = this.#known.get(process)
-      if (known?.isEnded && ![...this.#processes.values()].includes(process)) this.#known.delete(process)
+      if (this.#known.get(process)?.isEnded) gone.add(process)
     }
+    if (gone.size === 0) return
+    const left = new Set(this.#processes.values())
+    for (const process of gone) if (!left.has(process)) this.#known.delete(process)
   }
 }
 
