@@ -23,8 +23,9 @@ import { hasQuorum, isBetter, whyBetter } from './lineage.ts'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.ts'
 import type { OnMoved } from './map-hints.ts'
 import { MapHints } from './map-hints.ts'
+import { isOver, MapQuestions } from './map-questions.ts'
 import type { Command } from './partition-map.ts'
-import { MAX_KINDS, PartitionMap } from './partition-map.ts'
+import { PartitionMap } from './partition-map.ts'
 import { Proposals } from './proposals.ts'
 import type { PublishedCouncil } from './published-council.ts'
 import { formatCouncil, formatGroup, parseGroup } from './published-council.ts'
@@ -78,15 +79,8 @@ export interface CouncilOptions {
 
 export type CouncilChange = 'founded' | 'continued' | 'followed'
 
-/** A kind that is wanted and not known is asked for after this long, in ms, and then ever less often. */
-const ASK_MIN_MS = 500
-const ASK_MAX_MS = 4_000
-/** Asked for so often, it is forgotten, unless this process hosts it: whoever still wants it says so again. */
-const MAX_ASKS = 5
 /** Of the surveys of one process within this time one is answered, in ms: it asks every 500 ms. */
 const SURVEY_MS = 300
-/** What is known of a kind is refreshed this often at most, in ms. */
-const REFRESH_MS = 50
 /** Groups that are given up are few: one for each partition of the network. */
 const MAX_PARKED = 16
 /** A member that is to have a vote and takes nothing for this long, in ms, makes room for another. */
@@ -108,10 +102,7 @@ export class Council {
   readonly #outputs: RaftOutput[] = []
   /** Remote proposals under way, by the id that Raft knows. */
   readonly #served = new Map<number, { readonly from: ProcessId; readonly id: number }>()
-  /** Kinds that this process wants to know, and those of them that it wants born. */
-  readonly #wanted = new Map<string, Wanted>()
-  /** Many partitions of a kind may want to know at once: one answer is for all of them. */
-  readonly #refreshes = new Map<string, { askAt: number; isOwed: boolean }>()
+  readonly #questions: MapQuestions
   /** What the newest publication says of the group's voters, also when whoever published it is gone. */
   #newest: KnownCouncil | undefined
   #publishedLeader: ProcessId | undefined
@@ -138,6 +129,13 @@ export class Council {
       },
       holds: (command) => this.#holds(command),
       onDecided: options.onDecided,
+    })
+    this.#questions = new MapQuestions({
+      knows: (kind) => this.knows(kind),
+      leads: () => this.#leads,
+      ask: (kind) => this.#askFor(kind),
+      answer: (kind, now) => this.#onTold(kind, this.#applied(kind), now),
+      bear: (kind, now) => this.#bear(kind, now),
     })
     this.#government = new Government({
       ...options,
@@ -212,18 +210,14 @@ export class Council {
 
   /** The kind is to be known from now on; `mustBeBorn` where this process hosts it. */
   want(kind: string, mustBeBorn: boolean, now: Now): void {
-    const known = this.#wanted.get(kind)
-    if (known) known.mustBeBorn ||= mustBeBorn
-    else if (mustBeBorn || this.#wanted.size < MAX_KINDS) this.#wanted.set(kind, newWanted(mustBeBorn, now))
+    this.#questions.want(kind, mustBeBorn, now)
     this.#settle(now)
   }
 
   /** What is known of the kind may be old: asks anew. */
   refresh(kind: string, now: Now): void {
     if (this.#leads) return
-    const refresh = this.#refreshes.get(kind) ?? { askAt: -Infinity, isOwed: false }
-    this.#refreshes.set(kind, refresh)
-    refresh.isOwed = true
+    this.#questions.refresh(kind)
     this.#settle(now)
   }
 
@@ -283,11 +277,7 @@ export class Council {
     let next = Math.min(this.#raftDeadline, this.#proposals.nextDeadline())
     if (this.#leads) next = Math.min(next, this.#government.nextDeadline())
     if (this.#mayContinue) next = Math.min(next, this.#continuation.nextDeadline())
-    if (this.group !== undefined) {
-      for (const { askAt } of this.#wanted.values()) next = Math.min(next, askAt)
-      for (const { askAt, isOwed } of this.#refreshes.values()) if (isOwed) next = Math.min(next, askAt)
-    }
-    return next
+    return this.group === undefined ? next : Math.min(next, this.#questions.nextDeadline())
   }
 
   get #leads(): boolean {
@@ -364,14 +354,11 @@ export class Council {
       this.#raft = parked.raft
       this.#map = parked.map
     }
-    for (const kind of this.#hints.kinds()) {
-      const wanted = this.#wanted.get(kind) ?? newWanted(false, now)
-      wanted.unheard = new Map(this.#hints.entries(kind))
-      wanted.askAt = now.mono
-      wanted.proposal = undefined
-      this.#wanted.set(kind, wanted)
-    }
-    for (const wanted of this.#wanted.values()) wanted.proposal = undefined
+    const kinds = [...this.#hints.kinds()]
+    this.#questions.askAnew(
+      kinds.map((kind) => [kind, this.#hints.entries(kind)] as const),
+      now,
+    )
     this.#proposals.hurry(now)
     this.#options.onFollow?.(now)
   }
@@ -489,21 +476,15 @@ export class Council {
 
   /** A voter has said what it knows of a kind: where it is none, it may be born now. */
   #onTold(kind: string, entries: readonly SlotEntry[], now: Now): void {
-    const wanted = this.#wanted.get(kind)
-    if (wanted?.unheard) {
-      for (const [slot, entry] of entries) {
-        const before = wanted.unheard.get(slot)
-        if (before && isOver(before, entry)) wanted.unheard.delete(slot)
-      }
-      const later = [...wanted.unheard]
+    const later = this.#questions.heard(kind, entries)
+    if (entries.length > 0 ? later.length > 0 : later.length === SLOTS) {
       const { group } = this
       const to = this.#target()
-      if (later.length === 0) wanted.unheard = undefined
-      else if (to !== undefined && group !== undefined && (entries.length > 0 || later.length === SLOTS))
+      if (to !== undefined && group !== undefined)
         this.#options.send(to, { kind: 'adopt', group, grain: kind, entries: later })
     }
     this.#learn(kind, entries, now)
-    if (entries.length === 0 && wanted?.mustBeBorn) this.#bear(kind, wanted, now)
+    if (entries.length === 0) this.#questions.bear(kind, now)
   }
 
   /** Somebody has given up another group, which has decided this. */
@@ -517,10 +498,9 @@ export class Council {
     this.propose({ type: 'adopt', kind, slots, entries: sorted.map(([, entry]) => entry) }, now)
   }
 
-  #bear(kind: string, wanted: { proposal: number | undefined }, now: Now): void {
-    if (wanted.proposal !== undefined || this.#isLeaving) return
-    const births = this.#government.births(kind)
-    if (births) wanted.proposal = this.#proposals.add({ type: 'birth', kind, births }, now)
+  #bear(kind: string, now: Now): number | undefined {
+    const births = this.#isLeaving ? undefined : this.#government.births(kind)
+    return births && this.#proposals.add({ type: 'birth', kind, births }, now)
   }
 
   /** Returns whether this process leads, and so will answer. */
@@ -684,42 +664,9 @@ export class Council {
   #settle(now: Now): void {
     if (this.#leads && !this.#isLeaving) this.#government.settle(now)
     if (this.#mayContinue) this.#continuation.settle(now)
-    this.#seekWanted(now)
-    if (this.group !== undefined) this.#refresh(now)
+    if (this.group !== undefined) this.#questions.tick(now)
     this.#proposals.tick(now)
     this.#publish()
-  }
-
-  #seekWanted(now: Now): void {
-    if (this.group === undefined) return
-    for (const [kind, wanted] of this.#wanted) {
-      if (this.knows(kind) && !wanted.unheard) {
-        this.#wanted.delete(kind)
-        continue
-      }
-      if (now.mono < wanted.askAt) continue
-      const isOwed = wanted.mustBeBorn || wanted.unheard !== undefined
-      if (!isOwed && wanted.asks >= MAX_ASKS) {
-        this.#wanted.delete(kind)
-        continue
-      }
-      wanted.askAt = now.mono + (isOwed ? ASK_MIN_MS : Math.min(ASK_MIN_MS * 2 ** wanted.asks, ASK_MAX_MS))
-      if (wanted.proposal !== undefined) continue
-      // Where no voter is there nobody was asked. A leader knows what there is.
-      if (this.#leads || this.#askFor(kind)) wanted.asks++
-      if (!this.#leads) continue
-      if (wanted.unheard) this.#onTold(kind, this.#applied(kind), now)
-      else if (wanted.mustBeBorn) this.#bear(kind, wanted, now)
-    }
-  }
-
-  #refresh(now: Now): void {
-    for (const [kind, refresh] of this.#refreshes) {
-      if (!refresh.isOwed || now.mono < refresh.askAt) continue
-      refresh.isOwed = false
-      refresh.askAt = now.mono + REFRESH_MS
-      if (!this.#leads) this.#askFor(kind)
-    }
   }
 
   /** Whom to hand a proposal to: the leader, or else some voter, who may know. */
@@ -811,31 +758,7 @@ export class Council {
   }
 }
 
-interface Wanted {
-  mustBeBorn: boolean
-  /**
-   * What is known from another group: it is asked for until this one has said something later of each. As it was when
-   * this group was followed: held against what this one has said since, nothing would ever be later.
-   */
-  unheard: Map<number, MapEntry> | undefined
-  proposal: number | undefined
-  askAt: number
-  asks: number
-}
-
-const newWanted = (mustBeBorn: boolean, now: Now): Wanted => ({
-  mustBeBorn,
-  unheard: undefined,
-  proposal: undefined,
-  askAt: now.mono,
-  asks: 0,
-})
-
 const raftCouncil = ({ group, log }: Raft): KnownCouncil => ({ group, ...log.newest })
-
-/** Whether an entry has been followed by another. */
-const isOver = (entry: MapEntry, newer: MapEntry | undefined): boolean =>
-  newer !== undefined && newer.epoch > entry.epoch
 
 /** Who says that it leads, in the highest term. */
 function leaderOf(group: string, known: ReadonlyMap<ProcessId, PublishedCouncil>): ProcessId | undefined {
