@@ -64,9 +64,10 @@ const LOOK_EVERY_MS = 250
 const WATCH_EVERY_MS = 1_000
 /**
  * Between forming and measuring: what follows from forming is not counted as idle. Whoever is in seeks its other links
- * within 3 s, and publishes them after 3 more.
+ * within 3 s; an attempt of which a signal was lost ends after 10 s (`linkTimeoutMs`), is made again a second later, and
+ * what came of it is published after 3 more.
  */
-const REST_MS = 10_000
+const REST_MS = 20_000
 /** A crowd goes on for a while to find and to publish its last links. */
 const REST_AFTER_JOIN_MS = 20_000
 const IDLE_MS = 5_000

@@ -70,7 +70,7 @@ describe('the checks', () => {
       const { handle } = node
       // Deaf once it is linked: it hears hellos and pings, and no news.
       node.handle = (input, now) =>
-        input.type === 'link-message' && now.mono > 6_000 ? [] : handle.call(node, input, now)
+        input.type === 'link-message' && now.mono > 16_000 ? [] : handle.call(node, input, now)
       return node
     }
     const found = run(4, 'cluster', create).violations.map(({ invariant }) => invariant)

@@ -339,9 +339,10 @@ export class Holdings {
     if (!part || (before && entry.epoch <= before.epoch)) return
     this.#unknown.delete(part)
     part.entry = entry
-    this.#turn(part, group)
+    const isBack = this.#turn(part, group)
+    const isAnother = isBack || entry.born !== before?.born
     if (part.proposal && entry.epoch > part.proposal.epoch) part.proposal = undefined
-    if (part.tenure && (entry.owner !== this.#options.own || entry.born !== before?.born)) {
+    if (part.tenure && (entry.owner !== this.#options.own || isAnother)) {
       this.#endRight(part)
       this.#options.onDeposed(partition)
     }
@@ -351,8 +352,8 @@ export class Holdings {
       this.#ended.delete(partition)
       this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
-    this.#owning.onEntry(part, before, now)
-    if (!part.tenure || entry.born !== before?.born) {
+    this.#owning.onEntry(part, isBack ? undefined : before, now)
+    if (!part.tenure || isAnother) {
       part.visits.clear()
       part.taken.clear()
     }
@@ -645,12 +646,20 @@ export class Holdings {
     return due
   }
 
-  /** The copy goes on under another council. */
-  #turn(part: Part, group: string | undefined): void {
+  /**
+   * The copy goes on under another council. Returns whether it is not that one: a council that is followed again goes on
+   * from what its holders had when they gave it up, whatever they have taken over elsewhere meanwhile.
+   */
+  #turn(part: Part, group: string | undefined): boolean {
     const before = part.group
-    if (group === undefined || group === before) return
+    if (group === undefined || group === before) return false
     part.group = group
-    if (before !== undefined) part.copy?.turn(before, group, part.entry!.epoch)
+    if (before === undefined) return false
+    const { born, epoch, inSync } = part.entry!
+    const own = inSync.includes(this.#options.own) ? this.strays.latest(part.id, born, group) : undefined
+    if (own) part.copy = own.split()
+    else part.copy?.turn(before, group, epoch)
+    return own !== undefined
   }
 
   /**

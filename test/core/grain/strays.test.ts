@@ -101,6 +101,21 @@ describe('a stray', () => {
     expect(bench.holdings.copyOf(P)).toMatchObject({ born: 1, number: 0 })
   })
 
+  it('is so too where it has taken over meanwhile what the other council has of the same history', () => {
+    const bench = ownerUnderA()
+    bench.holdings.disown(bench.now)
+    bench.map(entryOf(4, 'you'), P, B)
+    const theirs = [{ key: 'k', epoch: 2, number: 7, contents: { state: bytes('w'), callers: new Map() } }]
+    const end = { tenure: 2, number: 7, acked: 7, forks: [] }
+    const item = { partition: P, epoch: 4, attempt: 1, index: 0, handed: false, entries: theirs, end }
+    bench.hear('you', { type: 'copy', items: [item] })
+    expect(bench.holdings.copyOf(P)!.contentsOf('k')?.state).toEqual(bytes('w'))
+    bench.holdings.disown(bench.now)
+    bench.map(entryOf(6, 'me'), P, A)
+    expect(bench.holdings.copyOf(P)).toMatchObject({ number: 1 })
+    expect(bench.holdings.copyOf(P)!.contentsOf('k')?.state).toEqual(bytes('v'))
+  })
+
   it('goes in parts, each when the one before is answered', () => {
     const bench = new Bench('me', { copyPartBytes: 1_000 })
     bench.map(entryOf(1, 'you'), P, A)
