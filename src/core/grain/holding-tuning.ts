@@ -32,6 +32,11 @@ export interface HoldingTuning {
    * hundreds of partitions behind: those that are called are to be served again before copies take the machine.
    */
   readonly takeInMs: number
+  /**
+   * From when members come or go, or another leads, until what that may mean for partitions that nobody calls is looked
+   * at: a tab that goes makes several such changes, and those who take over have enough to do.
+   */
+  readonly lookAllMs: number
   /** Between two rounds in which replicas that are no targets are let go. */
   readonly surplusMs: number
   /** A copy that nobody counts on is kept so long: it may be all that is left. */
@@ -59,6 +64,7 @@ export const HOLDING_TUNING: HoldingTuning = {
   copyWindow: 4,
   copiesAtOnce: 2,
   takeInMs: 500,
+  lookAllMs: 200,
   surplusMs: 5_000,
   staleMs: 60_000,
   strayTurnMs: 3_000,

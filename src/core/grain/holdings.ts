@@ -101,6 +101,8 @@ export class Holdings {
   readonly #dueAt = new Map<Part, number>()
   /** Not later than the first of them; sometimes earlier. */
   #firstDueAt = Infinity
+  /** When all partitions are looked at, for a change that may concern any of them. */
+  #touchAllAt = Infinity
   readonly #awake = new Set<Part>()
   /** Whom beacons go to, under that leader; `undefined` once it has to be found out again. */
   #wanted: ReadonlyMap<ProcessId, boolean> | undefined
@@ -381,13 +383,14 @@ export class Holdings {
     this.#enter(now)
     if (this.#options.isOver(process)) this.#beacons.forget(process)
     this.strays.onLiveness(process, now)
-    this.#touchAll()
+    for (const part of this.#parts.values()) if (isAbout(part, process)) this.#touched.add(part)
+    this.#touchSoon(now)
   }
 
-  /** Who should hold what has changed. */
+  /** Who should hold what has changed, or who leads. */
   onTargets(now: Now): void {
     this.#enter(now)
-    this.#touchAll()
+    this.#touchSoon(now)
   }
 
   onMessage(from: ProcessId, message: HoldingMessage, now: Now): void {
@@ -408,6 +411,7 @@ export class Holdings {
 
   /** Decides and says what the inputs of this turn lead to. */
   settle(now: Now): void {
+    if (now.mono >= this.#touchAllAt) this.#touchAll()
     if (now.mono >= this.#firstDueAt) this.#touchDue(now)
     const isDue = this.#touched.size > 0 || this.#beacons.nextDeadline() <= now.mono
     let looks = 0
@@ -425,7 +429,8 @@ export class Holdings {
 
   /** On `mono`; `undefined` while there is nothing to wait for. */
   nextDeadline(): number | undefined {
-    const next = Math.min(this.#beacons.nextDeadline(), this.#firstDueAt, this.strays.nextDeadline())
+    const own = Math.min(this.#firstDueAt, this.#touchAllAt)
+    const next = Math.min(this.#beacons.nextDeadline(), own, this.strays.nextDeadline())
     return next === Infinity ? undefined : next
   }
 
@@ -692,7 +697,14 @@ export class Holdings {
     this.#options.askMap(part.id)
   }
 
+  /** What is in use now; of the rest, which are hundreds, all that changes meanwhile is looked at in one go. */
+  #touchSoon(now: Now): void {
+    for (const part of this.#awake) this.#touched.add(part)
+    this.#touchAllAt = Math.min(this.#touchAllAt, now.mono + this.#tuning.lookAllMs)
+  }
+
   #touchAll(): void {
+    this.#touchAllAt = Infinity
     for (const part of this.#parts.values()) this.#touched.add(part)
   }
 
@@ -716,6 +728,10 @@ export class Holdings {
     return part
   }
 }
+
+/** Whether the process holds it, or is about to. */
+const isAbout = ({ entry, tenure }: Part, process: ProcessId): boolean =>
+  entry !== undefined && (entry.inSync.includes(process) || tenure?.peers.has(process) === true)
 
 /** One item of a list. */
 type Addressed = {
