@@ -65,6 +65,20 @@ describe('a sliced runner', () => {
     expect(Math.max(...perTask.values())).toBeLessThanOrEqual(32)
   })
 
+  it('does so too where each thing is asked for when the one before it is done', async () => {
+    const page = createPage(0.5)
+    const loop = async (): Promise<void> => {
+      for (let i = 0; i < 200; i++) {
+        page.runner.push(i)
+        while (page.runs.length <= i) await undefined
+      }
+    }
+    const done = loop()
+    await page.untilDone()
+    await done
+    expect(new Set(page.runs.map(({ task }) => task)).size).toBeGreaterThan(5)
+  })
+
   it('keeps what comes meanwhile behind what waits', async () => {
     const page = createPage(1)
     for (let i = 0; i < 100; i++) page.runner.push(i)
