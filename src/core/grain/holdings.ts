@@ -661,10 +661,10 @@ export class Holdings {
     part.group = group
     if (before === undefined) return false
     const { born, epoch, inSync } = part.entry!
-    const own = inSync.includes(this.#options.own) ? this.strays.latest(part.id, born, group) : undefined
-    if (own) part.copy = own.split()
+    const kept = inSync.includes(this.#options.own) ? this.strays.latest(part.id, born, group) : undefined
+    if (kept) part.copy = kept.split()
     else part.copy?.turn(before, group, epoch)
-    return own !== undefined
+    return kept !== undefined
   }
 
   /**
