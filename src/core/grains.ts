@@ -130,7 +130,8 @@ export class Grains {
       tuning: tuning.council,
       send: (to, message) => this.#send(to, 'council', { to: 'council', message }),
       onEntries: (kind, entries) => {
-        const { group } = this.council
+        // Where there are entries there is a council that has decided them.
+        const group = this.council.group!
         this.#later((now) => this.#onEntries(kind, entries, group, now))
       },
       onDecided: (id, ok) => this.#later((now) => this.holdings.onProposal(id, ok, undefined, now)),
@@ -404,7 +405,7 @@ export class Grains {
   #onEntries(
     kind: string,
     entries: Parameters<CouncilOptions['onEntries']>[1],
-    group: string | undefined,
+    group: string,
     now: Now,
   ): void {
     for (const [slot, entry] of entries) {
@@ -412,7 +413,7 @@ export class Grains {
       this.#targets.delete(partition)
       // First of all: the right to run the partition may begin with this.
       this.#disk?.recall.onEntry(partition, now)
-      this.holdings.onMap(partition, entry, now, group)
+      this.holdings.onMap(partition, entry, group, now)
       this.activations.onMap(partition, now)
       this.calls.onMap(partition, now)
     }

@@ -67,7 +67,7 @@ export class CopyOut {
     }
     const index = this.#index++
     if (!this.#isWhole) return { part: { index, entries }, bytes }
-    const { tenure, number, acked, forks } = held
-    return { part: { index, entries, end: { tenure, number, acked, forks } }, bytes }
+    const { tenure, number, acked, tenures } = held
+    return { part: { index, entries, end: { tenure, number, acked, tenures } }, bytes }
   }
 }

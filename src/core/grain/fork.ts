@@ -1,49 +1,61 @@
 /**
  * Forks: what becomes of a key that two sides of a partition of the network have each held for their own.
  *
- * A history of a partition goes on under one council after another: under another one it went on by force, or because
- * a better one was met. A copy remembers these turns (`HeldPartition.forks`), the council in which it began first. Of
- * two copies, what both have in common ends where their turns begin to differ; that is a fork of the one, of the other,
- * or of each. Up to a fork an owner had given each number of an epoch once, so a state was changed since on the side
- * that forked if its epoch is not below the fork's, and on the other side if its number is above the fork's, or again
- * its epoch is not below.
+ * A history of a partition goes on under one owner after another, perhaps of another council. A copy remembers these
+ * tenures (`HeldPartition.tenures`, as the leader epochs of Kafka, KIP-101): a council gives an epoch to one owner, which
+ * gives each number once, and begins at the number where its own copy stood. So two copies that know of the same
+ * tenure have in common all that was before it, and after it what the first of them had that left it. A state was
+ * changed since on a side if it was in a tenure that the other side has not gone through, or in the last common one
+ * above the number where the other side left that.
  *
  * Where nothing is known to be common, as of copies of different births, stamps say nothing, and only equal states are
  * equal.
  */
 import type { Stamp } from '../partition/partition.ts'
-import type { KeyContent } from './held-partition.ts'
+import type { HeldPartition, KeyContent } from './held-partition.ts'
 import type { CallRecord, KeyChange, KeyContents, Other, RecordDrop } from './key-contents.ts'
 
-/** A history went on under this council from there: its first epoch under it, and the last number before. */
-export interface Fork extends Stamp {
+/** Under this council an owner began at that epoch, with a copy that stood at that number. */
+export interface TenureStart extends Stamp {
   readonly group: string
 }
 
-/** Turns that a copy remembers, the newest. */
-export const MAX_FORKS = 16
+/** Tenures that a copy remembers, the newest. */
+export const MAX_TENURES = 32
 /** States of other sides that a key remembers: those that wait, and those that were taken. */
 export const MAX_OTHERS = 8
 
-/** Where two histories left what they have in common; a side that never did has none. */
+/** The first tenures that only one of two histories went through, right after the last common one. */
 export interface Relation {
-  readonly ours: Fork | undefined
-  readonly theirs: Fork | undefined
+  readonly ours: TenureStart | undefined
+  readonly theirs: TenureStart | undefined
 }
 
-/** Both as `HeldPartition.forks`. `undefined`: they are not known to have anything in common. */
-export function relate(ours: readonly Fork[], theirs: readonly Fork[]): Relation | undefined {
-  let [i, j] = [ours.findIndex(({ group }) => group === theirs[0]?.group), 0]
-  if (i < 0) [i, j] = [0, theirs.findIndex(({ group }) => group === ours[0]?.group)]
-  if (j < 0) return undefined
-  while (ours[i + 1] && ours[i + 1]!.group === theirs[j + 1]?.group) [i, j] = [i + 1, j + 1]
-  return { ours: ours[i + 1], theirs: theirs[j + 1] }
+/** Both as `HeldPartition.tenures`. `undefined`: they are not known to have anything in common. */
+export function relate(ours: readonly TenureStart[], theirs: readonly TenureStart[]): Relation | undefined {
+  for (let i = ours.length - 1; i >= 0; i--) {
+    const { group, epoch } = ours[i]!
+    const j = theirs.findLastIndex((one) => one.epoch === epoch && one.group === group)
+    if (j >= 0) return { ours: ours[i + 1], theirs: theirs[j + 1] }
+  }
+  return undefined
+}
+
+/** Up to which number a copy has the same changes as the history of these tenures. */
+export function commonUpTo(copy: HeldPartition, tenures: readonly TenureStart[]): number {
+  const relation = relate(copy.tenures, tenures)
+  if (!relation) return 0
+  return Math.min(copy.number, relation.ours?.number ?? Infinity, relation.theirs?.number ?? Infinity)
 }
 
 /** Whether it was changed since the two sides have nothing in common any more. */
-export function isChanged({ epoch, number }: Stamp, own: Fork | undefined, other: Fork | undefined): boolean {
+export function isChanged(
+  { epoch, number }: Stamp,
+  own: TenureStart | undefined,
+  other: TenureStart | undefined,
+): boolean {
   if (own && epoch >= own.epoch) return true
-  return other !== undefined && (number > other.number || epoch >= other.epoch)
+  return other !== undefined && number > other.number
 }
 
 /**
@@ -60,21 +72,25 @@ export function goesOn(theirs: Stamp, ours: Stamp, relation: Relation): boolean 
 /** Nothing is this side's own: what the other has goes on from it. */
 export const BEHIND: Relation = { ours: { group: '', epoch: Infinity, number: -1 }, theirs: undefined }
 
-/** Under which council a change was made; `undefined` where the copy does not tell. */
-export const groupOf = (forks: readonly Fork[], { epoch }: Stamp): string | undefined =>
-  forks.findLast((fork) => fork.epoch <= epoch)?.group
+/** In which tenure a change was made; `undefined` where the copy does not tell. */
+export const tenureOf = (tenures: readonly TenureStart[], { epoch }: Stamp): TenureStart | undefined =>
+  tenures.findLast((tenure) => tenure.epoch <= epoch)
 
-/** What the owner has to change about a key, for what another side has of it; `undefined`: nothing. */
+/**
+ * What the owner has to change about a key, for what another side has of it; `undefined`: nothing.
+ * @param tenure in which they have changed it last
+ */
 export function changeFor(
   ours: KeyContent,
   theirs: KeyContent,
   relation: Relation | undefined,
-  group: string,
+  { group, epoch }: Pick<TenureStart, 'group' | 'epoch'>,
 ): KeyChange | undefined {
-  const { epoch, number } = theirs
+  const { number } = theirs
   const others = ours.contents?.others ?? []
   // It was taken, or something later of that side was.
-  if (others.some((one) => one.group === group && one.number >= number)) return undefined
+  if (others.some((one) => one.group === group && one.epoch === epoch && one.number >= number))
+    return undefined
   const verdict = judge(ours, theirs, relation)
   if (verdict === 'nothing') return undefined
   const change = callersFor(ours.contents, theirs.contents)

@@ -4,13 +4,13 @@
  * number n is brought up to date by the keys that changed after n, as they are now. A deleted key stays as an empty one
  * until nobody can be behind it.
  *
- * Two facts carry repair. What is `acked` was stored by everybody in sync, so it is the same in every copy, for ever.
- * And equal stamps mean equal content, since an owner gives each number of an epoch once.
+ * Two facts carry repair. What two copies have gone through together is the same in both, which the tenures of their
+ * owners tell (`fork.ts`). And equal stamps mean equal content, since an owner gives each number of an epoch once.
  */
 import { utf8Length } from '../utf8.ts'
 import type { CallOutcome } from '../rpc/messages.ts'
-import type { Fork } from './fork.ts'
-import { MAX_FORKS } from './fork.ts'
+import type { TenureStart } from './fork.ts'
+import { MAX_TENURES } from './fork.ts'
 import type { KeyChange, KeyContents, Other } from './key-contents.ts'
 import { applyChange } from './key-contents.ts'
 import type { Source } from './messages.ts'
@@ -40,10 +40,10 @@ const OTHER_BYTES = 32
 export class HeldPartition {
   /** Copies of different births have nothing to do with each other. */
   readonly born: number
-  /** Epoch at which the owner began whose history this copy follows. */
+  /** Epoch at which the owner began whose history this copy follows; 0: it has to be held against that of any owner. */
   tenure = 0
-  /** Councils under which this history went on, the first one first; empty while there was only one. */
-  forks: readonly Fork[] = []
+  /** Through which this history went, the newest last. */
+  tenures: readonly TenureStart[] = []
   /** Of a copy that was on disk. */
   source: Source | undefined
   readonly #keys = new Map<string, HeldKey>()
@@ -61,7 +61,7 @@ export class HeldPartition {
     return this.#number
   }
 
-  /** Up to here everybody in sync has stored everything. Never falls, never above `number`. */
+  /** Up to here everybody in sync has stored everything. Never above `number`; falls with another history only. */
   get acked(): number {
     return this.#acked
   }
@@ -89,11 +89,16 @@ export class HeldPartition {
     return held ? { epoch: held.epoch, number: held.number } : NO_STAMP
   }
 
-  /** From the next change on, which has this epoch at least, another council decides who owns it. */
-  turn(from: string, to: string, epoch: number): void {
-    const forks = this.forks.length > 0 ? this.forks : [{ group: from, epoch: 0, number: 0 }]
-    if (forks.at(-1)!.group === to) return
-    this.forks = [...forks, { group: to, epoch, number: this.#number }].slice(-MAX_FORKS)
+  /** From the next change on, which has this epoch at least, another owner goes on with it. */
+  begin(group: string, epoch: number): void {
+    this.tenure = epoch
+    this.tenures = [...this.tenures, { group, epoch, number: this.#number }].slice(-MAX_TENURES)
+  }
+
+  /** It goes on as one of another history, and has to be held against that. */
+  estrange(): void {
+    this.tenure = 0
+    this.#acked = 0
   }
 
   /** A copy that goes its own way. What a key has is shared until either changes it. */
@@ -103,7 +108,7 @@ export class HeldPartition {
     copy.standAt(this.#number)
     copy.ack(this.#acked)
     copy.tenure = this.tenure
-    copy.forks = this.forks
+    copy.tenures = this.tenures
     return copy
   }
 
@@ -206,6 +211,7 @@ export class HeldPartition {
   /** After `replace` made it equal to a copy at that number. */
   standAt(number: number): void {
     this.#number = number
+    this.#acked = Math.min(this.#acked, number)
   }
 
   #weigh(key: string, held: HeldKey): void {

@@ -15,8 +15,8 @@ import { RpcLimits } from '../rpc/messages.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { KeyContent } from './held-partition.ts'
-import type { Fork } from './fork.ts'
-import { MAX_FORKS, MAX_OTHERS } from './fork.ts'
+import type { TenureStart } from './fork.ts'
+import { MAX_TENURES, MAX_OTHERS } from './fork.ts'
 import type { CallerContents, KeyChange, Other } from './key-contents.ts'
 import type {
   At,
@@ -43,7 +43,7 @@ export const HoldingLimits = {
   callerBytes: 32,
   browserBytes: 256,
   groupBytes: 24,
-  origins: 32,
+  origins: 64,
   holders: 64,
   stateBytes: 16 * 1024 * 1024,
   /** Epochs, numbers and ids: far beyond any use, and adding to them stays exact. */
@@ -140,14 +140,14 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
   },
   stored: (w, item) => w.varint(item.tenure).varint(item.number).byte(flags(item.wants)),
   where: nothing,
-  claim: nothing,
+  claim: (w, item) => writeTenures(w, item.tenures),
   standing: (w, item) => {
-    w.varint(item.number).varint(item.acked)
+    w.varint(item.number).varint(item.common)
     writeList(w, item.keys, (w, { key, epoch, number }) => w.text(key).varint(epoch).varint(number))
   },
   repair: (w, item) => {
     w.varint(item.tenure).varint(item.from).varint(item.number).varint(item.acked)
-    writeList(w, item.forks, writeFork)
+    writeTenures(w, item.tenures)
     writeList(w, item.entries, writeContent)
   },
   copy: (w, item) => {
@@ -155,7 +155,7 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
     w.byte(flags(item.handed, item.end !== undefined))
     if (item.end) {
       w.varint(item.end.tenure).varint(item.end.number).varint(item.end.acked)
-      writeList(w, item.end.forks, writeFork)
+      writeTenures(w, item.end.tenures)
     }
     writeList(w, item.entries, writeContent)
   },
@@ -166,7 +166,7 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
   stray: (w, item) => {
     w.varint(item.attempt).varint(item.index)
     w.byte(flags(item.isLast, item.source !== undefined)).varint(item.born)
-    writeList(w, item.forks, writeFork)
+    writeTenures(w, item.tenures)
     if (item.source) writeSource(w, item.source)
     writeList(w, item.entries, writeContent)
   },
@@ -192,11 +192,11 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
     wants: readFlags(r, 1) === 1,
   }),
   where: asAt,
-  claim: asAt,
+  claim: (r, at) => ({ ...at, tenures: readTenures(r) }),
   standing: (r, at) => ({
     ...at,
     number: count(r, 'number'),
-    acked: count(r, 'acked'),
+    common: count(r, 'common'),
     keys: readList(r, HoldingLimits.entries, () => ({
       key: readKey(r),
       epoch: count(r, 'epoch'),
@@ -209,7 +209,7 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
     from: count(r, 'from'),
     number: count(r, 'number'),
     acked: count(r, 'acked'),
-    forks: readForks(r),
+    tenures: readTenures(r),
     entries: readList(r, HoldingLimits.entries, readContent),
   }),
   copy: (r, at) => {
@@ -230,11 +230,11 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
     const index = count(r, 'index')
     const bits = readFlags(r, 3)
     const item = { ...at, attempt, index, isLast: (bits & 1) === 1, born: count(r, 'epoch of birth') }
-    const forks = readForks(r)
+    const tenures = readTenures(r)
     const source = bits & 2 ? readSource(r) : undefined
-    if (source && forks.length === 0) r.fail('it is of no council')
+    if (source && tenures.length === 0) r.fail('it is of no council')
     const entries = readList(r, HoldingLimits.entries, readContent)
-    return { ...item, forks, entries, ...(source && { source }) }
+    return { ...item, tenures, entries, ...(source && { source }) }
   },
   strayed: readCopied,
 }
@@ -251,18 +251,36 @@ const readEnd = (r: Reader): CopyEnd => ({
   tenure: count(r, 'tenure'),
   number: count(r, 'number'),
   acked: count(r, 'acked'),
-  forks: readForks(r),
+  tenures: readTenures(r),
 })
 
-export const writeFork = (w: Writer, { group, epoch, number }: Fork): Writer =>
-  w.text(group).varint(epoch).varint(number)
+export function writeTenures(w: Writer, tenures: readonly TenureStart[]): void {
+  let before = ''
+  writeList(w, tenures, (w, { group, epoch, number }) => {
+    before = writeGroup(w, group, before)
+    return w.varint(epoch).varint(number)
+  })
+}
 
-export const readForks = (r: Reader): Fork[] =>
-  readList(r, MAX_FORKS, () => {
-    const group = r.text('group', HoldingLimits.groupBytes)
-    if (!r.problem && !isGroup(group)) r.fail('group is malformed')
+export function readTenures(r: Reader): TenureStart[] {
+  let group = ''
+  return readList(r, MAX_TENURES, () => {
+    group = readGroup(r, group)
     return { group, epoch: count(r, 'epoch'), number: count(r, 'number') }
   })
+}
+
+/** That of the item before is left out. */
+function writeGroup(w: Writer, group: string, before: string): string {
+  w.text(group === before ? '' : group)
+  return group
+}
+
+function readGroup(r: Reader, before: string): string {
+  const group = r.text('group', HoldingLimits.groupBytes) || before
+  if (!r.problem && !isGroup(group)) r.fail('group is malformed')
+  return group
+}
 
 function writeOthers(w: Writer, others: readonly Other[]): void {
   writeList(w, others, (w, { group, epoch, number, state }) => {
@@ -311,15 +329,22 @@ function readChange(r: Reader): KeyChange {
   return { records, drops, ...(state !== undefined && { state }), ...(others && { others }) }
 }
 
-export const writeOrigin = (w: Writer, { group, born, epoch, number }: Origin): Writer =>
-  w.text(group).varint(born).varint(epoch).varint(number)
-
-export const readOrigins = (r: Reader): Origin[] =>
-  readList(r, HoldingLimits.origins, () => {
-    const group = r.text('group', HoldingLimits.groupBytes)
-    if (!r.problem && !isGroup(group)) r.fail('group is malformed')
-    return { group, born: count(r, 'born'), epoch: count(r, 'epoch'), number: count(r, 'number') }
+export function writeOrigins(w: Writer, origins: readonly Origin[]): void {
+  let before = ''
+  writeList(w, origins, (w, { group, born, since, epoch, number }) => {
+    before = writeGroup(w, group, before)
+    return w.varint(born).varint(since).varint(epoch).varint(number)
   })
+}
+
+export function readOrigins(r: Reader): Origin[] {
+  let group = ''
+  return readList(r, HoldingLimits.origins, () => {
+    group = readGroup(r, group)
+    const [born, since] = [count(r, 'born'), count(r, 'since')]
+    return { group, born, since, epoch: count(r, 'epoch'), number: count(r, 'number') }
+  })
+}
 
 export const writeHolder = (w: Writer, { process, browser }: Holder): Writer => w.text(process).text(browser)
 
@@ -331,7 +356,7 @@ export const readHolders = (r: Reader): Holder[] =>
 
 function writeSource(w: Writer, { epoch, number, taken, holders, back }: Source): void {
   w.varint(epoch).varint(number)
-  writeList(w, taken, writeOrigin)
+  writeOrigins(w, taken)
   writeList(w, holders, writeHolder)
   writeList(w, back, writeHolder)
 }

@@ -28,7 +28,7 @@ import { Proposals } from './proposals.ts'
 import { Replicating } from './replicating.ts'
 import { Strays } from './strays.ts'
 import type { VisitsOptions } from './visits.ts'
-import { forksOf, Visits } from './visits.ts'
+import { Visits } from './visits.ts'
 
 export interface HoldingsOptions {
   readonly own: ProcessId
@@ -334,15 +334,15 @@ export class Holdings {
   }
 
   /** The newest entry that is known of a partition, and the council that has told it. */
-  onMap(partition: PartitionId, entry: MapEntry, now: Now, group?: string): void {
+  onMap(partition: PartitionId, entry: MapEntry, group: string, now: Now): void {
     this.#enter(now)
     const part = this.#parts.get(partition) ?? this.#create(partition)
     const before = part?.entry
     if (!part || (before && entry.epoch <= before.epoch)) return
     this.#unknown.delete(part)
     part.entry = entry
-    const isBack = this.#turn(part, group)
-    const isAnother = isBack || entry.born !== before?.born
+    const turn = this.#turn(part, group)
+    const isAnother = turn === 'back' || entry.born !== before?.born
     if (part.proposal && entry.epoch > part.proposal.epoch) part.proposal = undefined
     if (part.tenure && (entry.owner !== this.#options.own || isAnother)) {
       this.#endRight(part)
@@ -354,7 +354,7 @@ export class Holdings {
       this.#ended.delete(partition)
       this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
-    this.#owning.onEntry(part, isBack ? undefined : before, now)
+    this.#owning.onEntry(part, turn ? undefined : before, now)
     if (!part.tenure || isAnother) {
       part.visits.clear()
       part.taken.clear()
@@ -652,19 +652,18 @@ export class Holdings {
   }
 
   /**
-   * The copy goes on under another council. Returns whether it is not that one: a council that is followed again goes on
-   * from what its holders had when they gave it up, whatever they have taken over elsewhere meanwhile.
+   * Whether the copy goes on under another council, or goes `back`: a council that is followed again goes on from what
+   * its holders had when they gave it up, whatever they have taken over elsewhere meanwhile.
    */
-  #turn(part: Part, group: string | undefined): boolean {
+  #turn(part: Part, group: string): 'on' | 'back' | undefined {
     const before = part.group
-    if (group === undefined || group === before) return false
     part.group = group
-    if (before === undefined) return false
-    const { born, epoch, inSync } = part.entry!
+    if (before === undefined || group === before) return undefined
+    const { born, inSync } = part.entry!
     const kept = inSync.includes(this.#options.own) ? this.strays.latest(part.id, born, group) : undefined
     if (kept) part.copy = kept.split()
-    else part.copy?.turn(before, group, epoch)
-    return kept !== undefined
+    else part.copy?.estrange()
+    return kept ? 'back' : 'on'
   }
 
   /**
@@ -677,7 +676,7 @@ export class Holdings {
     if (!copy || copy.isEmpty || !(tenure || handed || inSync.includes(own))) return
     const others = inSync.filter((process) => process !== owner).toSorted()
     const turn = tenure ? 0 : others.indexOf(own) + 1
-    this.strays.keep(id, copy.split(), forksOf([], group)[0], now, turn * this.#tuning.strayTurnMs)
+    this.strays.keep(id, copy.split(), group, now, turn * this.#tuning.strayTurnMs)
   }
 
   /** Of the council that is followed, and not of one before it. */

@@ -31,8 +31,9 @@ export interface KeyChange {
   readonly others?: readonly Other[]
 }
 
-/** What another side of a partition of the network had of the key: its stamp there, and under which council. */
+/** What another side of a partition of the network had of the key: the number of its last change there. */
 export interface Other extends Stamp {
+  /** With the epoch: in which tenure that was. */
   readonly group: string
   /** Both sides have changed it, and this waits for the next activation. Absent once it is settled, so that it stays so. */
   readonly state?: Uint8Array

@@ -21,7 +21,7 @@
  * | stray     | owner     | a part of a copy that is of another history: another council's, or a disk's  |
  * | strayed   | keeper    | I have taken what is to be taken of that part, and so has everybody in sync  |
  */
-import type { Fork } from './fork.ts'
+import type { TenureStart } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
 import type { ProcessId } from '../identity/node-id.ts'
@@ -52,10 +52,15 @@ export interface StoredItem extends At {
   readonly wants: boolean
 }
 
+export interface ClaimItem extends At {
+  readonly tenures: readonly TenureStart[]
+}
+
 export interface StandingItem extends At {
   readonly number: number
-  readonly acked: number
-  /** What changed after `acked`. */
+  /** Up to here it has the same changes as the owner that claims. */
+  readonly common: number
+  /** What changed after that. */
   readonly keys: readonly (Stamp & { readonly key: string })[]
 }
 
@@ -65,7 +70,7 @@ export interface RepairItem extends At {
   readonly from: number
   readonly number: number
   readonly acked: number
-  readonly forks: readonly Fork[]
+  readonly tenures: readonly TenureStart[]
   readonly entries: readonly KeyContent[]
 }
 
@@ -85,13 +90,15 @@ export interface CopyEnd {
   readonly tenure: number
   readonly number: number
   readonly acked: number
-  readonly forks: readonly Fork[]
+  readonly tenures: readonly TenureStart[]
 }
 
-/** A history of a partition under one council, and how far it was followed there. */
+/** A tenure that a history of a partition has gone through, and how far it was followed there. */
 export interface Origin extends Stamp {
   readonly group: string
   readonly born: number
+  /** Its first epoch. */
+  readonly since: number
 }
 
 /** A process that held a copy, and its browser; empty where that is not known. */
@@ -115,7 +122,7 @@ export interface StrayItem extends At {
   readonly attempt: number
   readonly index: number
   readonly born: number
-  readonly forks: readonly Fork[]
+  readonly tenures: readonly TenureStart[]
   readonly entries: readonly KeyContent[]
   /** With this part the stray is whole. */
   readonly isLast: boolean
@@ -134,7 +141,7 @@ export interface ItemsOf {
   readonly store: StoreItem
   readonly stored: StoredItem
   readonly where: At
-  readonly claim: At
+  readonly claim: ClaimItem
   readonly standing: StandingItem
   readonly repair: RepairItem
   readonly copy: CopyItem

@@ -20,6 +20,8 @@ import { MAX_HOLDERS } from '../partition/partition.ts'
 import type { MapEntry } from '../partition/partition.ts'
 
 const MOST_FAILURES = 6
+/** On the wire, about. */
+const TENURE_BYTES = 6
 
 export class Owning {
   readonly #shop: Workshop
@@ -134,7 +136,7 @@ export class Owning {
     if (!peer || peer.state !== 'claimed') return
     const copy = part.copy!
     const theirs = new Map(item.keys.map((stamp) => [stamp.key, stamp]))
-    const keys = new Set([...theirs.keys(), ...copy.changedAfter(item.acked).map(({ key }) => key)])
+    const keys = new Set([...theirs.keys(), ...copy.changedAfter(item.common).map(({ key }) => key)])
     const different = [...keys].filter((key) => {
       const own = copy.stampOf(key)
       const other = theirs.get(key)
@@ -209,7 +211,7 @@ export class Owning {
     const entry = part.entry!
     if (part.tenure) for (const peer of part.tenure.peers.values()) this.#endCopy(peer)
     part.copy ??= new HeldPartition(entry.born)
-    part.copy.tenure = entry.epoch
+    part.copy.begin(part.group!, entry.epoch)
     part.tenure = {
       since: entry.epoch,
       peers: new Map(),
@@ -414,15 +416,17 @@ export class Owning {
   #ask(part: Part, peer: Peer, type: 'claim' | 'where', now: Now): void {
     peer.askedAt = now.mono
     peer.quietSince ??= now.mono
-    this.#shop.mail.put(peer.process, type, at(part))
+    if (type === 'where') return this.#shop.mail.put(peer.process, type, at(part))
+    const { tenures } = part.copy!
+    this.#shop.mail.put(peer.process, type, { ...at(part), tenures }, tenures.length * TENURE_BYTES)
   }
 
   #repair(part: Part, peer: Peer, from: number, keys: readonly { readonly key: string }[]): void {
     const copy = part.copy!
     const entries: KeyContent[] = keys.map(({ key }) => copy.contentOf(key))
     const bytes = keys.reduce((sum, { key }) => sum + copy.weightOf(key), 0)
-    const { tenure, number, acked, forks } = copy
-    const item = { ...at(part), tenure, from, number, acked, forks, entries }
+    const { tenure, number, acked, tenures } = copy
+    const item = { ...at(part), tenure, from, number, acked, tenures, entries }
     this.#shop.mail.put(peer.process, 'repair', item, bytes)
   }
 

@@ -3,6 +3,7 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
 import type { Beacons } from './beacons.ts'
 import type { CopyOut } from './copy-out.ts'
+import type { TenureStart } from './fork.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Mail } from './mail.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
@@ -45,6 +46,12 @@ export interface Staging {
   readonly held: HeldPartition
 }
 
+/** What had to be left aside, and what is needed of it to make up for that. */
+export type Missed =
+  | { readonly type: 'claim'; readonly tenures: readonly TenureStart[] }
+  | { readonly type: 'copy'; readonly attempt: number }
+  | { readonly type: 'other' }
+
 export interface Part {
   readonly id: PartitionId
   readonly kind: string
@@ -74,7 +81,7 @@ export interface Part {
   /** This attempt had a gap, or no room: what is still under way of it is of no use. */
   refusedAttempt: number
   /** Came for an epoch that was not known yet. */
-  missed: { readonly type: 'claim' | 'copy' | 'other'; readonly attempt: number } | undefined
+  missed: Missed | undefined
   owesStored: boolean
   /** One is missing in sync since a moment ago, and nobody is taken in before: see `takeInMs`. */
   takeInAt: number

@@ -13,7 +13,6 @@ import type { HeldPartition } from './held-partition.ts'
 import type { Holder } from './messages.ts'
 import type { CopyWrite } from './stored-copy.ts'
 import { encodeHead, encodeKey, takenOf } from './stored-copy.ts'
-import { forksOf } from './visits.ts'
 
 export interface PersistingOptions {
   readonly own: ProcessId
@@ -130,7 +129,8 @@ export class Persisting {
       this.#set(partition, undefined)
       return { process: own, partition, puts: [], deletes: [] }
     }
-    if (!entry || entry.born !== copy.born || group === undefined) return undefined
+    if (!entry || entry.born !== copy.born || group === undefined || copy.tenures.length === 0)
+      return undefined
     const state = `${group} ${entry.epoch} ${copy.tenure} ${copy.number}`
     if (state === known?.state || (copy.number === 0 && !known)) return undefined
     const puts: [string, Uint8Array][] = []
@@ -149,7 +149,7 @@ export class Persisting {
       partition,
       map: entry.epoch,
       born,
-      forks: forksOf(copy.forks, group),
+      tenures: copy.tenures,
       epoch: lastEpochOf(copy),
       number,
       acked,
@@ -176,4 +176,6 @@ export class Persisting {
 
 /** Of its last change; of one that was forgotten since, that of its owner's beginning. */
 const lastEpochOf = (copy: HeldPartition): number =>
-  copy.changedAfter(copy.number - 1)[0]?.epoch ?? copy.tenure
+  copy.changedAfter(copy.number - 1)[0]?.epoch ??
+  copy.tenures.findLast(({ number }) => number < copy.number)?.epoch ??
+  0

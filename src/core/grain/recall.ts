@@ -84,8 +84,8 @@ export class Recall {
     const strays: FoundCopy[] = []
     const rest: FoundCopy[] = []
     for (const one of found) {
-      const { born, forks } = one.head
-      if (born !== entry.born || forks.at(-1)!.group !== group) strays.push(one)
+      const { born, tenures } = one.head
+      if (born !== entry.born || tenures.at(-1)!.group !== group) strays.push(one)
       else if (this.#mayMatter(one, entry)) rest.push(one)
       // Who is there sees to its own copies.
       else if (!this.#options.isLive(one.process)) this.#options.remove(one.process, partition, now)

@@ -6,9 +6,11 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
+import type { TenureStart } from './fork.ts'
+import { commonUpTo } from './fork.ts'
 import { HeldPartition } from './held-partition.ts'
-import type { At, CopyItem, RepairItem, StoreItem } from './messages.ts'
-import type { Part, Workshop } from './part.ts'
+import type { At, ClaimItem, CopyItem, RepairItem, StoreItem } from './messages.ts'
+import type { Missed, Part, Workshop } from './part.ts'
 import type { MapEntry } from '../partition/partition.ts'
 import { rankAmong } from '../partition/placement.ts'
 
@@ -17,6 +19,7 @@ import { rankAmong } from '../partition/placement.ts'
  * replicas hold for others, and with one that refuses a change it loses a copy of all that came before.
  */
 const SYNC_SHARE = 2
+const OTHER: Missed = { type: 'other' }
 
 export class Replicating {
   readonly #shop: Workshop
@@ -46,7 +49,7 @@ export class Replicating {
 
   onStore(from: ProcessId, part: Part, item: StoreItem, now: Now): void {
     const copy = part.copy
-    if (!this.#isCurrent(from, part, item, 'other', now) || !copy) return
+    if (!this.#isCurrent(from, part, item, now) || !copy) return
     part.staleSince = now.mono
     if (item.tenure !== copy.tenure || item.number > copy.number + 1) {
       if (part.wants) return
@@ -62,27 +65,28 @@ export class Replicating {
 
   /** Also of what it has no copy of: the owner must know. */
   onWhere(from: ProcessId, part: Part, item: At, now: Now): void {
-    if (!this.#isCurrent(from, part, item, 'other', now) || !this.#hasRoom(part, part.lacking)) return
+    if (!this.#isCurrent(from, part, item, now) || !this.#hasRoom(part, part.lacking)) return
     part.wants = true
     part.staleSince = now.mono
     this.#owe(part)
   }
 
-  onClaim(from: ProcessId, part: Part, item: At, now: Now): void {
-    if (!this.#isCurrent(from, part, item, 'claim', now) || !this.#hasRoom(part, part.lacking)) return
-    this.#stand(part)
+  onClaim(from: ProcessId, part: Part, item: ClaimItem, now: Now): void {
+    const { tenures } = item
+    if (!this.#isCurrent(from, part, item, now, { type: 'claim', tenures })) return
+    if (this.#hasRoom(part, part.lacking)) this.#stand(part, tenures)
   }
 
   onRepair(from: ProcessId, part: Part, item: RepairItem, now: Now): void {
     const copy = part.copy
-    if (!this.#isCurrent(from, part, item, 'other', now) || !copy) return
+    if (!this.#isCurrent(from, part, item, now) || !copy) return
     part.staleSince = now.mono
     if (copy.number === item.from) {
       if (!this.#hasRoom(part, copy.growthBy(item.entries))) return
       copy.replace(item.entries)
       copy.standAt(item.number)
       copy.tenure = item.tenure
-      copy.forks = item.forks
+      copy.tenures = item.tenures
       part.wants = false
       this.#learnAcked(copy, item.acked)
     }
@@ -91,11 +95,11 @@ export class Replicating {
 
   onCopy(from: ProcessId, part: Part, item: CopyItem, now: Now): void {
     const { own, bytes, tuning, mail } = this.#shop
-    if (!this.#isCurrent(from, part, item, 'copy', now, item.attempt)) return
+    const { attempt, index, end } = item
+    if (!this.#isCurrent(from, part, item, now, { type: 'copy', attempt })) return
     // Nobody replaces what may be the only copy of something acknowledged.
     if (part.entry!.inSync.includes(own)) return
     part.staleSince = now.mono
-    const { attempt, index, end } = item
     const at = { partition: part.id, epoch: item.epoch, attempt, index }
     if (index === 0) part.staging = { from, attempt, next: 0, held: new HeldPartition(part.entry!.born) }
     const { staging } = part
@@ -121,7 +125,7 @@ export class Replicating {
     }
     staging.held.standAt(end.number)
     staging.held.tenure = end.tenure
-    staging.held.forks = end.forks
+    staging.held.tenures = end.tenures
     this.#learnAcked(staging.held, end.acked)
     part.copy = staging.held
     part.staging = undefined
@@ -133,8 +137,7 @@ export class Replicating {
   }
 
   onDrop(from: ProcessId, part: Part, item: At, now: Now): void {
-    if (!this.#isCurrent(from, part, item, 'other', now) || part.entry!.inSync.includes(this.#shop.own))
-      return
+    if (!this.#isCurrent(from, part, item, now) || part.entry!.inSync.includes(this.#shop.own)) return
     this.#giveBack(part)
   }
 
@@ -240,17 +243,10 @@ export class Replicating {
   }
 
   /** Only from the owner at the present epoch. Who is behind is told so; what is ahead is asked for later. */
-  #isCurrent(
-    from: ProcessId,
-    part: Part,
-    { epoch }: At,
-    type: 'claim' | 'copy' | 'other',
-    now: Now,
-    attempt = 0,
-  ): boolean {
+  #isCurrent(from: ProcessId, part: Part, { epoch }: At, now: Now, missed: Missed = OTHER): boolean {
     const known = part.entry?.epoch ?? 0
     if (epoch > known) {
-      part.missed = { type, attempt }
+      part.missed = missed
       this.#shop.askMap(part, now)
       return false
     }
@@ -267,8 +263,9 @@ export class Replicating {
     const { owner, epoch, inSync } = part.entry!
     part.missed = undefined
     if (!missed || owner === undefined || owner === this.#shop.own) return
-    if (missed.type === 'claim' && inSync.includes(this.#shop.own)) this.#stand(part)
-    else if (missed.type === 'copy') {
+    if (missed.type === 'claim') {
+      if (inSync.includes(this.#shop.own)) this.#stand(part, missed.tenures)
+    } else if (missed.type === 'copy') {
       const { attempt } = missed
       part.refusedAttempt = attempt
       part.staging = undefined
@@ -279,16 +276,18 @@ export class Replicating {
     }
   }
 
-  #stand(part: Part): void {
+  /** Tells what this copy may have that the owner's has not, and stamps of all that may differ otherwise. */
+  #stand(part: Part, tenures: readonly TenureStart[]): void {
     const { owner, epoch, inSync, born } = part.entry!
     if (!inSync.includes(this.#shop.own)) return
     const copy = (part.copy ??= new HeldPartition(born))
-    const { number, acked } = copy
-    const keys = copy.changedAfter(acked)
+    const { number } = copy
+    const common = commonUpTo(copy, tenures)
+    const keys = copy.changedAfter(common)
     this.#shop.mail.put(
       owner!,
       'standing',
-      { partition: part.id, epoch, number, acked, keys },
+      { partition: part.id, epoch, number, common, keys },
       keys.reduce((sum, { key }) => sum + key.length + 8, 0),
     )
   }

@@ -3,7 +3,7 @@
  * changed. What is read back may be anything: it is checked as if it came off the wire, and a copy of which anything is
  * wrong is not used at all.
  *
- *     head = byte version, text partition, varint map, varint born, list of forks, varint epoch, varint number,
+ *     head = byte version, text partition, varint map, varint born, list of tenures, varint epoch, varint number,
  *            varint acked, varint at, varint keys, list of origins, list of holders
  *     key  = byte version, as in a message `copy`
  */
@@ -13,21 +13,21 @@ import type { PartitionId, Stamp } from '../partition/partition.ts'
 import { MAX_KIND_BYTES, parsePartition, slotOf } from '../partition/partition.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
-import type { Fork } from './fork.ts'
+import type { TenureStart } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import { HeldPartition } from './held-partition.ts'
 import {
   count,
   HoldingLimits,
   readContent,
-  readForks,
+  readTenures,
   readHolders,
   readOrigins,
   writeContent,
-  writeFork,
+  writeTenures,
   writeHolder,
   writeList,
-  writeOrigin,
+  writeOrigins,
 } from './holding-codec.ts'
 import type { Holder, Origin } from './messages.ts'
 
@@ -59,8 +59,7 @@ export interface Head extends Stamp {
   /** Epoch of the map's entry. */
   readonly map: number
   readonly born: number
-  /** As of the copy, but the council's is there also where it was the only one. */
-  readonly forks: readonly Fork[]
+  readonly tenures: readonly TenureStart[]
   readonly acked: number
   /** Wall clock, in ms. */
   readonly at: number
@@ -86,10 +85,10 @@ export type ReadCopy =
 export function encodeHead(head: Head): Uint8Array {
   const w = new Writer()
   w.byte(STORED_VERSION).text(head.partition).varint(head.map).varint(head.born)
-  writeList(w, head.forks, writeFork)
+  writeTenures(w, head.tenures)
   w.varint(head.epoch).varint(head.number).varint(head.acked)
   w.varint(Math.max(0, Math.floor(head.at))).varint(head.keys)
-  writeList(w, head.taken, writeOrigin)
+  writeOrigins(w, head.taken)
   writeList(w, head.inSync, writeHolder)
   return w.give()
 }
@@ -113,7 +112,7 @@ export function readCopy({ process, partition, head: bytes, entries }: StoredCop
   if (r.problem) return no(`its head is wrong: ${r.problem}`)
   if (head.partition !== partition) return no('its head is of another partition')
   if (head.keys !== entries.length) return no(`it has ${entries.length} keys instead of ${head.keys}`)
-  const { born, epoch, number, forks } = head
+  const { born, epoch, number, tenures } = head
   const copy = new HeldPartition(born)
   for (const entry of entries) {
     const content = readKeyContent(entry)
@@ -125,7 +124,7 @@ export function readCopy({ process, partition, head: bytes, entries }: StoredCop
   }
   copy.standAt(number)
   copy.tenure = epoch
-  copy.forks = forks
+  copy.tenures = tenures
   copy.ack(head.acked)
   return { ok: true, found: { process, head, copy } }
 }
@@ -151,27 +150,33 @@ export function takenOf(partition: PartitionId, copy: HeldPartition | undefined)
 /** The newest first; what is beyond the limit is forgotten. */
 export function encodeTaken(origins: readonly Origin[]): Uint8Array {
   const w = new Writer()
-  writeList(w, origins.slice(0, HoldingLimits.origins), writeOrigin)
+  writeOrigins(w, origins.slice(0, HoldingLimits.origins))
   return w.give()
 }
 
-/** A history, the newest of its councils first: under each but that it is known up to the turn. */
-export const originsOf = (born: number, forks: readonly Fork[], end: Stamp): [Origin, ...Origin[]] =>
-  forks
-    .map(({ group }, i): Origin => {
-      const next = forks[i + 1]
-      return {
-        group,
-        born,
-        epoch: next ? Math.max(0, next.epoch - 1) : end.epoch,
-        number: (next ?? end).number,
-      }
+/** A history, the newest of its tenures first: each is known up to the next. */
+export const originsOf = (born: number, tenures: readonly TenureStart[], end: Stamp): [Origin, ...Origin[]] =>
+  tenures
+    .map(({ group, epoch: since }, i): Origin => {
+      const next = tenures[i + 1]
+      const { epoch, number } = next ? { epoch: next.epoch - 1, number: next.number } : end
+      return { group, born, since, epoch: Math.max(0, epoch), number }
     })
     .toReversed() as [Origin, ...Origin[]]
 
 /** Whether whoever has followed these has a change. */
-export const isKnownTo = (known: readonly Origin[], { group, born, epoch, number }: Origin): boolean =>
-  known.some((one) => one.group === group && one.born === born && epoch <= one.epoch && number <= one.number)
+export const isKnownTo = (
+  known: readonly Origin[],
+  { group, born, epoch, number }: Omit<Origin, 'since'>,
+): boolean =>
+  known.some(
+    (one) =>
+      one.group === group &&
+      one.born === born &&
+      one.since <= epoch &&
+      epoch <= one.epoch &&
+      number <= one.number,
+  )
 
 /** Whether one of two copies of a partition goes before the other. */
 export function isNewer(a: Head, b: Head): boolean {
@@ -184,19 +189,19 @@ export function isNewer(a: Head, b: Head): boolean {
 export const isRelated = (a: readonly Origin[], b: readonly Origin[]): boolean =>
   a.some(({ group, born }) => b.some((one) => one.group === group && one.born === born))
 
-export const ownOrigins = (head: Head) => originsOf(head.born, head.forks, head)
+export const ownOrigins = (head: Head) => originsOf(head.born, head.tenures, head)
 
 const TAKEN = '$taken'
 
 function readHead(r: Reader): Head {
   const partition = r.text('partition', MAX_KIND_BYTES + 4)
   const [map, born] = [count(r, 'epoch of the map'), count(r, 'born')]
-  const forks = readForks(r)
-  if (forks.length === 0) r.fail('it is of no council')
+  const tenures = readTenures(r)
+  if (tenures.length === 0) r.fail('it is of no council')
   const [epoch, number, acked] = [count(r, 'epoch'), count(r, 'number'), count(r, 'acked')]
   const [at, keys] = [r.varint('time'), count(r, 'keys')]
   const taken = readOrigins(r)
-  return { partition, map, born, forks, epoch, number, acked, at, keys, taken, inSync: readHolders(r) }
+  return { partition, map, born, tenures, epoch, number, acked, at, keys, taken, inSync: readHolders(r) }
 }
 
 function readKeyContent(bytes: Uint8Array): KeyContent | string {

@@ -11,7 +11,6 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { PartitionId } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import { CopyOut } from './copy-out.ts'
-import type { Fork } from './fork.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
 import type { Mail } from './mail.ts'
@@ -36,7 +35,8 @@ export interface StraysOptions {
 interface Stray {
   readonly partition: PartitionId
   readonly copy: HeldPartition
-  readonly forks: readonly Fork[]
+  /** Of the council that was given up. */
+  readonly group: string | undefined
   readonly notBefore: number
   owner: ProcessId | undefined
   /** The part that is on its way, and what is to come. */
@@ -79,13 +79,13 @@ export class Strays {
   /**
    * Takes a copy that nobody else changes any more. All of them together have the room that all copies have, but for
    * those that were on disk, where they stay until they are settled.
-   * @param fork the council that the copy was under, where `copy.forks` is empty and that is known
+   * @param group the council that is given up; of a copy that was on disk the one that it was last under
    * @param delayMs others offer the same, before
    */
   keep(
     partition: PartitionId,
     copy: HeldPartition,
-    fork: Fork | undefined,
+    group: string | undefined,
     now: Now,
     delayMs: number = 0,
   ): void {
@@ -95,10 +95,9 @@ export class Strays {
       this.#options.onDropped(partition, copy.bytes)
       return
     }
-    const forks = copy.forks.length > 0 || !fork ? copy.forks : [fork]
     const none = { owner: undefined, out: undefined, part: undefined, isSeen: false }
     const notBefore = now.mono + delayMs
-    const stray = { partition, copy, forks, ...none, notBefore, tries: 0, nextAt: notBefore }
+    const stray = { partition, copy, group, ...none, notBefore, tries: 0, nextAt: notBefore }
     const others = this.#strays.get(partition)
     if (others) others.push(stray)
     else this.#strays.set(partition, [stray])
@@ -120,7 +119,7 @@ export class Strays {
 
   /** What this process had of the partition when it gave up that council, for the case that it is followed again. */
   latest(partition: PartitionId, born: number, group: string | undefined): HeldPartition | undefined {
-    const isOf = ({ copy, forks }: Stray): boolean => copy.born === born && forks.at(-1)?.group === group
+    const isOf = (stray: Stray): boolean => stray.copy.born === born && stray.group === group
     return group === undefined ? undefined : this.#strays.get(partition)?.findLast(isOf)?.copy
   }
 
@@ -187,11 +186,11 @@ export class Strays {
   }
 
   #cut(stray: Stray): void {
-    const { copy, forks, out } = stray
+    const { copy, out } = stray
+    const { born, tenures, source } = copy
     const { part, bytes } = out!.next(copy, this.#options.tuning.copyPartBytes)
     const { index, entries } = part
-    const item = { attempt: out!.attempt, index, born: copy.born, forks, entries, isLast: out!.isWhole }
-    const { source } = copy
+    const item = { attempt: out!.attempt, index, born, tenures, entries, isLast: out!.isWhole }
     stray.part = { item: source && item.isLast ? { ...item, source } : item, bytes }
   }
 

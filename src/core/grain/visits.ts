@@ -18,17 +18,17 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { PartitionId, Stamp } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
 import { slotOf } from '../partition/partition.ts'
-import type { Fork, Relation } from './fork.ts'
+import type { TenureStart, Relation } from './fork.ts'
 import {
   BEHIND,
   changeFor,
   goesOn,
-  groupOf,
   isChanged,
   isDeletedThere,
   MAX_OTHERS,
   relate,
   stateStampOf,
+  tenureOf,
 } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
@@ -59,7 +59,7 @@ export interface Visit {
 export interface Taken extends Stamp {
   readonly here: number
   readonly born: number
-  readonly forks: readonly Fork[]
+  readonly tenures: readonly TenureStart[]
 }
 
 export interface VisitsOptions {
@@ -201,8 +201,8 @@ export class Visits {
       return
     }
     visit.number = append(part, key, change, now)
-    const { born, forks } = visit.item
-    if (change.state) part.taken.set(key, { here: visit.number, ...stateStampOf(theirs), born, forks })
+    const { born, tenures } = visit.item
+    if (change.state) part.taken.set(key, { here: visit.number, ...stateStampOf(theirs), born, tenures })
     onTaken(part.id, key)
   }
 
@@ -212,7 +212,7 @@ export class Visits {
     theirs: KeyContent,
     relation: Relation | undefined,
   ): KeyChange | undefined {
-    const { born, forks, source } = visit.item
+    const { born, tenures, source } = visit.item
     const ours = part.copy!.contentOf(theirs.key)
     const isMissing = theirs.number === 0
     // A copy that was on disk may have ended before a key was made.
@@ -220,7 +220,7 @@ export class Visits {
     const taken = part.taken.get(theirs.key)
     const between =
       taken?.born === born && taken.here === stateStampOf(ours).number
-        ? relate(taken.forks, forks)
+        ? relate(taken.tenures, tenures)
         : undefined
     const isLater = between && last && goesOn(last, taken!, between)
     if (isLater === false) return undefined
@@ -229,16 +229,16 @@ export class Visits {
       const isAfter = !isLater && source && (ours.number > source.number || ours.epoch > source.epoch)
       return !isAfter && isDeletedThere(ours, basis) ? DELETE : undefined
     }
-    const group = groupOf(forks, theirs)
-    if (group !== undefined && isKnownTo(takenOf(part.id, part.copy), { ...theirs, group, born }))
+    const tenure = tenureOf(tenures, theirs)
+    if (tenure && isKnownTo(takenOf(part.id, part.copy), { ...theirs, group: tenure.group, born }))
       return undefined
-    return changeFor(ours, theirs, basis, group ?? visit.from)
+    return changeFor(ours, theirs, basis, tenure ?? { group: visit.from, epoch: theirs.epoch })
   }
 
   /** What was taken up of a copy on disk is not taken up again, whoever comes with it, and whatever became of it here. */
   #note(part: Part, visit: Visit, source: Source, now: Now): void {
-    const { born, forks } = visit.item
-    const origins = originsOf(born, forks, source)
+    const { born, tenures } = visit.item
+    const origins = originsOf(born, tenures, source)
     const taken = takenOf(part.id, part.copy)
     const relation = relationOf(part, visit.item)
     const isNew =
@@ -273,14 +273,8 @@ export class Visits {
   }
 }
 
-function relationOf({ copy, group }: Part, { born, forks }: StrayItem): Relation | undefined {
-  if (copy!.born !== born) return undefined
-  return relate(forksOf(copy!.forks, group), forks)
-}
-
-/** A history that has only ever been under one council is told by that. */
-export const forksOf = (forks: readonly Fork[], group: string | undefined): readonly Fork[] =>
-  forks.length > 0 || group === undefined ? forks : [{ group, ...NO_STAMP }]
+const relationOf = ({ copy }: Part, { born, tenures }: StrayItem): Relation | undefined =>
+  copy!.born === born ? relate(copy!.tenures, tenures) : undefined
 
 /** What comes from elsewhere may be anything; and what is noted of the partition is no key of a grain. */
 const isOf = ({ kind, slot }: Part, key: string): boolean => slotOf(kind, key) === slot

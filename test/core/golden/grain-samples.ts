@@ -109,7 +109,8 @@ const likes: KeyContent = {
     ]),
   },
 }
-const FORK = { group: GROUP, epoch: 7, number: 299 }
+const TENURE = { group: GROUP, epoch: 7, number: 299 }
+const TENURES = [{ ...TENURE, epoch: 4, number: 20 }, TENURE]
 /** Both sides have changed it, and what the other has waits. */
 const split: KeyContent = {
   ...likes,
@@ -117,7 +118,7 @@ const split: KeyContent = {
   contents: {
     ...likes.contents!,
     stated: { epoch: 6, number: 298 },
-    others: [{ ...FORK, state: Uint8Array.of(1, 0x34, 0x33) }],
+    others: [{ ...TENURE, state: Uint8Array.of(1, 0x34, 0x33) }],
   },
 }
 const deleted: KeyContent = { key: 'gone', epoch: 6, number: 299, contents: undefined }
@@ -284,10 +285,10 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
   }),
   stored: holdings({ type: 'stored', items: [{ ...at, tenure: 6, number: 301, wants: false }] }),
   where: holdings({ type: 'where', items: [at] }),
-  claim: holdings({ type: 'claim', items: [at] }),
+  claim: holdings({ type: 'claim', items: [{ ...at, tenures: TENURES }] }),
   standing: holdings({
     type: 'standing',
-    items: [{ ...at, number: 301, acked: 299, keys: [{ key: 'likes', epoch: 7, number: 300 }] }],
+    items: [{ ...at, number: 301, common: 299, keys: [{ key: 'likes', epoch: 7, number: 300 }] }],
   }),
   repair: holdings({
     type: 'repair',
@@ -298,7 +299,7 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
         from: 301,
         number: 300,
         acked: 299,
-        forks: [FORK],
+        tenures: TENURES,
         entries: [likes, deleted, { key: 'never', epoch: 0, number: 0, contents: undefined }],
       },
     ],
@@ -316,7 +317,7 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
         index: 1,
         handed: true,
         entries: [],
-        end: { tenure: 7, number: 300, acked: 300, forks: [FORK] },
+        end: { tenure: 7, number: 300, acked: 300, tenures: TENURES },
       },
     ],
   }),
@@ -326,7 +327,9 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
   released: holdings({ type: 'released', items: [at] }),
   stray: holdings({
     type: 'stray',
-    items: [{ ...at, attempt: 3, index: 0, born: 1, forks: [FORK], entries: [likes, split], isLast: true }],
+    items: [
+      { ...at, attempt: 3, index: 0, born: 1, tenures: TENURES, entries: [likes, split], isLast: true },
+    ],
   }),
   'stray-source': holdings({
     type: 'stray',
@@ -336,11 +339,11 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
         attempt: 3,
         index: 1,
         born: 1,
-        forks: [FORK],
+        tenures: TENURES,
         source: {
           epoch: 7,
           number: 300,
-          taken: [{ group: 'abcdefghijklmnop.0', born: 1, epoch: 4, number: 20 }],
+          taken: [{ group: 'abcdefghijklmnop.0', born: 1, since: 2, epoch: 4, number: 20 }],
           holders: [
             { process: A, browser: 'firefox' },
             { process: B, browser: '' },

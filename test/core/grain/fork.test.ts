@@ -1,13 +1,15 @@
 /** What is to be done about a key that two sides have each held for their own. */
 import { describe, expect, it } from 'vitest'
-import type { Fork } from '../../../src/core/grain/fork.ts'
+import type { TenureStart } from '../../../src/core/grain/fork.ts'
 import {
   BEHIND,
-  goesOn,
   changeFor,
+  commonUpTo,
+  goesOn,
   isChanged,
   isDeletedThere,
   MAX_OTHERS,
+  MAX_TENURES,
   relate,
 } from '../../../src/core/grain/fork.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
@@ -15,47 +17,69 @@ import type { KeyContent } from '../../../src/core/grain/held-partition.ts'
 import type { KeyContents } from '../../../src/core/grain/key-contents.ts'
 import { bytes, change } from './support/holding-bench.ts'
 
-const turn = (group: string, epoch = 0, number = 0): Fork => ({ group, epoch, number })
-const root = turn('a')
+const tenure = (group: string, epoch = 0, number = 0): TenureStart => ({ group, epoch, number })
+const root = tenure('a')
 
 describe('two histories', () => {
   it('have in common what they went through together', () => {
-    const b = turn('b', 3, 7)
+    const b = tenure('b', 3, 7)
     expect(relate([root], [root, b])).toEqual({ ours: undefined, theirs: b })
     expect(relate([root, b], [root])).toEqual({ ours: b, theirs: undefined })
-    const [c, d] = [turn('c', 4, 9), turn('d', 4, 8)]
+    const [c, d] = [tenure('c', 4, 9), tenure('d', 4, 8)]
     expect(relate([root, b, c], [root, b, d])).toEqual({ ours: c, theirs: d })
     expect(relate([root, b], [root, b])).toEqual({ ours: undefined, theirs: undefined })
   })
 
   it('have it also where one of them has forgotten how it began', () => {
-    const [b, c] = [turn('b', 3, 7), turn('c', 4, 9)]
+    const [b, c] = [tenure('b', 3, 7), tenure('c', 4, 9)]
     expect(relate([b], [root, b, c])).toEqual({ ours: undefined, theirs: c })
     expect(relate([root, b, c], [b])).toEqual({ ours: c, theirs: undefined })
   })
 
   it('may have nothing in common, or nothing that is known', () => {
-    expect(relate([root], [turn('z')])).toBeUndefined()
+    expect(relate([root], [tenure('z')])).toBeUndefined()
     expect(relate([root], [])).toBeUndefined()
     expect(relate([], [])).toBeUndefined()
   })
 
-  it('are told by a copy that goes on under another council', () => {
+  it('part also where one council has given it to two owners, of whom one did not know of the other', () => {
+    const [one, other] = [tenure('a', 8, 6), tenure('b', 9, 11)]
+    expect(relate([root, one], [root, other])).toEqual({ ours: one, theirs: other })
+    // The same council, but not the same tenure.
+    expect(relate([tenure('a', 2, 0)], [tenure('a', 3, 0)])).toBeUndefined()
+  })
+
+  it('are told by the tenures of a copy', () => {
     const copy = new HeldPartition(1)
+    copy.begin('a', 1)
     copy.apply(1, 'k', change('v'))
-    copy.turn('a', 'b', 2)
+    copy.begin('a', 2)
     copy.apply(2, 'k', change('w'))
-    copy.turn('b', 'b', 3)
-    copy.turn('b', 'c', 4)
-    expect(copy.forks).toEqual([root, turn('b', 2, 1), turn('c', 4, 2)])
-    for (let i = 0; i < 30; i++) copy.turn('', `g${i}`, 5 + i)
-    expect(copy.forks).toHaveLength(16)
-    expect(copy.forks.at(-1)).toEqual(turn('g29', 34, 2))
+    copy.begin('c', 4)
+    expect(copy.tenures).toEqual([tenure('a', 1), tenure('a', 2, 1), tenure('c', 4, 2)])
+    expect(copy.tenure).toBe(4)
+    for (let i = 0; i < 50; i++) copy.begin(`g${i}`, 5 + i)
+    expect(copy.tenures).toHaveLength(MAX_TENURES)
+    expect(copy.tenures.at(-1)).toEqual(tenure('g49', 54, 2))
+  })
+
+  it('are the same up to where either left the last common tenure', () => {
+    const copy = new HeldPartition(1)
+    copy.begin('a', 0)
+    for (let i = 0; i < 9; i++) copy.apply(1, 'k', change('v'))
+    expect(commonUpTo(copy, [])).toBe(0)
+    expect(commonUpTo(copy, [root])).toBe(9)
+    expect(commonUpTo(copy, [root, tenure('a', 2, 6)])).toBe(6)
+    expect(commonUpTo(copy, [root, tenure('a', 2, 12)])).toBe(9)
+    copy.begin('b', 3)
+    copy.apply(3, 'k', change('v'))
+    expect(commonUpTo(copy, [root, tenure('a', 4, 12)])).toBe(9)
+    expect(commonUpTo(copy, [root])).toBe(9)
   })
 })
 
 describe('a key was changed since', () => {
-  const fork = turn('b', 3, 7)
+  const fork = tenure('b', 3, 7)
   const at = (epoch: number, number: number) => ({ epoch, number })
 
   it('on the side that forked if its epoch is not lower', () => {
@@ -63,21 +87,28 @@ describe('a key was changed since', () => {
     expect(isChanged(at(3, 8), fork, undefined)).toBe(true)
   })
 
-  it('on the other if its number is higher, or its epoch not lower', () => {
+  it('on the other if its number is higher', () => {
     expect(isChanged(at(2, 7), undefined, fork)).toBe(false)
     expect(isChanged(at(2, 8), undefined, fork)).toBe(true)
-    expect(isChanged(at(3, 6), undefined, fork)).toBe(true)
   })
 
   it('where both forked, by either', () => {
-    const early = turn('c', 3, 5)
+    const early = tenure('c', 3, 5)
     expect(isChanged(at(2, 5), fork, early)).toBe(false)
     expect(isChanged(at(2, 6), fork, early)).toBe(true)
+  })
+
+  it('where an owner had gone on in a council that gave the partition to another meanwhile', () => {
+    // Both began in `root` and had six; one council's next owner went on from there, the old one's five more led to `b`.
+    const relation = relate([root, tenure('a', 8, 6)], [root, tenure('b', 9, 11)])!
+    expect(isChanged(at(8, 9), relation.ours, relation.theirs)).toBe(true)
+    expect(isChanged(at(7, 9), relation.theirs, relation.ours)).toBe(true)
+    expect(isChanged(at(7, 6), relation.theirs, relation.ours)).toBe(false)
   })
 })
 
 describe('what another side has', () => {
-  const relation = { ours: undefined, theirs: turn('b', 3, 7) }
+  const relation = { ours: undefined, theirs: tenure('b', 3, 7) }
   const key = (
     epoch: number,
     number: number,
@@ -95,7 +126,7 @@ describe('what another side has', () => {
   ])
   const record = { caller: 'p', sequence: 4, outcome: { type: 'result', bytes: bytes('r') }, keepMs: 5 }
   const ask = (ours: KeyContent, theirs: KeyContent, known: typeof relation | undefined = relation) =>
-    changeFor(ours, theirs, known, 'b')
+    changeFor(ours, theirs, known, tenure('b', 4))
 
   it('is taken where only it was changed, with what its callers were told', () => {
     const taken = ask(key(1, 3, 'old'), key(4, 9, 'new', { callers }))
@@ -126,7 +157,10 @@ describe('what another side has', () => {
   it('is taken once, and nothing before it', () => {
     const others = [{ group: 'b', epoch: 4, number: 9 }]
     expect(ask(key(5, 12, 'mine', { others }), key(4, 9, 'yours'))).toBeUndefined()
-    expect(ask(key(5, 12, 'mine', { others }), key(3, 8, 'older'))).toBeUndefined()
+    expect(ask(key(5, 12, 'mine', { others }), key(4, 8, 'older'))).toBeUndefined()
+    // In another tenure a lower number says nothing.
+    const elsewhere = changeFor(key(5, 12, 'mine', { others }), key(4, 8, 'yours'), relation, tenure('b', 3))
+    expect(elsewhere?.others).toHaveLength(2)
     expect(ask(key(5, 12, 'mine', { others }), key(4, 10, 'newer'))?.others).toHaveLength(2)
   })
 
@@ -149,7 +183,12 @@ describe('what another side has', () => {
     })
     expect(ask(key(2, 8, 'mine'), copy.contentOf('k'))).toBeUndefined()
     expect(
-      changeFor(copy.contentOf('k'), key(2, 8, 'yours'), { ours: turn('b', 3, 7), theirs: undefined }, 'a'),
+      changeFor(
+        copy.contentOf('k'),
+        key(2, 8, 'yours'),
+        { ours: tenure('b', 3, 7), theirs: undefined },
+        root,
+      ),
     ).toMatchObject({
       state: bytes('yours'),
     })
@@ -158,20 +197,24 @@ describe('what another side has', () => {
   })
 
   it('is held against the state alone where nothing is known to be common', () => {
-    expect(changeFor(key(1, 3, 'mine'), key(1, 3, 'yours'), undefined, 'z')?.others).toHaveLength(1)
-    expect(changeFor(key(1, 3, 'same'), key(4, 9, 'same'), undefined, 'z')).toBeUndefined()
-    expect(changeFor(none, key(1, 3, 'yours'), undefined, 'z')).toMatchObject({ state: bytes('yours') })
+    expect(changeFor(key(1, 3, 'mine'), key(1, 3, 'yours'), undefined, tenure('z', 1))?.others).toHaveLength(
+      1,
+    )
+    expect(changeFor(key(1, 3, 'same'), key(4, 9, 'same'), undefined, tenure('z', 1))).toBeUndefined()
+    expect(changeFor(none, key(1, 3, 'yours'), undefined, tenure('z', 1))).toMatchObject({
+      state: bytes('yours'),
+    })
     // with what waited there
     const others = [
       { group: 'x', epoch: 1, number: 1 },
       { group: 'y', epoch: 1, number: 2, state: bytes('waits') },
     ]
-    const more = changeFor(none, key(1, 3, 'yours', { others }), undefined, 'z')
+    const more = changeFor(none, key(1, 3, 'yours', { others }), undefined, tenure('z', 1))
     expect(more?.others).toEqual([{ group: 'z', epoch: 1, number: 3 }, others[1]])
   })
 
   it('goes on from what was taken of it, or the other way round, or neither', () => {
-    const apart = { ours: turn('a', 3, 5), theirs: turn('b', 3, 7) }
+    const apart = { ours: tenure('a', 3, 5), theirs: tenure('b', 3, 7) }
     expect(
       goesOn({ epoch: 1, number: 3 }, { epoch: 1, number: 2 }, { ours: undefined, theirs: undefined }),
     ).toBe(true)

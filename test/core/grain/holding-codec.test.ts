@@ -40,9 +40,10 @@ const twofold: KeyContent = {
   number: 8,
   contents: { state: Uint8Array.of(1), callers: new Map(), others, stated: { epoch: 3, number: 6 } },
 }
-const forks = [
+const tenures = [
   { group: `${'b'.repeat(16)}.0`, epoch: 0, number: 0 },
   { group, epoch: 3, number: 5 },
+  { group, epoch: 4, number: 7 },
 ]
 const gone: KeyContent = { key: 'k', epoch: 0, number: 0, contents: undefined }
 const record: CallRecord = {
@@ -76,12 +77,18 @@ const SAMPLES: readonly HoldingMessage[] = [
   },
   { type: 'stored', items: [{ ...at, tenure: 1, number: 1, wants: true }] },
   { type: 'where', items: [at] },
-  { type: 'claim', items: [at, { partition: 'a#0', epoch: 1 }] },
-  { type: 'standing', items: [{ ...at, number: 2, acked: 1, keys: [{ key: 'k', epoch: 1, number: 2 }] }] },
+  {
+    type: 'claim',
+    items: [
+      { ...at, tenures },
+      { partition: 'a#0', epoch: 1, tenures: [] },
+    ],
+  },
+  { type: 'standing', items: [{ ...at, number: 2, common: 1, keys: [{ key: 'k', epoch: 1, number: 2 }] }] },
   {
     type: 'repair',
     items: [
-      { ...at, tenure: 1, from: 1, number: 2, acked: 1, forks: [], entries: [content, gone, stateless] },
+      { ...at, tenure: 1, from: 1, number: 2, acked: 1, tenures: [], entries: [content, gone, stateless] },
     ],
   },
   { type: 'copy', items: [{ ...at, attempt: 1, index: 0, entries: [content], handed: false }] },
@@ -93,7 +100,7 @@ const SAMPLES: readonly HoldingMessage[] = [
         attempt: 1,
         index: 1,
         entries: [],
-        end: { tenure: 1, number: 9, acked: 8, forks: [] },
+        end: { tenure: 1, number: 9, acked: 8, tenures: [] },
         handed: true,
       },
     ],
@@ -106,14 +113,14 @@ const SAMPLES: readonly HoldingMessage[] = [
         attempt: 1,
         index: 1,
         entries: [twofold],
-        end: { tenure: 3, number: 9, acked: 8, forks },
+        end: { tenure: 3, number: 9, acked: 8, tenures },
         handed: false,
       },
     ],
   },
   {
     type: 'stray',
-    items: [{ ...at, attempt: 2, index: 3, born: 1, forks, entries: [content, twofold], isLast: true }],
+    items: [{ ...at, attempt: 2, index: 3, born: 1, tenures, entries: [content, twofold], isLast: true }],
   },
   { type: 'strayed', items: [{ ...at, attempt: 2, index: 3, result: 'whole' }] },
   { type: 'copied', items: [{ ...at, attempt: 1, index: 1, result: 'full' }] },
@@ -128,12 +135,15 @@ const SAMPLES: readonly HoldingMessage[] = [
         attempt: 1,
         index: 2,
         born: 1,
-        forks,
+        tenures,
         isLast: true,
         source: {
           epoch: 2,
           number: 9,
-          taken: [{ group: `${'a'.repeat(16)}.0`, born: 1, epoch: 2, number: 9 }],
+          taken: [
+            { group, born: 1, since: 1, epoch: 2, number: 9 },
+            { group, born: 1, since: 3, epoch: 7, number: 12 },
+          ],
           holders: [{ process: caller, browser: 'b' }],
           back: [{ process: caller, browser: '' }],
         },
@@ -164,19 +174,20 @@ describe('holding messages', () => {
     expect(reason(1, 99)).toBe('type is unknown')
     expect(reason(1, 4, 1, 1, 97, 0)).toBe('partition is malformed')
     expect(reason(1, 0, 1, 1, 2)).toBe('flags 2 are unknown')
-    const fork = (name: string): string => {
-      const end = { tenure: 1, number: 0, acked: 0, forks: [{ group: name, epoch: 1, number: 0 }] }
+    const copyUnder = (name: string): string => {
+      const end = { tenure: 1, number: 0, acked: 0, tenures: [{ group: name, epoch: 1, number: 0 }] }
       const copy = { ...at, attempt: 1, index: 0, entries: [], end, handed: false }
       return reason(...encodeHoldingMessage({ type: 'copy', items: [copy] }))
     }
-    expect(fork(group)).toBe('nothing')
-    expect(fork('no-group')).toBe('group is malformed')
-    expect(fork(group.repeat(2))).toBe('length of group is 36, over its limit of 24')
-    const many = Array.from({ length: 17 }, () => forks[1]!)
-    const stray = { ...at, attempt: 1, index: 0, born: 1, entries: [], isLast: false, forks: many }
-    expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stray] }))).toMatch(/^count is 17/)
+    expect(copyUnder(group)).toBe('nothing')
+    expect(copyUnder('')).toBe('group is malformed')
+    expect(copyUnder('no-group')).toBe('group is malformed')
+    expect(copyUnder(group.repeat(2))).toBe('length of group is 36, over its limit of 24')
+    const many = Array.from({ length: 33 }, () => tenures[1]!)
+    const stray = { ...at, attempt: 1, index: 0, born: 1, entries: [], isLast: false, tenures: many }
+    expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stray] }))).toMatch(/^count is 33/)
     const source = { epoch: 1, number: 1, taken: [], holders: [], back: [] }
-    const stored = { ...stray, forks: [], source }
+    const stored = { ...stray, tenures: [], source }
     expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stored] }))).toBe('it is of no council')
   })
 
@@ -185,7 +196,7 @@ describe('holding messages', () => {
       const outcomes = new Map()
       const contents = { state: undefined, callers: new Map([[name, { first: 1, keepMs: 0, outcomes }]]) }
       const entries = [{ ...stateless, contents }]
-      const kept = { ...at, tenure: 1, from: 0, number: 1, acked: 0, forks: [], entries }
+      const kept = { ...at, tenure: 1, from: 0, number: 1, acked: 0, tenures: [], entries }
       const change = (more: Partial<KeyChange>): StoreItem => {
         return {
           ...at,
@@ -197,7 +208,7 @@ describe('holding messages', () => {
         }
       }
       const source = { epoch: 1, number: 1, taken: [], holders: [{ process: name, browser: '' }], back: [] }
-      const stray = { ...at, attempt: 1, index: 0, born: 1, forks, entries: [], isLast: true, source }
+      const stray = { ...at, attempt: 1, index: 0, born: 1, tenures, entries: [], isLast: true, source }
       const messages: HoldingMessage[] = [
         { type: 'repair', items: [kept] },
         { type: 'store', items: [change({ records: [{ ...record, caller: name }] })] },

@@ -4,7 +4,7 @@ import { partitionId } from '../../../src/core/partition/partition.ts'
 import type { HoldingTuning } from '../../../src/core/grain/holding-tuning.ts'
 import { UNKNOWN } from '../../../src/core/grain/proposals.ts'
 import type { HoldingMessage } from '../../../src/core/grain/messages.ts'
-import { Bench, bytes, change, entryOf, P } from './support/holding-bench.ts'
+import { Bench, bytes, change, entryOf, GROUP, P } from './support/holding-bench.ts'
 
 /** Owns P with these replicas, which have answered everything. */
 function owner(...replicas: string[]): Bench {
@@ -33,13 +33,15 @@ const store = (number: number, text: string, { epoch = 1, acked = 0, key = 'k', 
     items: [{ partition: P, epoch, tenure, number, acked, key, change: change(text) }],
   }) as const
 
+const FIRST = [{ group: GROUP, epoch: 1, number: 0 }]
+
 /** A replica that follows `boss`. */
 function follower(others: readonly string[] = [], tuning: Partial<HoldingTuning> = {}): Bench {
   const bench = replica(others, tuning)
-  bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+  bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: FIRST }] })
   bench.hear('boss', {
     type: 'repair',
-    items: [{ partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, forks: [], entries: [] }],
+    items: [{ partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, tenures: FIRST, entries: [] }],
   })
   return bench
 }
@@ -267,7 +269,7 @@ describe('takeover', () => {
     bench.wake()
     bench.hear('a', {
       type: 'standing',
-      items: [{ partition: P, epoch: 1, number: 3, acked: 1, keys: [{ key: 'k', epoch: 1, number: 3 }] }],
+      items: [{ partition: P, epoch: 1, number: 3, common: 1, keys: [{ key: 'k', epoch: 1, number: 3 }] }],
     })
     expect(bench.last('repair', 'a')).toEqual([
       {
@@ -277,7 +279,7 @@ describe('takeover', () => {
         from: 3,
         number: 0,
         acked: 0,
-        forks: [],
+        tenures: FIRST,
         entries: [{ key: 'k', epoch: 0, number: 0, contents: undefined }],
       },
     ])
@@ -294,9 +296,10 @@ describe('takeover', () => {
     bench.hear('boss', store(1, 'one'))
     bench.hear('boss', store(2, 'two', { acked: 1, key: 'other' }))
     bench.map(entryOf(2, 'next', 'me'))
-    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 2 }] })
+    const tenures = [...FIRST, { group: GROUP, epoch: 2, number: 1 }]
+    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 2, tenures }] })
     expect(bench.last('standing', 'next')).toEqual([
-      { partition: P, epoch: 2, number: 2, acked: 1, keys: [{ key: 'other', epoch: 1, number: 2 }] },
+      { partition: P, epoch: 2, number: 2, common: 1, keys: [{ key: 'other', epoch: 1, number: 2 }] },
     ])
     bench.hear('next', {
       type: 'repair',
@@ -308,7 +311,7 @@ describe('takeover', () => {
           from: 2,
           number: 1,
           acked: 1,
-          forks: [],
+          tenures,
           entries: [{ key: 'other', epoch: 0, number: 0, contents: undefined }],
         },
       ],
@@ -337,7 +340,8 @@ describe('takeover', () => {
     expect(bench.mayRun).toBe(true)
     bench.map(entryOf(4, 'me', 'a'))
     expect(bench.mayRun).toBe(false)
-    expect(bench.last('claim', 'a')).toEqual([{ partition: P, epoch: 4 }])
+    const tenures = [...FIRST, { group: GROUP, epoch: 4, number: 0 }]
+    expect(bench.last('claim', 'a')).toEqual([{ partition: P, epoch: 4, tenures }])
   })
 
   it('takes nothing from whoever the map does not name', () => {
@@ -432,7 +436,7 @@ describe('replicas', () => {
           attempt: 1,
           index: 0,
           entries: [],
-          end: { tenure: 1, number: 0, acked: 0, forks: [] },
+          end: { tenure: 1, number: 0, acked: 0, tenures: [] },
           handed: false,
         },
       ],
@@ -460,7 +464,7 @@ describe('replicas', () => {
 
     const learner = new Bench()
     learner.map(entryOf(1, 'boss'))
-    const end = { tenure: 1, number: 0, acked: 0, forks: [] }
+    const end = { tenure: 1, number: 0, acked: 0, tenures: [] }
     const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [], end, handed: false }
     learner.hear('boss', { type: 'copy', items: [copy] })
     learner.live(200_000)
@@ -491,7 +495,16 @@ describe('what got lost', () => {
   it('is repaired only from where the replica is: a repair that comes twice changes nothing', () => {
     const bench = follower()
     bench.hear('boss', store(1, 'x'))
-    const repair = { partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, forks: [], entries: [] }
+    const repair = {
+      partition: P,
+      epoch: 1,
+      tenure: 1,
+      from: 0,
+      number: 0,
+      acked: 0,
+      tenures: [],
+      entries: [],
+    }
     bench.hear('boss', { type: 'repair', items: [repair] })
     expect(bench.holdings.copyOf(P)!.number).toBe(1)
   })
@@ -525,7 +538,7 @@ describe('what got lost', () => {
     bench.map(entryOf(3, 'me', 'a'))
     bench.hear('a', {
       type: 'standing',
-      items: [{ partition: P, epoch: 3, number: 0, acked: 0, keys: [] }],
+      items: [{ partition: P, epoch: 3, number: 0, common: 0, keys: [] }],
     })
     expect(bench.last('repair', 'a')).toMatchObject([{ from: 0, number: 1, entries: [{ key: 'k' }] }])
     bench.stored('a', 3, 3, 1)
@@ -610,7 +623,7 @@ describe('leaving', () => {
 
     const heir = new Bench('heir')
     heir.map(entryOf(1, 'boss'))
-    const end = { tenure: 1, number: 0, acked: 0, forks: [] }
+    const end = { tenure: 1, number: 0, acked: 0, tenures: [] }
     const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [], end, handed: true }
     heir.hear('boss', { type: 'copy', items: [copy] })
     expect(heir.proposed).toMatchObject([{ add: 'heir', owner: 'heir', remove: 'boss', epochs: [1] }])
@@ -649,7 +662,7 @@ describe('a hostile member', () => {
   it('that makes up partitions keeps nobody from being told of real ones before the map tells', () => {
     const bench = new Bench()
     bench.hear('evil', { type: 'where', items: madeUp })
-    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: FIRST }] })
     expect(bench.told).toContain(`ask ${P}`)
     bench.map(entryOf(1, 'boss', 'me'))
     expect(bench.last('standing', 'boss')).toMatchObject([{ partition: P, number: 0 }])
@@ -675,7 +688,7 @@ describe('a replica without room', () => {
   }
   const repair = (...entries: ReturnType<typeof content>[]): HoldingMessage => {
     const at = { partition: P, epoch: 1, tenure: 1 }
-    return { type: 'repair', items: [{ ...at, from: 0, number: 1, acked: 0, forks: [], entries }] }
+    return { type: 'repair', items: [{ ...at, from: 0, number: 1, acked: 0, tenures: [], entries }] }
   }
 
   it('takes of its owner twice what an owner may have, and no more', () => {
@@ -702,7 +715,7 @@ describe('a replica without room', () => {
     const before = bench.sent.length
     bench.hear('boss', store(1, 'x'.repeat(3_000)))
     bench.hear('boss', { type: 'where', items: [{ partition: P, epoch: 1 }] })
-    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: FIRST }] })
     expect(bench.sent).toHaveLength(before)
     bench.map(entryOf(2, 'boss'))
     bench.hear('boss', { type: 'where', items: [{ partition: P, epoch: 2 }] })
@@ -712,7 +725,7 @@ describe('a replica without room', () => {
   it('says how far it is once there is room', () => {
     const bench = follower([], { stateBytes: 1_000 })
     bench.map(entryOf(1, 'other', 'me'), 'counter#8')
-    const at = { partition: 'counter#8', epoch: 1, tenure: 1, from: 0, number: 1, acked: 0, forks: [] }
+    const at = { partition: 'counter#8', epoch: 1, tenure: 1, from: 0, number: 1, acked: 0, tenures: [] }
     bench.hear('other', { type: 'repair', items: [{ ...at, entries: [content('x'.repeat(1_500))] }] })
     bench.hear('boss', store(1, 'x'.repeat(500)))
     const where = { type: 'where', items: [{ partition: P, epoch: 1 }] } as const
@@ -763,7 +776,7 @@ describe('sizes', () => {
       number: 1,
       contents: { state: new Uint8Array(2_000), callers: new Map() },
     }
-    const end = { tenure: 1, number: 1, acked: 1, forks: [] }
+    const end = { tenure: 1, number: 1, acked: 1, tenures: [] }
     const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [content], end, handed: false }
     bench.hear('boss', { type: 'copy', items: [copy] })
     expect(bench.last('copied', 'boss')).toMatchObject([{ result: 'full' }])
@@ -777,14 +790,14 @@ describe('sizes', () => {
       epoch: 2,
     }))
     for (const { partition } of at) {
-      bench.holdings.onMap(partition, entryOf(2, 'me', 'a', 'b'), bench.now)
+      bench.holdings.onMap(partition, entryOf(2, 'me', 'a', 'b'), GROUP, bench.now)
       bench.holdings.wake(partition, bench.now)
     }
     bench.holdings.settle(bench.now)
     for (const from of ['a', 'b']) {
       bench.hear(from, {
         type: 'standing',
-        items: at.map(({ partition, epoch }) => ({ partition, epoch, number: 0, acked: 0, keys: [] })),
+        items: at.map(({ partition, epoch }) => ({ partition, epoch, number: 0, common: 0, keys: [] })),
       })
       const items = at.map(({ partition, epoch }) => ({
         partition,

@@ -14,7 +14,7 @@ const ROOM_GROUP = `${'d'.repeat(16)}.0`
 function stray(count = 1, size = 1): HeldPartition {
   const copy = new HeldPartition(1)
   for (let i = 0; i < count; i++) copy.apply(2, `k${i}`, change('x'.repeat(size)))
-  copy.forks = [
+  copy.tenures = [
     { group: A, epoch: 0, number: 0 },
     { group: B, epoch: 2, number: 0 },
   ]
@@ -52,8 +52,8 @@ describe('a stray', () => {
       {
         epoch: 3,
         born: 1,
-        forks: [
-          { group: A, epoch: 0, number: 0 },
+        tenures: [
+          { group: A, epoch: 1, number: 0 },
           { group: B, epoch: 2, number: 1 },
         ],
         entries: [{ key: 'k', epoch: 2, number: 2, contents: { state: bytes('w') } }],
@@ -68,18 +68,20 @@ describe('a stray', () => {
   it('is offered later by a replica, and not at all by who holds nothing, or nothing that counts', () => {
     const bench = new Bench('replica')
     bench.map(entryOf(1, 'boss', 'replica', 'another'), P, B)
-    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1 }] })
+    const tenures = [{ group: B, epoch: 1, number: 0 }]
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures }] })
     bench.holdings.disown(bench.now)
     expect(bench.holdings.strays.size).toBe(0)
-    const item = { partition: P, epoch: 1, tenure: 0, number: 1, acked: 0, key: 'k', change: change('v') }
-    bench.hear('boss', { type: 'store', items: [item] })
+    const at = { partition: P, epoch: 1, tenure: 1, acked: 0 }
+    bench.hear('boss', { type: 'repair', items: [{ ...at, from: 0, number: 0, tenures, entries: [] }] })
+    bench.hear('boss', { type: 'store', items: [{ ...at, number: 1, key: 'k', change: change('v') }] })
     bench.holdings.disown(bench.now)
     expect(bench.holdings.strays.size).toBe(1)
     bench.map(entryOf(2, 'boss'), P, A)
     bench.live(5_900)
     expect(bench.count('stray')).toBe(0)
     bench.live(200)
-    expect(bench.last('stray', 'boss')).toMatchObject([{ forks: [{ group: B }] }])
+    expect(bench.last('stray', 'boss')).toMatchObject([{ tenures: [{ group: B }] }])
     bench.map(entryOf(3, 'boss'), P, A)
     bench.holdings.disown(bench.now)
     expect(bench.holdings.strays.size).toBe(1)
@@ -106,7 +108,7 @@ describe('a stray', () => {
     bench.holdings.disown(bench.now)
     bench.map(entryOf(4, 'you'), P, B)
     const theirs = [{ key: 'k', epoch: 2, number: 7, contents: { state: bytes('w'), callers: new Map() } }]
-    const end = { tenure: 2, number: 7, acked: 7, forks: [] }
+    const end = { tenure: 2, number: 7, acked: 7, tenures: [] }
     const item = { partition: P, epoch: 4, attempt: 1, index: 0, handed: false, entries: theirs, end }
     bench.hear('you', { type: 'copy', items: [item] })
     expect(bench.holdings.copyOf(P)!.contentsOf('k')?.state).toEqual(bytes('w'))
@@ -114,6 +116,25 @@ describe('a stray', () => {
     bench.map(entryOf(6, 'me'), P, A)
     expect(bench.holdings.copyOf(P)).toMatchObject({ number: 1 })
     expect(bench.holdings.copyOf(P)!.contentsOf('k')?.state).toEqual(bytes('v'))
+  })
+
+  it('is told from what went on elsewhere under the same council', () => {
+    // Under A `you` began at epoch 8, with nothing; `me`, who had not heard of that, had changed it, and goes on under B.
+    const bench = ownerUnderA()
+    bench.append(K, 'v')
+    bench.map(entryOf(9, 'me'), P, B)
+    bench.append(K, 'w')
+    const tenures = [
+      { group: A, epoch: 1, number: 0 },
+      { group: A, epoch: 8, number: 0 },
+    ]
+    const entries = [{ key: K, epoch: 8, number: 1, contents: { state: bytes('x'), callers: new Map() } }]
+    const at = { partition: P, epoch: 9, attempt: 1, index: 0 }
+    bench.hear('you', { type: 'stray', items: [{ ...at, born: 1, tenures, entries, isLast: true }] })
+    expect(bench.holdings.copyOf(P)!.contentsOf(K)).toMatchObject({
+      state: bytes('w'),
+      others: [{ group: A, epoch: 8, number: 1, state: bytes('x') }],
+    })
   })
 
   it('goes in parts, each when the one before is answered', () => {
@@ -184,6 +205,70 @@ function keyOf(name: string): string {
   for (let i = 0; ; i++) if (slotOf('counter', `${name}-${i}`) === 7) return `${name}-${i}`
 }
 
+describe('a copy that goes on under another council', () => {
+  const FIRST = { group: A, epoch: 1, number: 0 }
+  const at = { partition: P, epoch: 1, tenure: 1, acked: 0 }
+
+  /** In sync under A, with two changes that all have; then under B, whose owner went on from the first one. */
+  function underB(): Bench {
+    const bench = new Bench()
+    bench.map(entryOf(1, 'boss', 'me'), P, A)
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: [FIRST] }] })
+    bench.hear('boss', {
+      type: 'repair',
+      items: [{ ...at, from: 0, number: 0, tenures: [FIRST], entries: [] }],
+    })
+    for (const number of [1, 2, 3]) {
+      const acked = Math.min(number, 2)
+      bench.hear('boss', {
+        type: 'store',
+        items: [{ ...at, acked, number, key: `k${number}`, change: change('v') }],
+      })
+    }
+    bench.map(entryOf(2, 'you', 'me'), P, B)
+    return bench
+  }
+
+  it('is of no history until its owner has compared it', () => {
+    const bench = underB()
+    expect(bench.holdings.copyOf(P)).toMatchObject({ number: 3, acked: 0, tenure: 0 })
+    bench.hear('you', { type: 'where', items: [{ partition: P, epoch: 2 }] })
+    expect(bench.last('stored', 'you')).toMatchObject([{ tenure: 0, number: 3 }])
+  })
+
+  it('is compared from what both have in common on, whatever was acknowledged to either', () => {
+    const bench = underB()
+    const tenures = [FIRST, { group: B, epoch: 2, number: 1 }]
+    bench.hear('you', { type: 'claim', items: [{ partition: P, epoch: 2, tenures }] })
+    expect(bench.last('standing', 'you')).toMatchObject([
+      { number: 3, common: 1, keys: [{ key: 'k2' }, { key: 'k3' }] },
+    ])
+    const entries = ['k2', 'k3'].map((key) => ({ key, epoch: 0, number: 0, contents: undefined }))
+    const repair = { partition: P, epoch: 2, tenure: 2, from: 3, number: 1, acked: 1, tenures, entries }
+    bench.hear('you', { type: 'repair', items: [repair] })
+    expect(bench.holdings.copyOf(P)).toMatchObject({ number: 1, acked: 1, tenure: 2, tenures })
+    expect([...bench.holdings.copyOf(P)!.keys()]).toEqual(['k1'])
+  })
+
+  it('is compared as soon as the map has told who claims it', () => {
+    const bench = underB()
+    const tenures = [FIRST, { group: B, epoch: 2, number: 1 }, { group: B, epoch: 4, number: 2 }]
+    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 4, tenures }] })
+    expect(bench.count('standing', 'next')).toBe(0)
+    bench.map(entryOf(4, 'next', 'me'), P, B)
+    expect(bench.last('standing', 'next')).toMatchObject([{ number: 3, common: 1 }])
+  })
+
+  it('is another tenure, also of the owner that it had', () => {
+    const bench = ownerUnderA()
+    bench.map(entryOf(2, 'me'), P, B)
+    expect(bench.holdings.copyOf(P)).toMatchObject({
+      tenure: 2,
+      tenures: [FIRST, { group: B, epoch: 2, number: 1 }],
+    })
+  })
+})
+
 describe('the owner', () => {
   /** Owns it with one replica, under A; knows of `mine`. */
   function owner(tuning = {}): Bench {
@@ -203,8 +288,8 @@ describe('the owner', () => {
     attempt: 5,
     index: 0,
     born: 1,
-    forks: [
-      { group: A, epoch: 0, number: 0 },
+    tenures: [
+      { group: A, epoch: 1, number: 0 },
       { group: B, epoch: 2, number: 2 },
     ],
     entries,
@@ -326,7 +411,7 @@ describe('the owner', () => {
 
 describe('a copy that was on disk', () => {
   const A2 = `${'c'.repeat(16)}.1`
-  const FORKS = [{ group: A, epoch: 0, number: 0 }]
+  const TENURES = [{ group: A, epoch: 2, number: 0 }]
 
   /** Owns it alone in a room that was founded anew, unless there are others. */
   function room(tuning = {}, ...others: string[]): Bench {
@@ -338,10 +423,10 @@ describe('a copy that was on disk', () => {
     return bench
   }
 
-  function onDisk(states: Readonly<Record<string, string | undefined>>, forks = FORKS): HeldPartition {
+  function onDisk(states: Readonly<Record<string, string | undefined>>, tenures = TENURES): HeldPartition {
     const copy = new HeldPartition(1)
     for (const [key, state] of Object.entries(states)) copy.apply(2, key, change(state))
-    copy.forks = forks
+    copy.tenures = tenures
     copy.source = { epoch: 2, number: copy.number, taken: [], holders: [], back: [] }
     return copy
   }
@@ -412,7 +497,7 @@ describe('a copy that was on disk', () => {
     keep(bench, again)
     expect(textOf(bench, OLD)).toBe('')
     const heir = onDisk({ [K]: 'w' }, [{ group: B, epoch: 0, number: 0 }])
-    heir.source = { ...heir.source!, taken: [{ group: A2, born: 1, epoch: 9, number: 9 }] }
+    heir.source = { ...heir.source!, taken: [{ group: A2, born: 1, since: 1, epoch: 9, number: 9 }] }
     keep(bench, heir)
     expect(textOf(bench, K)).toBe('w')
     bench.append(K, undefined)
@@ -434,7 +519,7 @@ describe('a copy that was on disk', () => {
     for (const key of [OLD, K]) later.apply(3, key, change('new'))
     later.apply(3, GONE, change(undefined))
     later.collect(later.number)
-    later.forks = [...FORKS, { group: A2, epoch: 3, number: 4 }]
+    later.tenures = [...TENURES, { group: A2, epoch: 3, number: 4 }]
     later.source = { epoch: 3, number: later.number, taken: [], holders: [], back: [] }
     keep(bench, later)
     expect([OLD, K, GONE, LARGE].map((key) => textOf(bench, key))).toEqual(['new', 'mine', '', 'old'])
@@ -471,7 +556,7 @@ describe('a copy that was on disk', () => {
 })
 
 describe('histories', () => {
-  const origin = { group: A, born: 1, epoch: 3, number: 50 }
+  const origin = { group: A, born: 1, since: 2, epoch: 3, number: 50 }
 
   it('are known as far as they were taken up', () => {
     expect(isKnownTo([], origin)).toBe(false)
@@ -481,19 +566,21 @@ describe('histories', () => {
     expect(isKnownTo([{ ...origin, number: 40 }], origin)).toBe(false)
     expect(isKnownTo([{ ...origin, epoch: 2 }], origin)).toBe(false)
     expect(isKnownTo([{ ...origin, born: 2 }], origin)).toBe(false)
+    // Of another tenure, whose owner may have begun below.
+    expect(isKnownTo([{ ...origin, since: 4, epoch: 9, number: 60 }], origin)).toBe(false)
     expect(isKnownTo([{ ...origin, group: B }], origin)).toBe(false)
   })
 
-  const forks = [
-    { group: A, epoch: 0, number: 0 },
+  const tenures = [
+    { group: A, epoch: 1, number: 0 },
     { group: B, epoch: 4, number: 45 },
   ]
 
   it('go on where a council was continued by force, up to the turn', () => {
-    const origins = originsOf(1, forks, { epoch: 5, number: 60 })
+    const origins = originsOf(1, tenures, { epoch: 5, number: 60 })
     expect(origins).toEqual([
-      { group: B, born: 1, epoch: 5, number: 60 },
-      { group: A, born: 1, epoch: 3, number: 45 },
+      { group: B, born: 1, since: 4, epoch: 5, number: 60 },
+      { group: A, born: 1, since: 1, epoch: 3, number: 45 },
     ])
     expect(isKnownTo(origins, { ...origin, number: 45 })).toBe(true)
     // of another side of it
@@ -502,14 +589,14 @@ describe('histories', () => {
 
   it('are newer where they have taken up the other or go on from it, and else where they were written later', () => {
     const at = { partition: P, map: 1, acked: 0, inSync: [], keys: 0, at: 1_000, taken: [] }
-    const head = { ...at, born: 1, epoch: 3, number: 50, forks: forks.slice(0, 1) }
-    const other = { ...head, at: 1, forks: [{ group: ROOM_GROUP, epoch: 0, number: 0 }], number: 3 }
+    const head = { ...at, born: 1, epoch: 3, number: 50, tenures: tenures.slice(0, 1) }
+    const other = { ...head, at: 1, tenures: [{ group: ROOM_GROUP, epoch: 0, number: 0 }], number: 3 }
     const heir = { ...other, taken: [origin] }
     expect(isNewer(heir, head)).toBe(true)
     expect(isNewer(head, heir)).toBe(false)
     expect(isNewer(head, other)).toBe(true)
     expect(isNewer({ ...head, at: 1 }, { ...head, number: 49 })).toBe(true)
-    const heirByForce = { ...head, at: 1, forks, epoch: 4, number: 46 }
+    const heirByForce = { ...head, at: 1, tenures, epoch: 4, number: 46 }
     expect(isNewer(heirByForce, { ...head, number: 45 })).toBe(true)
   })
 })

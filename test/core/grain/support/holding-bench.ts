@@ -7,6 +7,8 @@ import type { MapEntry, PartitionChange } from '../../../../src/core/partition/p
 import type { Now } from '../../../../src/core/time.ts'
 
 export const P = 'counter#7'
+/** The council, where there is only one. */
+export const GROUP = `${'r'.repeat(16)}.0`
 export const bytes = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
 export const change = (text: string | undefined): KeyChange => ({
   state: text === undefined ? null : bytes(text),
@@ -85,8 +87,8 @@ export class Bench {
     }
   }
 
-  map(entry: MapEntry, partition = P, group?: string): void {
-    this.holdings.onMap(partition, entry, this.now, group)
+  map(entry: MapEntry, partition = P, group = GROUP): void {
+    this.holdings.onMap(partition, entry, group, this.now)
     this.holdings.settle(this.now)
   }
 
@@ -143,8 +145,8 @@ export class Bench {
   }
 
   /** Answers a claim as a replica that is equal. */
-  stand(from: string, epoch: number, number = 0, acked = number): void {
-    this.hear(from, { type: 'standing', items: [{ partition: P, epoch, number, acked, keys: [] }] })
+  stand(from: string, epoch: number, number = 0, common = number): void {
+    this.hear(from, { type: 'standing', items: [{ partition: P, epoch, number, common, keys: [] }] })
     const [repair] = this.last('repair', from)
     this.stored(from, epoch, epoch, repair!.number)
   }

@@ -13,6 +13,8 @@ import { UNKNOWN } from '../../../../src/core/grain/proposals.ts'
 import type { Now, Random } from '../../../../src/core/time.ts'
 import { between, seededRandom } from '../../../../src/testing/random.ts'
 
+const GROUP = `${'w'.repeat(16)}.0`
+
 export interface WorldOptions {
   readonly seed: number
   readonly processes: number
@@ -232,7 +234,7 @@ export class World {
 
   tellAll(process: Process): void {
     process.turn(() => {
-      for (const [partition, entry] of this.map) process.holdings.onMap(partition, entry, process.now)
+      for (const [partition, entry] of this.map) process.holdings.onMap(partition, entry, GROUP, process.now)
     })
   }
 
@@ -386,7 +388,7 @@ export class World {
     this.counts.epochs++
     // What the leader decides it knows, and so does who becomes one.
     if (this.leader?.isUp)
-      this.leader.turn(() => this.leader!.holdings.onMap(partition, entry, this.leader!.now))
+      this.leader.turn(() => this.leader!.holdings.onMap(partition, entry, GROUP, this.leader!.now))
     for (const process of this.processes) {
       const slow = this.random() < 0.1 ? 4 : 1
       this.tell(process, partition, between(this.random, 5, (this.options.tellMs ?? 300) * slow))
@@ -400,7 +402,7 @@ export class World {
       if (process.isCutOffCouncil) return this.tell(process, partition, 1_000)
       process.turn(() => {
         const told = entry ?? this.map.get(partition)
-        if (told) process.holdings.onMap(partition, told, process.now)
+        if (told) process.holdings.onMap(partition, told, GROUP, process.now)
       })
     })
   }
@@ -441,7 +443,7 @@ export class World {
   }
 
   #tellNow(process: Process, partition: PartitionId): void {
-    process.holdings.onMap(partition, this.map.get(partition)!, process.now)
+    process.holdings.onMap(partition, this.map.get(partition)!, GROUP, process.now)
   }
 
   #apply(change: PartitionChange): void {
