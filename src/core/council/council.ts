@@ -380,6 +380,7 @@ export class Council {
   }
 
   #mapToTheEnd({ log, applied }: Raft): PartitionMap {
+    if (applied === log.lastIndex) return this.#map
     const copy = decodeMap(encodeMap(this.#map))
     if (typeof copy === 'string') return this.#map
     for (let index = applied + 1; index <= log.lastIndex; index++) {
