@@ -357,7 +357,7 @@ export class GrainLoad {
       if (end?.type === 'result') return namesIn(end.bytes)
       const saysLost = end?.code === 'activation-failed' && end.bytes && textOf(end.bytes) === LOST
       if (saysLost && this.#doubtful.has(key)) this.#lost.add(key)
-      if (saysLost && this.#lost.has(key)) return undefined
+      if (saysLost && (this.#lost.has(key) || !this.#hadAny(key))) return undefined
       problem = end ? end.code : 'a call has no end'
       if (!isPromised) return undefined
       pass(500)
@@ -365,6 +365,15 @@ export class GrainLoad {
     if (!this.#lost.has(key))
       report('G5 what was acknowledged is there', '*', `${key} cannot be read: ${problem}`)
     return undefined
+  }
+
+  /**
+   * Whether anything was acknowledged of it. Where one side of a partition of the network has given its partition up,
+   * whose holders were on the other, nobody can tell afterwards that nothing ever was in it: then it is told as lost.
+   */
+  #hadAny(key: string): boolean {
+    if (this.#options.isOneHistory) return true
+    return [...this.#calls.values()].some((call) => isDone(call, key) || (isDone(call) && call.target === key))
   }
 
   /**
@@ -390,9 +399,7 @@ export class GrainLoad {
       report('G2 nothing takes effect twice', '*', `${key} has ${twice} twice`)
     }
     if (this.#lost.has(key)) return
-    const done = [...this.#calls.values()].filter(
-      (call) => call.key === key && call.name !== undefined && call.end?.type === 'result',
-    )
+    const done = [...this.#calls.values()].filter((call) => isDone(call, key))
     for (const { name, end } of done) {
       const told = end?.type === 'result' ? Number(textOf(end.bytes)) : 0
       const place = places.get(name!)
@@ -409,6 +416,10 @@ export class GrainLoad {
     }
   }
 }
+
+/** Whether it was acknowledged; where a key is given, by that log. */
+const isDone = ({ key, name, end }: Call, of = key): boolean =>
+  key === of && name !== undefined && end?.type === 'result'
 
 /** Of each log, the newest that a process would tell whoever continues its council: it may have been decided. */
 function* logEntriesOf({ node }: SimulatedProcess): Generator<[string, MapEntry]> {
