@@ -62,6 +62,8 @@ export interface NextLife {
 const REBIRTH_CALM_MS = 10_000
 const REBIRTH_MIN_MS = 500
 const REBIRTH_MAX_MS = 30_000
+/** What leads to this many inputs is not waited for any longer: the other end waits for the first reply. */
+const MAX_HELD = 16
 /** As many as the continuation of a few promises takes. */
 const MICROTASK_ROUNDS = 8
 /** A next life that could not be committed is asked for again after this long, in ms. */
@@ -72,6 +74,11 @@ export class Driver {
   readonly #links = new Map<LinkId, LinkQueue>()
   /** Those that were given something since they were last flushed. */
   #filled: LinkQueue[] = []
+  /** User code was begun in this turn. */
+  #hasBegun = false
+  /** Inputs since something has waited for what user code comes to. */
+  #held = 0
+  #isHolding = false
   readonly #inputs: (Input | readonly Input[])[] = []
   readonly #relayed: RelayLinks
   #session: SignalingSession | undefined
@@ -106,7 +113,7 @@ export class Driver {
   /**
    * Runs the input, or several in one turn, and everything that leads to, before it returns; from within a turn, after
    * that turn. What all of that has to say on a link leaves together, before anybody looks at what has changed: the
-   * other end waits for it.
+   * other end waits for it. Where user code was begun, what that comes to within this task may go along.
    */
   feed(inputs: Input | readonly Input[]): void {
     if (this.#stopped) return
@@ -117,7 +124,7 @@ export class Driver {
       while (this.#inputs.length > 0 && !this.#stopped) {
         for (let next = this.#inputs.shift(); next && !this.#stopped; next = this.#inputs.shift())
           this.#turn(next)
-        this.#flushLinks()
+        this.#sendOff()
         this.#options.onRest()
       }
     } finally {
@@ -152,6 +159,7 @@ export class Driver {
 
   #turn(inputs: Input | readonly Input[]): void {
     const { core, clock, onTurn } = this.#options
+    this.#held += Array.isArray(inputs) ? inputs.length : 1
     for (const output of core.handle(inputs, clock.now())) this.#execute(output)
     onTurn()
   }
@@ -185,6 +193,8 @@ export class Driver {
       case 'progress':
         return this.#options.onMessages(output)
       case 'grain':
+        this.#hasBegun ||= output.output.type === 'invoke'
+        return this.#options.onGrain(output)
       case 'grain-ended':
         return this.#options.onGrain(output)
       case 'persist':
@@ -201,7 +211,29 @@ export class Driver {
     if (queue?.push(lane, bytes)) this.#filled.push(queue)
   }
 
+  /**
+   * Calls that queue for one grain are run one after the other, and most handlers end within a few microtasks: a message
+   * for each reply would cost both ends more than the call does.
+   */
+  #sendOff(): void {
+    const mayGoOn = this.#hasBegun && this.#filled.length > 0 && this.#held < MAX_HELD
+    this.#hasBegun = false
+    if (!mayGoOn) this.#flushLinks()
+    else if (!this.#isHolding) void this.#hold()
+  }
+
+  async #hold(): Promise<void> {
+    this.#isHolding = true
+    for (let before = 0; this.#filled.length > 0 && before !== this.#held; ) {
+      before = this.#held
+      for (let round = 0; round < MICROTASK_ROUNDS; round++) await undefined
+    }
+    this.#isHolding = false
+    this.#flushLinks()
+  }
+
   #flushLinks(): void {
+    this.#held = 0
     if (this.#filled.length === 0) return
     const filled = this.#filled
     this.#filled = []

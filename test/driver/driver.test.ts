@@ -221,6 +221,55 @@ describe('a driver', () => {
     ])
   })
 
+  describe('that begins user code', () => {
+    const invoke: Output = {
+      type: 'grain',
+      output: { type: 'invoke', activation: 1, invocation: 1, method: 'm', args: new Uint8Array(0) },
+    } as Output
+    const invoked = { type: 'grain-invoked', invocation: 1, invoked: { type: 'refused' } } as const
+
+    /** Each tick and each result lead to a message of 3 bytes, and all but the last one to another run. */
+    function createQueue(length: number) {
+      const rig = createRig()
+      rig.driver.start()
+      rig.core.answer = answerTo('start', open(1))
+      rig.driver.feed({ type: 'start' })
+      let left = length
+      rig.core.answer = () => (left-- > 1 ? [send(1, 3), invoke] : [send(1, 3)])
+      rig.done.length = 0
+      return rig
+    }
+    const sent = (done: readonly string[]): string[] => done.filter((what) => what.startsWith('send'))
+
+    it('sends what that comes to within the task along with what it had to send', async () => {
+      const { driver, done } = createQueue(3)
+      driver.feed(tick)
+      expect(sent(done)).toEqual([])
+      for (let i = 0; i < 2; i++) {
+        await settle()
+        driver.feed(invoked)
+      }
+      expect(sent(done)).toEqual(['send 1 9'])
+    })
+
+    it('sends what it has once nothing more comes of that', async () => {
+      const { driver, done } = createQueue(3)
+      driver.feed(tick)
+      for (let i = 0; i < 4; i++) await settle()
+      expect(sent(done)).toEqual(['send 1 3'])
+      driver.feed(invoked)
+      driver.stop()
+      expect(sent(done)).toEqual(['send 1 3', 'send 1 3'])
+    })
+
+    it('does not let the other end wait for many of them', () => {
+      const { driver, done } = createQueue(40)
+      driver.feed(tick)
+      for (let i = 1; i < 40; i++) driver.feed(invoked)
+      expect(sent(done)).toEqual(['send 1 48', 'send 1 48', 'send 1 24'])
+    })
+  })
+
   it('says that a link is closed which the transport refuses to open', () => {
     const { driver, core, done } = createRig({
       transport: {
