@@ -224,7 +224,7 @@ export class Driver {
 
   async #hold(): Promise<void> {
     this.#isHolding = true
-    for (let before = 0; this.#filled.length > 0 && before !== this.#held; ) {
+    for (let before = 0; this.#filled.length > 0 && before !== this.#held;) {
       before = this.#held
       for (let round = 0; round < MICROTASK_ROUNDS; round++) await undefined
     }
