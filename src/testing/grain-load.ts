@@ -373,7 +373,9 @@ export class GrainLoad {
    */
   #hadAny(key: string): boolean {
     if (this.#options.isOneHistory) return true
-    return [...this.#calls.values()].some((call) => isDone(call, key) || (isDone(call) && call.target === key))
+    return [...this.#calls.values()].some(
+      (call) => isDone(call, key) || (isDone(call) && call.target === key),
+    )
   }
 
   /**
