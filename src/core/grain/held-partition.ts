@@ -233,7 +233,8 @@ const othersBytes = (others: readonly Other[] = []): number =>
   others.reduce((sum, { state }) => sum + OTHER_BYTES + (state?.length ?? 0), 0)
 const recordBytes = (outcome: CallOutcome): number => RECORD_BYTES + (outcome.bytes?.length ?? 0)
 
-function weigh(key: string, contents: KeyContents | undefined): number {
+/** Bytes that a key takes, about. */
+export function weigh(key: string, contents: KeyContents | undefined): number {
   let bytes = keyBytes(key) + (contents?.state?.length ?? 0) + othersBytes(contents?.others)
   for (const [caller, { outcomes }] of contents?.callers ?? []) {
     bytes += callerBytes(caller)

@@ -356,7 +356,7 @@ export class Holdings {
     }
     this.#owning.onEntry(part, turn ? undefined : before, now)
     if (!part.tenure || isAnother) {
-      part.visits.clear()
+      this.#visits.clear(part)
       part.taken.clear()
     }
     this.strays.onMap(partition, now)

@@ -31,6 +31,7 @@ import {
   tenureOf,
 } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
+import { weigh } from './held-partition.ts'
 import type { KeyChange } from './key-contents.ts'
 import type { CopiedItem, Origin, Source, StrayItem } from './messages.ts'
 import type { Part, Workshop } from './part.ts'
@@ -42,6 +43,8 @@ export interface Visit {
   readonly attempt: number
   /** The newest part; and whether its keys were looked at under the present right. */
   item: StrayItem
+  /** Of that part, about. */
+  bytes: number
   isLookedAt: boolean
   isAnswered: boolean
   isFull: boolean
@@ -92,6 +95,8 @@ const MAX_VISITS = 8
 export class Visits {
   readonly #shop: Workshop
   readonly #options: VisitsOptions
+  /** Of all parts that wait here, about. They have as much room as copies have, and none of theirs. */
+  #bytes = 0
 
   constructor(shop: Workshop, options: VisitsOptions) {
     this.#shop = shop
@@ -115,8 +120,18 @@ export class Visits {
       return false
     }
     if (!known && part.visits.size >= MAX_VISITS) return false
-    part.visits.set(from, newVisit(from, item, now))
+    const bytes = this.#roomFor(from, item, known?.bytes)
+    if (bytes === undefined) {
+      this.#say(part, from, item, 'full')
+      return false
+    }
+    part.visits.set(from, newVisit(from, item, bytes, now))
     return true
+  }
+
+  /** Nothing is taken in here any more of what is on its way. */
+  clear(part: Part): void {
+    for (const visit of part.visits.values()) this.#forget(part, visit)
   }
 
   /** The right has ended. What was looked at is looked at again under the next. */
@@ -138,7 +153,7 @@ export class Visits {
           if (!this.#options.isBusy(part.id, key)) this.take(part, key, now)
         this.#answer(part, visit, now)
       }
-      if (now.mono >= visit.expiresAt) part.visits.delete(visit.from)
+      if (now.mono >= visit.expiresAt) this.#forget(part, visit)
       else due = Math.min(due, visit.expiresAt)
     }
     return due
@@ -161,10 +176,33 @@ export class Visits {
       if (visit.isFull) visit.isLookedAt = visit.isAnswered = false
       else if (visit.isAnswered) this.#say(part, visit.from, item, 'part')
     } else if (item.index === visit.item.index + 1 && visit.isAnswered) {
+      const bytes = this.#roomFor(visit.from, item, visit.bytes)
+      if (bytes === undefined) {
+        this.#say(part, visit.from, item, 'full')
+        return true
+      }
       visit.item = item
+      visit.bytes = bytes
       visit.isLookedAt = visit.isAnswered = false
     } else this.#say(part, visit.from, item, 'again')
     return true
+  }
+
+  /**
+   * Makes room for a part, in place of another one. Gives its size, `undefined` where there is none. What this process
+   * offers to itself is here anyway.
+   */
+  #roomFor(from: ProcessId, { entries }: StrayItem, before = 0): number | undefined {
+    if (from === this.#shop.own) return 0
+    const bytes = entries.reduce((sum, { key, contents }) => sum + weigh(key, contents), 0)
+    if (this.#bytes - before + bytes > this.#shop.tuning.stateBytes) return undefined
+    this.#bytes += bytes - before
+    return bytes
+  }
+
+  #forget(part: Part, visit: Visit): void {
+    part.visits.delete(visit.from)
+    this.#bytes -= visit.bytes
   }
 
   #lookAt(part: Part, visit: Visit, now: Now): void {
@@ -282,10 +320,11 @@ const isOf = ({ kind, slot }: Part, key: string): boolean => slotOf(kind, key) =
 const NO_STAMP = { epoch: 0, number: 0 }
 const DELETE: KeyChange = { state: null, records: [], drops: [] }
 
-const newVisit = (from: ProcessId, item: StrayItem, now: Now): Visit => ({
+const newVisit = (from: ProcessId, item: StrayItem, bytes: number, now: Now): Visit => ({
   from,
   attempt: item.attempt,
   item,
+  bytes,
   isLookedAt: false,
   isAnswered: false,
   isFull: false,

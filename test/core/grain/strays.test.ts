@@ -381,6 +381,26 @@ describe('the owner', () => {
     expect(state(bench, OLD)).toEqual(bytes('new'))
   })
 
+  it('has no more room for parts that wait than for copies', () => {
+    const bench = owner({ stateBytes: 3_000 })
+    const part = (key: string): StrayItem[] => [item([content(key, 'x'.repeat(2_000))], { isLast: false })]
+    bench.busy.add(OLD)
+    bench.hear('kept', { type: 'stray', items: part(OLD) })
+    bench.hear('another', { type: 'stray', items: part(OLD) })
+    expect(bench.count('strayed', 'kept')).toBe(0)
+    expect(bench.last('strayed', 'another')).toMatchObject([{ index: 0, result: 'full' }])
+    // Where one gives up, the next one has its place.
+    bench.live(21_000)
+    bench.hear('another', { type: 'stray', items: part(OLD) })
+    bench.hear('third', { type: 'stray', items: part(OLD) })
+    expect(bench.count('strayed', 'another')).toBe(1)
+    expect(bench.last('strayed', 'third')).toMatchObject([{ result: 'full' }])
+    bench.map(entryOf(2, 'a'), P, A)
+    bench.map(entryOf(3, 'me'), P, A)
+    bench.hear('third', { type: 'stray', items: [{ ...part(OLD)[0]!, epoch: 3 }] })
+    expect(bench.count('strayed', 'third')).toBe(1)
+  })
+
   it('says that it is another, that a part is missing, or that there is no room', () => {
     const bench = owner({ stateBytes: 2_000 })
     bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'new')], { index: 1 })] })
