@@ -73,6 +73,7 @@ export class GrainBinding implements LifeGrains {
       kinds,
       seats: () => roster.seats(),
       isLive: (other) => roster.isLive(other),
+      isLinked: (other) => this.#isLinked(other),
       candidates: (kind) => roster.candidates(kind, this.#now.mono),
       hasEnded: (other) => roster.hasEnded(other, this.#now.mono),
       lostFor: (other, now) => roster.lostFor(other, now.mono),
@@ -245,6 +246,12 @@ export class GrainBinding implements LifeGrains {
     if (lane === 'grain' || lane === 'copy') return life.sendGrain(nodeId, lane, bytes)
     if (bytes.length > MAX_DATAGRAM) return life.sendGrain(nodeId, 'grain', bytes)
     life.sendDatagram(nodeId, bytes, this.#now.mono)
+  }
+
+  #isLinked(other: ProcessId): boolean {
+    const nodeId = this.#roster.lifeOf(other)
+    const path = nodeId === undefined ? 'none' : this.#life?.pathTo(nodeId, this.#now.mono)
+    return path === 'direct' || path === 'relayed'
   }
 
   #onFault(from: ProcessId, reason: string): void {

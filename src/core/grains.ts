@@ -64,6 +64,8 @@ export interface GrainsOptions extends Pick<
   readonly kinds: ReadonlyMap<string, KindTuning>
   /** It is up. */
   readonly isLive: (process: ProcessId) => boolean
+  /** What is said to it goes over one link. */
+  readonly isLinked: (process: ProcessId) => boolean
   /** A process whose last life has lost even its tombstone. */
   readonly isForgotten: (process: ProcessId) => boolean
   /** Hands bytes to another process, or loses them. */
@@ -150,6 +152,7 @@ export class Grains {
       send: (to, message, lane) => this.#send(to, lane, { to: 'holdings', message }),
       propose: (change) => this.#propose({ type: 'change', ...change }),
       isLive: options.isLive,
+      isLinked: options.isLinked,
       isOver: options.hasEnded,
       leader: () => this.council.leader,
       leaderHasLease: (now) => this.council.hasLease(now),

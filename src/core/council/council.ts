@@ -520,9 +520,9 @@ export class Council {
   }
 
   /**
-   * What can be told by the map: only who holds a partition proposes that it changes, and only where all who held it
-   * have ended it begins anew. Where another epoch is the present one nothing is judged: nothing will change, or the
-   * log has more to say first.
+   * What can be told by the map: only who holds a partition proposes that it changes, or, where its only holder has
+   * ended, an heir to whom that one has handed it; and only where all who held it have ended it begins anew. Where
+   * another epoch is the present one nothing is judged: nothing will change, or the log has more to say first.
    */
   #mayPropose(from: ProcessId, command: Command, now: Now): boolean {
     const { hasEnded, endSole } = this.#options
@@ -531,8 +531,11 @@ export class Council {
     return command.slots.every((slot, i) => {
       const entry = this.#map.get(command.kind, slot)
       if (!entry || entry.epoch !== command.epochs[i]) return true
-      if (command.type === 'change') return entry.inSync.includes(from)
       const { owner, epoch, inSync } = entry
+      if (command.type === 'change') {
+        const isHeir = command.add === from && command.owner === from && command.remove === owner
+        return inSync.includes(from) || (isHeir && inSync.length === 1 && hasEnded(owner))
+      }
       return inSync.every(hasEnded) && endSole?.(command.kind, slot, owner, epoch, now) !== false
     })
   }

@@ -28,6 +28,11 @@ export interface GovernmentOptions {
 const RETRY_MS = 1_000
 /** Who could not be taken in, since it does not answer for example, is passed over for so long, in ms. */
 const PASSED_OVER_MS = 15_000
+/**
+ * A partition whose last holder is gone is given up this long after, in ms: one that has left hands its copies on, and
+ * whoever is to have them must get them first, and then ask to own the partition.
+ */
+const HEIR_MS = 1_500
 
 export class Government {
   readonly #options: GovernmentOptions
@@ -38,8 +43,8 @@ export class Government {
   readonly #passedOver = new Map<ProcessId, number>()
   #isResting = false
   #lookAt = -Infinity
-  /** Slots that were given up, by kind, until the map says so. */
-  readonly #givenUp = new Map<string, Map<number, number>>()
+  /** Slots whose last holder is gone, by kind, until the map says something else of them. */
+  readonly #lost = new Map<string, Map<number, Lost>>()
 
   constructor(options: GovernmentOptions) {
     this.#options = options
@@ -59,7 +64,7 @@ export class Government {
   reset(): void {
     this.#isChanging = false
     this.#lookAt = -Infinity
-    this.#givenUp.clear()
+    this.#lost.clear()
   }
 
   /** A change of voters has ended. */
@@ -116,7 +121,7 @@ export class Government {
       for (const [slot, { epoch, inSync, owner: former }] of entries.entries()) {
         if (!inSync.every(hasEnded) || endSole?.(kind, slot, former, epoch, now) === false) continue
         const owner = place(kind, slot, candidates(kind))?.owner
-        if (owner === undefined || this.#isGivenUp(kind, slot, epoch)) continue
+        if (owner === undefined || !this.#isDue(kind, slot, epoch, now)) continue
         heirs.set(owner, [...(heirs.get(owner) ?? []), slot])
       }
       for (const [owner, slots] of heirs) {
@@ -126,12 +131,20 @@ export class Government {
     }
   }
 
-  /** Whether that was proposed already; notes that it is now. */
-  #isGivenUp(kind: string, slot: number, epoch: number): boolean {
-    const slots = this.#givenUp.get(kind) ?? new Map<number, number>()
-    this.#givenUp.set(kind, slots)
-    if (slots.get(slot) === epoch) return true
-    slots.set(slot, epoch)
-    return false
+  /** Whether it is to be given up now: that is proposed once. */
+  #isDue(kind: string, slot: number, epoch: number, now: Now): boolean {
+    const slots = this.#lost.get(kind) ?? new Map<number, Lost>()
+    this.#lost.set(kind, slots)
+    const known = slots.get(slot)
+    const lost = known?.epoch === epoch ? known : { epoch, giveUpAt: now.mono + HEIR_MS }
+    slots.set(slot, lost)
+    if (now.mono < lost.giveUpAt) return false
+    lost.giveUpAt = Infinity
+    return true
   }
+}
+
+interface Lost {
+  readonly epoch: number
+  giveUpAt: number
 }

@@ -37,6 +37,8 @@ export interface HoldingsOptions {
   readonly propose: Propose
   /** The process has a life that is up. May be wrong: nothing that must be right rests on it. */
   readonly isLive: (process: ProcessId) => boolean
+  /** What is said to it goes over one link. Default: to all. */
+  readonly isLinked?: (process: ProcessId) => boolean
   /** It is proven that the process runs nothing any more. */
   readonly isOver: (process: ProcessId) => boolean
   /** Who leads the council, as far as is known. */
@@ -136,6 +138,7 @@ export class Holdings {
       proposals: this.#proposals,
       beacons: this.#beacons,
       isLive: options.isLive,
+      isLinked: options.isLinked ?? (() => true),
       isOver: options.isOver,
       targets: options.targets,
       mayOwn: options.mayOwn ?? (() => true),
@@ -555,7 +558,8 @@ export class Holdings {
 
   /** To be called whenever what is held of it has changed. */
   #weigh(part: Part): void {
-    const bytes = (part.copy?.bytes ?? 0) + (part.staging?.held.bytes ?? 0)
+    const { copy, staging, handing } = part
+    const bytes = (copy?.bytes ?? 0) + (staging?.held.bytes ?? 0) + (handing?.bytes ?? 0)
     this.#bytes += bytes - part.bytes
     part.bytes = bytes
   }

@@ -394,10 +394,17 @@ export class Owning {
     for (const process of neededBy(part, this.#shop.own)) this.#shop.mail.put(process, 'released', at(part))
   }
 
-  /** The only copy goes to somebody who may ask to own it, all at once: there may be no time for more. */
+  /**
+   * The only copy goes to somebody who may ask to own it, all at once: there may be no time for more. To one that is
+   * linked, if there is one: on a longer way, word that this process is gone may overtake it.
+   */
   #handOver(part: Part, now: Now): void {
-    const { own, targets, isLive, mail, tuning } = this.#shop
-    const heir = targets(part.id).find((process) => process !== own && isLive(process))
+    const { own, targets, hosts, isLive, isLinked, mail, tuning } = this.#shop
+    const able = hosts(part.id)
+    const heirs = [...targets(part.id), ...able].filter((process) => process !== own && isLive(process))
+    const isAble = (process: ProcessId): boolean => able.includes(process)
+    const heir =
+      heirs.find((process) => isAble(process) && isLinked(process)) ?? heirs.find(isAble) ?? heirs[0]
     if (heir === undefined) return
     const copy = new CopyOut(part.copy!, ++this.#attempts, now.mono)
     while (!copy.isWhole) {

@@ -6,6 +6,7 @@ import type { CopyOut } from './copy-out.ts'
 import type { TenureStart } from './fork.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Mail } from './mail.ts'
+import type { CopyItem } from './messages.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Proposals, Wish } from './proposals.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
@@ -52,6 +53,14 @@ export type Missed =
   | { readonly type: 'copy'; readonly attempt: number }
   | { readonly type: 'other' }
 
+/** See `Part.handing`. */
+export interface Handing {
+  readonly from: ProcessId
+  readonly epoch: number
+  readonly items: CopyItem[]
+  bytes: number
+}
+
 export interface Part {
   readonly id: PartitionId
   readonly kind: string
@@ -82,6 +91,8 @@ export interface Part {
   refusedAttempt: number
   /** Came for an epoch that was not known yet. */
   missed: Missed | undefined
+  /** Parts of a copy that was handed over at an epoch of which the map has not told yet. */
+  handing: Handing | undefined
   owesStored: boolean
   /** One is missing in sync since a moment ago, and nobody is taken in before: see `takeInMs`. */
   takeInAt: number
@@ -124,6 +135,7 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     staging: undefined,
     refusedAttempt: 0,
     missed: undefined,
+    handing: undefined,
     owesStored: false,
     takeInAt: -Infinity,
     lacking: 0,
@@ -147,6 +159,7 @@ export interface Workshop {
   readonly proposals: Proposals
   readonly beacons: Beacons
   readonly isLive: (process: ProcessId) => boolean
+  readonly isLinked: (process: ProcessId) => boolean
   readonly isOver: (process: ProcessId) => boolean
   readonly targets: (partition: PartitionId) => readonly ProcessId[]
   readonly mayOwn: (partition: PartitionId) => boolean

@@ -8,7 +8,7 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
 import type { TenureStart } from './fork.ts'
 import { commonUpTo } from './fork.ts'
-import { HeldPartition } from './held-partition.ts'
+import { HeldPartition, weigh } from './held-partition.ts'
 import type { At, ClaimItem, CopyItem, RepairItem, StoreItem } from './messages.ts'
 import type { Missed, Part, Workshop } from './part.ts'
 import type { MapEntry } from '../partition/partition.ts'
@@ -44,6 +44,7 @@ export class Replicating {
     if (part.staging && (part.staging.from !== entry.owner || isInSync)) part.staging = undefined
     part.staleSince = now.mono
     part.lacking = 0
+    this.#takeUp(part, now)
     this.#makeUp(part)
   }
 
@@ -96,6 +97,7 @@ export class Replicating {
   onCopy(from: ProcessId, part: Part, item: CopyItem, now: Now): void {
     const { own, bytes, tuning, mail } = this.#shop
     const { attempt, index, end } = item
+    if (item.handed) this.#setAside(from, part, item, now)
     if (!this.#isCurrent(from, part, item, now, { type: 'copy', attempt })) return
     // Nobody replaces what may be the only copy of something acknowledged.
     if (part.entry!.inSync.includes(own)) return
@@ -157,9 +159,13 @@ export class Replicating {
   }
 
   look(part: Part, now: Now): number {
-    const { own, proposals, tuning } = this.#shop
+    const { own, proposals, tuning, askMap } = this.#shop
     const entry = part.entry!
     if (part.owesStored) this.#answer(part)
+    if (part.handing) {
+      askMap(part, now)
+      return Math.min(now.mono + tuning.askAgainMs, this.#age(part, now, tuning.staleMs))
+    }
     if (entry.owner === own) return Infinity
     if (entry.inSync.includes(own)) return this.#seek(part, now)
     const { handed } = part
@@ -208,7 +214,7 @@ export class Replicating {
 
   /** A copy that no owner counts on is given back after a while. */
   #age(part: Part, now: Now, staleMs: number): number {
-    if (!part.copy && !part.staging) return Infinity
+    if (!part.copy && !part.staging && !part.handing) return Infinity
     if (now.mono < part.staleSince + staleMs) return part.staleSince + staleMs
     // The owner may have asked to add this process, and the council may not have decided: only the owner knows.
     if (part.copy && part.entry!.epoch <= part.promised) {
@@ -223,6 +229,7 @@ export class Replicating {
   #giveBack(part: Part): void {
     part.copy = undefined
     part.staging = undefined
+    part.handing = undefined
     part.handed = undefined
     this.#shop.touch(part)
   }
@@ -255,6 +262,31 @@ export class Replicating {
       return false
     }
     return part.entry!.owner === from
+  }
+
+  /** Whoever hands over goes: it cannot be asked for that again once the map has told of it. */
+  #setAside(from: ProcessId, part: Part, item: CopyItem, now: Now): void {
+    const { bytes, tuning, touch } = this.#shop
+    const { epoch, index, entries } = item
+    if (part.entry?.owner !== from || epoch <= part.entry.epoch) return
+    if (index === 0) part.handing = { from, epoch, items: [], bytes: 0 }
+    const { handing } = part
+    if (handing?.epoch !== epoch || index !== handing.items.length) return
+    handing.items.push(item)
+    handing.bytes += entries.reduce((sum, { key, contents }) => sum + weigh(key, contents), 0)
+    if (bytes(part) > tuning.stateBytes) part.handing = undefined
+    part.staleSince = now.mono
+    touch(part)
+  }
+
+  #takeUp(part: Part, now: Now): void {
+    const { handing } = part
+    const { owner, epoch } = part.entry!
+    if (!handing || epoch < handing.epoch) return
+    part.handing = undefined
+    if (owner !== handing.from || epoch !== handing.epoch) return
+    part.missed = undefined
+    for (const item of handing.items) this.onCopy(handing.from, part, item, now)
   }
 
   /** Something came before the map told of its epoch. */

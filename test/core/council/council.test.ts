@@ -192,6 +192,28 @@ describe('a council', () => {
     expect(inSync).toEqual([heir.id])
   })
 
+  it('gives one who was handed the only copy the time to ask for the partition', () => {
+    const room = roomOf(4)
+    room.runUntil('known to all', () => room.alive.every(knowsAll))
+    const { leader } = room
+    const [owner, heir] = room.alive.filter(({ id }) => id !== leader!.id) as [Process, Process]
+    const slot = slotsOf(leader!)[0]!
+    const entryOf = ({ council }: Process) => council.entry('counter', slot)!
+    letHold(room, slot, owner)
+    for (const id of entryOf(owner).inSync.filter((one) => one !== owner.id)) {
+      room.propose(owner, changeOf(owner, slot, { owner: owner.id, remove: id }))
+      room.runUntil('removed', () => !entryOf(owner).inSync.includes(id))
+    }
+    room.runUntil('known', () => entryOf(heir).epoch === entryOf(owner).epoch)
+    const { epoch } = entryOf(heir)
+    room.leave(owner)
+    room.run(1_000)
+    expect(entryOf(heir)).toMatchObject({ epoch, owner: owner.id })
+    room.propose(heir, changeOf(heir, slot, { add: heir.id, owner: heir.id, remove: owner.id }))
+    room.runUntil('with the heir', () => entryOf(heir).owner === heir.id, 5_000)
+    expect(entryOf(heir).born).toBe(1)
+  })
+
   it('tells who founded it, and who goes on with it when most voters are lost', () => {
     const room = roomOf(3)
     const group = room.alive[0]!.council.group!

@@ -174,6 +174,23 @@ describe('who proposes', () => {
     expect(alone.proposes(C, { ...add, epochs: [2] }), 'comes again').toBe('decided')
     expect(alone.council.entry('counter', 7)).toMatchObject({ epoch: 3, owner: B, inSync: [B] })
   })
+
+  it.each([
+    ['goes to an heir once that has ended', true, {}, B],
+    ['stays with one that has not', false, {}, C],
+    ['goes to nobody who does not take its place', true, { remove: undefined }, C],
+    ['goes to nobody for whom another asks', true, { add: A, owner: A }, C],
+  ] as const)('what one alone has held %s', (_, hasEnded, more, owner) => {
+    const alone = new Alone({
+      seats: () => [seatOf(A)],
+      candidates: () => [{ ...seatOf(C), isHost: true }],
+      hasEnded: (process) => hasEnded && process === C,
+    })
+    alone.found()
+    const takes = { ...given, type: 'change', add: B, owner: B, remove: C, ...more } as Command
+    alone.proposes(B, takes)
+    expect(alone.council.entry('counter', 7)).toMatchObject({ owner, born: 1 })
+  })
 })
 
 it('a map that is adopted can be told', () => {

@@ -77,6 +77,7 @@ function faultOf(bytes: Uint8Array): string | undefined {
     random: () => 0,
     kinds: new Map(),
     seats: () => [],
+    isLinked: () => true,
     candidates: () => [],
     hasEnded: () => false,
     lostFor: () => 0,

@@ -629,6 +629,61 @@ describe('leaving', () => {
     expect(heir.proposed).toMatchObject([{ add: 'heir', owner: 'heir', remove: 'boss', epochs: [1] }])
   })
 
+  it('waits for the map where it tells later than the owner that hands over', () => {
+    const heir = new Bench('heir')
+    const content = { key: 'k', epoch: 1, number: 1, contents: { state: bytes('v'), callers: new Map() } }
+    const end = { tenure: 1, number: 1, acked: 1, tenures: [] }
+    const at = { partition: P, epoch: 2, attempt: 1, handed: true }
+    const first = { ...at, index: 0, entries: [content] }
+    const last = { ...at, index: 1, entries: [], end }
+    // From one that owns it by no map nothing is kept.
+    heir.hear('boss', { type: 'copy', items: [first] })
+    expect(heir.holdings.bytes).toBe(0)
+    heir.map(entryOf(1, 'boss', 'me'))
+    heir.hear('thief', { type: 'copy', items: [first] })
+    expect(heir.holdings.bytes).toBe(0)
+    heir.hear('boss', { type: 'copy', items: [first, last] })
+    expect(heir.holdings.bytes).toBeGreaterThan(0)
+    heir.live(2_000)
+    expect(heir.told.filter((what) => what === `ask ${P}`).length).toBeGreaterThan(2)
+    expect(heir.proposed).toEqual([])
+    heir.map(entryOf(2, 'boss'))
+    expect(heir.proposed).toMatchObject([{ add: 'heir', owner: 'heir', remove: 'boss', epochs: [2] }])
+    expect(heir.holdings.copyOf(P)!.contentsOf('k')?.state).toEqual(bytes('v'))
+    expect(heir.count('copied', 'boss')).toBe(2)
+  })
+
+  it('does not wait for a map that tells something else, nor for ever', () => {
+    for (const isLate of [false, true]) {
+      const heir = new Bench('heir')
+      heir.map(entryOf(1, 'boss', 'me'))
+      const content = { key: 'k', epoch: 1, number: 1, contents: { state: bytes('v'), callers: new Map() } }
+      const item = { partition: P, epoch: 2, attempt: 1, index: 0, entries: [content], handed: true }
+      heir.hear('boss', { type: 'copy', items: [item] })
+      if (isLate) heir.live(61_000)
+      else heir.map(entryOf(3, 'boss', 'me'))
+      expect(heir.holdings.bytes).toBe(0)
+    }
+  })
+
+  it('hands it to one that can run it, and is linked if there is one', () => {
+    const heirOf = (setUp: (bench: Bench) => void): string | undefined => {
+      const bench = new Bench()
+      bench.map(entryOf(1, 'me'))
+      bench.targets = ['me', 'keeper', 'far', 'near']
+      bench.hosts = ['me', 'far', 'near', 'other']
+      bench.distant.add('far')
+      setUp(bench)
+      bench.holdings.release(bench.now)
+      bench.holdings.settle(bench.now)
+      return bench.sent.find(({ message }) => message.type === 'copy')?.to
+    }
+    expect(heirOf(() => undefined)).toBe('near')
+    expect(heirOf((bench) => bench.gone.add('near'))).toBe('other')
+    expect(heirOf((bench) => ['near', 'other'].forEach((one) => bench.gone.add(one)))).toBe('far')
+    expect(heirOf((bench) => (bench.hosts = []))).toBe('keeper')
+  })
+
   it('and staying after all needs a new epoch', () => {
     const bench = owner('a')
     bench.holdings.release(bench.now)

@@ -107,6 +107,7 @@ export class GrainRoom {
       kinds: driver?.kinds ?? COUNTER,
       seats: () => this.#seats(process),
       isLive: (other) => this.#seats(process).some((seat) => seat.process === other),
+      isLinked: () => true,
       candidates: (kind) =>
         this.#seats(process).map((seat) => ({
           process: seat.process,

@@ -34,6 +34,9 @@ export class Bench {
   /** Keys whose grains are active. */
   readonly busy = new Set<string>()
   targets: string[] = []
+  hosts: string[] = []
+  /** Only by way of others. */
+  readonly distant = new Set<string>()
   leader: string | undefined
   leaderHasLease = false
 
@@ -44,10 +47,12 @@ export class Bench {
       send: (to, message) => this.sent.push({ to, message }),
       propose: (change) => this.proposed.push(change),
       isLive: (process) => !this.gone.has(process),
+      isLinked: (process) => !this.distant.has(process),
       isOver: (process) => this.over.has(process),
       leader: () => this.leader,
       leaderHasLease: () => this.leaderHasLease,
       targets: () => this.targets,
+      hosts: () => this.hosts,
       askMap: (partition) => this.told.push(`ask ${partition}`),
       onStored: (_, number) => this.told.push(`stored ${number}`),
       onRightBegan: () => this.told.push('began'),
