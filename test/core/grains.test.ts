@@ -1,5 +1,6 @@
 /** Grains as a whole: a room counts, whatever becomes of those that host the counters. */
 import { describe, expect, it } from 'vitest'
+import { parsePartition, partitionOf } from '../../src/core/partition/partition.ts'
 import { below, pick } from '../../src/testing/random.ts'
 import type { Op, Process } from './grain/support/grain-room.ts'
 import { GrainRoom, namesIn } from './grain/support/grain-room.ts'
@@ -94,6 +95,24 @@ describe('a counter', () => {
     expect(last.end!.type).toBe('result')
     expect(room.hostsOf('likes')).not.toContain(host)
     check(room, ['likes'])
+  })
+
+  it('goes on where its host is closed that held it alone for a moment', () => {
+    const { room, host } = counting()
+    const partition = partitionOf('counter', 'likes')
+    const { kind, slot } = parsePartition(partition)!
+    const entry = () => host.grains.holdings.entryOf(partition)!
+    while (entry().inSync.length > 1) {
+      const { epoch, inSync } = entry()
+      const remove = inSync.find((id) => id !== host.id)!
+      room.propose(host, { type: 'change', kind, slots: [slot], epochs: [epoch], remove })
+      room.runUntil('removed', () => entry().epoch > epoch, 2_000)
+    }
+    const last = room.add(host, 'likes')
+    room.runUntil('done', () => isDone(last), 200)
+    expect(entry().inSync).toEqual([host.id])
+    room.close(host)
+    expect(readAll(room, 'likes')).toHaveLength(2)
   })
 
   it('costs nothing of its own while nobody calls', () => {

@@ -4,6 +4,7 @@
  * without a word, and stand still for a while. Their handlers count: each call adds its own name to the state of its
  * key, so that at the end it can be seen what took effect, and how often.
  */
+import type { Command } from '../../../../src/core/council/partition-map.ts'
 import type { PublishedCouncil } from '../../../../src/core/council/published-council.ts'
 import { parseCouncil } from '../../../../src/core/council/published-council.ts'
 import type { Seat } from '../../../../src/core/council/voters.ts'
@@ -186,6 +187,12 @@ export class GrainRoom {
     const op: Op = { name: `read${++this.#calls}`, key, from, end: undefined, startedAt: this.t, endedAt: 0 }
     this.#call(from, op, 'read')
     return op
+  }
+
+  /** To the council, past whoever holds what it is about. */
+  propose(process: Process, command: Command): void {
+    process.grains.council.propose(command, this.#now())
+    this.#wake(process)
   }
 
   end(process: Process, goodbye: boolean): void {
