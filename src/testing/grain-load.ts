@@ -93,6 +93,12 @@ export class GrainLoad {
   readonly #running = new Map<SimulatedProcess, Map<number, Running>>()
   /** The newest that anybody ever held for true of each key's partition; for each council, where there may be several. */
   readonly #entries = new Map<string, { readonly key: string; readonly group: string; entry: MapEntry }>()
+  /** Entries before a partition began anew, as long as one of its holders may come back with what it had. */
+  readonly #former = new Set<{
+    readonly key: string
+    readonly inSync: readonly ProcessId[]
+    readonly epoch: number
+  }>()
   readonly #processes = new Map<ProcessId, SimulatedProcess>()
   readonly #lost = new Set<string>()
   /** Lost, if what stood in the log of a council that was lost with it had been decided: nobody can tell any more. */
@@ -149,12 +155,31 @@ export class GrainLoad {
     for (const process of this.#options.present()) this.#readEntries(process)
     const isHeld = ({ inSync }: MapEntry): boolean => inSync.some((id) => this.#processes.get(id)?.alive)
     for (const { key, entry } of this.#entries.values()) if (!isHeld(entry)) this.#lost.add(key)
+    this.#lookAtFormer()
     for (const process of this.#options.present())
       for (const [key, entry] of logEntriesOf(process)) {
         const decided = this.#entries.get(`${key} ${this.#groupOf(process)}`)?.entry.epoch ?? 0
         if (entry.epoch > decided && !isHeld(entry)) this.#doubtful.add(key)
       }
     if (!this.#options.isOneHistory) this.#retire()
+  }
+
+  /**
+   * A partition may be given up while a holder sleeps, where most of the council is lost. If that holder wakes it brings
+   * what it had; if it ends before that, all is lost. Who knows of the new beginning and keeps nothing has brought it.
+   */
+  #lookAtFormer(): void {
+    for (const former of this.#former) {
+      const { key, inSync, epoch } = former
+      const { kind, slot } = parsePartition(partitionOf(LOG_KIND, key))!
+      const holders = inSync.flatMap((id) => this.#processes.get(id) ?? []).filter(({ alive }) => alive)
+      const hasBrought = ({ node }: SimulatedProcess): boolean => {
+        const { council, holdings } = coreOf(node)!.grains
+        return holdings.strays.size === 0 && (council.entry(kind, slot)?.epoch ?? 0) >= epoch
+      }
+      if (holders.length === 0) this.#lost.add(key)
+      if (holders.every(hasBrought)) this.#former.delete(former)
+    }
   }
 
   /** Councils that nobody follows any more have nothing to lose, once all that they had is handed on. */
@@ -331,6 +356,8 @@ export class GrainLoad {
       const entry = council.entry(kind, slot)
       const known = this.#entries.get(`${key} ${group}`)
       if (!entry || entry.epoch <= (known?.entry.epoch ?? 0)) continue
+      if (known && known.entry.born !== entry.born)
+        this.#former.add({ key, inSync: known.entry.inSync, epoch: entry.epoch })
       this.#entries.set(`${key} ${group}`, { key, group, entry })
     }
   }
