@@ -119,9 +119,16 @@ export class Government {
     for (const [kind, entries] of map().kinds()) {
       const heirs = new Map<ProcessId, number[]>()
       for (const [slot, { epoch, inSync, owner: former }] of entries.entries()) {
-        if (!inSync.every(hasEnded) || endSole?.(kind, slot, former, epoch, now) === false) continue
+        if (!inSync.every(hasEnded)) {
+          this.#lost.get(kind)?.delete(slot)
+          continue
+        }
         const owner = place(kind, slot, candidates(kind))?.owner
-        if (owner === undefined || !this.#isDue(kind, slot, epoch, now)) continue
+        const lost = this.#lostSince(kind, slot, epoch, now)
+        if (owner === undefined || now.mono < lost.giveUpAt) continue
+        // Not before: it gives that owner the partition no more, and the owner might be back.
+        if (endSole?.(kind, slot, former, epoch, now) === false) continue
+        lost.giveUpAt = Infinity
         heirs.set(owner, [...(heirs.get(owner) ?? []), slot])
       }
       for (const [owner, slots] of heirs) {
@@ -131,16 +138,14 @@ export class Government {
     }
   }
 
-  /** Whether it is to be given up now: that is proposed once. */
-  #isDue(kind: string, slot: number, epoch: number, now: Now): boolean {
+  /** When it is to be given up: that is proposed once. */
+  #lostSince(kind: string, slot: number, epoch: number, now: Now): Lost {
     const slots = this.#lost.get(kind) ?? new Map<number, Lost>()
     this.#lost.set(kind, slots)
     const known = slots.get(slot)
     const lost = known?.epoch === epoch ? known : { epoch, giveUpAt: now.mono + HEIR_MS }
     slots.set(slot, lost)
-    if (now.mono < lost.giveUpAt) return false
-    lost.giveUpAt = Infinity
-    return true
+    return lost
   }
 }
 

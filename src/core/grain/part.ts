@@ -49,7 +49,12 @@ export interface Staging {
 
 /** What had to be left aside, and what is needed of it to make up for that. */
 export type Missed =
-  | { readonly type: 'claim'; readonly tenures: readonly TenureStart[] }
+  | {
+      readonly type: 'claim'
+      readonly from: ProcessId
+      readonly epoch: number
+      readonly tenures: readonly TenureStart[]
+    }
   | { readonly type: 'copy'; readonly attempt: number }
   | { readonly type: 'other' }
 
@@ -58,6 +63,7 @@ export interface Handing {
   readonly from: ProcessId
   readonly epoch: number
   readonly items: CopyItem[]
+  readonly until: number
   bytes: number
 }
 

@@ -20,6 +20,8 @@ import { rankAmong } from '../partition/placement.ts'
  */
 const SYNC_SHARE = 2
 const OTHER: Missed = { type: 'other' }
+/** What was handed over waits so long for the map, in ms: by then its leader has given it up, or nobody leads. */
+const HANDING_MS = 10_000
 
 export class Replicating {
   readonly #shop: Workshop
@@ -73,8 +75,8 @@ export class Replicating {
   }
 
   onClaim(from: ProcessId, part: Part, item: ClaimItem, now: Now): void {
-    const { tenures } = item
-    if (!this.#isCurrent(from, part, item, now, { type: 'claim', tenures })) return
+    const { epoch, tenures } = item
+    if (!this.#isCurrent(from, part, item, now, { type: 'claim', from, epoch, tenures })) return
     if (this.#hasRoom(part, part.lacking)) this.#stand(part, tenures)
   }
 
@@ -162,9 +164,14 @@ export class Replicating {
     const { own, proposals, tuning, askMap } = this.#shop
     const entry = part.entry!
     if (part.owesStored) this.#answer(part)
-    if (part.handing) {
-      askMap(part, now)
-      return Math.min(now.mono + tuning.askAgainMs, this.#age(part, now, tuning.staleMs))
+    const { handing } = part
+    if (handing) {
+      const isHeir = entry.owner === handing.from && !entry.inSync.includes(own)
+      if (isHeir && now.mono < handing.until) {
+        askMap(part, now)
+        return Math.min(now.mono + tuning.askAgainMs, handing.until)
+      }
+      part.handing = undefined
     }
     if (entry.owner === own) return Infinity
     if (entry.inSync.includes(own)) return this.#seek(part, now)
@@ -214,7 +221,7 @@ export class Replicating {
 
   /** A copy that no owner counts on is given back after a while. */
   #age(part: Part, now: Now, staleMs: number): number {
-    if (!part.copy && !part.staging && !part.handing) return Infinity
+    if (!part.copy && !part.staging) return Infinity
     if (now.mono < part.staleSince + staleMs) return part.staleSince + staleMs
     // The owner may have asked to add this process, and the council may not have decided: only the owner knows.
     if (part.copy && part.entry!.epoch <= part.promised) {
@@ -266,23 +273,24 @@ export class Replicating {
 
   /** Whoever hands over goes: it cannot be asked for that again once the map has told of it. */
   #setAside(from: ProcessId, part: Part, item: CopyItem, now: Now): void {
-    const { bytes, tuning, touch } = this.#shop
+    const { own, bytes, tuning, touch } = this.#shop
     const { epoch, index, entries } = item
-    if (part.entry?.owner !== from || epoch <= part.entry.epoch) return
-    if (index === 0) part.handing = { from, epoch, items: [], bytes: 0 }
+    const { entry } = part
+    if (entry?.owner !== from || epoch <= entry.epoch || entry.inSync.includes(own)) return
+    const until = now.mono + HANDING_MS
+    if (index === 0) part.handing = { from, epoch, items: [], until, bytes: 0 }
     const { handing } = part
     if (handing?.epoch !== epoch || index !== handing.items.length) return
     handing.items.push(item)
     handing.bytes += entries.reduce((sum, { key, contents }) => sum + weigh(key, contents), 0)
     if (bytes(part) > tuning.stateBytes) part.handing = undefined
-    part.staleSince = now.mono
     touch(part)
   }
 
   #takeUp(part: Part, now: Now): void {
     const { handing } = part
     const { owner, epoch } = part.entry!
-    if (!handing || epoch < handing.epoch) return
+    if (!handing || (owner === handing.from && epoch < handing.epoch)) return
     part.handing = undefined
     if (owner !== handing.from || epoch !== handing.epoch) return
     part.missed = undefined
@@ -296,7 +304,9 @@ export class Replicating {
     part.missed = undefined
     if (!missed || owner === undefined || owner === this.#shop.own) return
     if (missed.type === 'claim') {
-      if (inSync.includes(this.#shop.own)) this.#stand(part, missed.tenures)
+      // What both have in common only the tenures of the present owner tell; it claims again.
+      const isOfOwner = missed.from === owner && missed.epoch === epoch
+      if (isOfOwner && inSync.includes(this.#shop.own)) this.#stand(part, missed.tenures)
     } else if (missed.type === 'copy') {
       const { attempt } = missed
       part.refusedAttempt = attempt
