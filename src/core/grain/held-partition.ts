@@ -5,7 +5,7 @@
  * until nobody can be behind it.
  *
  * Two facts carry repair. What two copies have gone through together is the same in both, which the tenures of their
- * owners tell (`fork.ts`). And equal stamps mean equal content, since an owner gives each number of an epoch once.
+ * owners tell (`fork.ts`). And under one council equal stamps mean equal content, since an owner gives each number of an epoch once.
  */
 import { utf8Length } from '../utf8.ts'
 import type { CallOutcome } from '../rpc/messages.ts'

@@ -1,7 +1,7 @@
 /**
  * The owner's side of a partition: PacificA's primary (Lin et al., 2008). It gives each change a number, has every
  * process in sync store it, and acknowledges what all have. A new owner first makes its replicas equal to itself: what
- * was acknowledged is the same everywhere, so only keys that changed after that, here or there, need to travel. It lets
+ * both have gone through together is the same (`fork.ts`), so only keys that changed after that need to travel. It lets
  * go who is silent, takes in who is wanted, and hands over.
  *
  * An addition counts from the moment it is asked for, a removal from the moment it is told: whoever could be in sync by

@@ -79,7 +79,7 @@ export class Strays {
   /**
    * Takes a copy that nobody else changes any more. All of them together have the room that all copies have, but for
    * those that were on disk, where they stay until they are settled.
-   * @param group the council that is given up; of a copy that was on disk the one that it was last under
+   * @param group the council that is given up; none of a copy that was on disk, which nobody goes back to
    * @param delayMs others offer the same, before
    */
   keep(
