@@ -191,6 +191,32 @@ describe('who proposes', () => {
     alone.proposes(B, takes)
     expect(alone.council.entry('counter', 7)).toMatchObject({ owner, born: 1 })
   })
+
+  it('what one alone has held is taken from it when it is given up, and not before', () => {
+    const ended: number[] = []
+    let isGone = true
+    const alone = new Alone({
+      seats: () => [seatOf(A)],
+      candidates: () => [{ ...seatOf(isGone ? A : C), isHost: true }],
+      hasEnded: (process) => isGone && process === C,
+      endSole: (_, slot) => ended.push(slot) > 0,
+    })
+    isGone = false
+    alone.found()
+    isGone = true
+    for (let i = 0; i < 12; i++) alone.pass(100)
+    expect(ended).toEqual([])
+    // It was there all the time: what comes later begins anew.
+    isGone = false
+    alone.pass(2_000)
+    isGone = true
+    alone.pass(1_100)
+    alone.pass(1_000)
+    expect(ended).toEqual([])
+    for (let i = 0; i < 5; i++) alone.pass(1_000)
+    expect(ended.filter((slot) => slot === 7)).toHaveLength(1)
+    expect(alone.council.entry('counter', 7)).toMatchObject({ owner: A, epoch: 2, born: 2 })
+  })
 })
 
 it('a map that is adopted can be told', () => {

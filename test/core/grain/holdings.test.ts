@@ -666,6 +666,27 @@ describe('leaving', () => {
     }
   })
 
+  it('is nothing to who is in sync, and hinders nobody who comes to be', () => {
+    const content = { key: 'k', epoch: 1, number: 1, contents: { state: bytes('v'), callers: new Map() } }
+    const item = { partition: P, epoch: 2 ** 40, attempt: 1, index: 0, entries: [content], handed: true }
+    const inSync = follower()
+    inSync.hear('boss', { type: 'copy', items: [item] })
+    expect(inSync.holdings.bytes).toBe(0)
+    inSync.gone.add('boss')
+    inSync.holdings.onLiveness('boss', inSync.now)
+    inSync.live(6_000)
+    expect(inSync.proposed).toMatchObject([{ owner: 'me', remove: 'boss' }])
+    // Kept, and never told of by the map.
+    const later = new Bench()
+    later.map(entryOf(1, 'boss', 'a'))
+    later.hear('boss', { type: 'copy', items: [item] })
+    later.map(entryOf(2, 'me'))
+    later.wake()
+    later.live(61_000)
+    expect(later.holdings.copyOf(P)).toBeDefined()
+    expect(later.holdings.bytes).toBe(0)
+  })
+
   it('hands it to one that can run it, and is linked if there is one', () => {
     const heirOf = (setUp: (bench: Bench) => void): string | undefined => {
       const bench = new Bench()

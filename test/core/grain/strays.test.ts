@@ -259,6 +259,17 @@ describe('a copy that goes on under another council', () => {
     expect(bench.last('standing', 'next')).toMatchObject([{ number: 3, common: 1 }])
   })
 
+  it('is not compared with what another has claimed meanwhile', () => {
+    const bench = underB()
+    const tenures = [FIRST, { group: B, epoch: 2, number: 1 }, { group: B, epoch: 4, number: 2 }]
+    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 4, tenures }] })
+    bench.map(entryOf(5, 'third', 'me'), P, B)
+    expect(bench.count('standing', 'third')).toBe(0)
+    const own = [FIRST, { group: B, epoch: 5, number: 0 }]
+    bench.hear('third', { type: 'claim', items: [{ partition: P, epoch: 5, tenures: own }] })
+    expect(bench.last('standing', 'third')).toMatchObject([{ common: 0 }])
+  })
+
   it('is another tenure, also of the owner that it had', () => {
     const bench = ownerUnderA()
     bench.map(entryOf(2, 'me'), P, B)
