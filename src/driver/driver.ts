@@ -64,6 +64,8 @@ const REBIRTH_MIN_MS = 500
 const REBIRTH_MAX_MS = 30_000
 /** What leads to this many inputs is not waited for any longer: the other end waits for the first reply. */
 const MAX_HELD = 16
+/** The same in time, in ms: handlers may compute. */
+const MAX_HOLD_MS = 2
 /** As many as the continuation of a few promises takes. */
 const MICROTASK_ROUNDS = 8
 /** A next life that could not be committed is asked for again after this long, in ms. */
@@ -79,6 +81,7 @@ export class Driver {
   /** Inputs since something has waited for what user code comes to. */
   #held = 0
   #isHolding = false
+  #heldSince = 0
   readonly #inputs: (Input | readonly Input[])[] = []
   readonly #relayed: RelayLinks
   #session: SignalingSession | undefined
@@ -216,10 +219,14 @@ export class Driver {
    * for each reply would cost both ends more than the call does.
    */
   #sendOff(): void {
-    const mayGoOn = this.#hasBegun && this.#filled.length > 0 && this.#held < MAX_HELD
+    const mayHold = this.#hasBegun && this.#filled.length > 0 && this.#held < MAX_HELD
     this.#hasBegun = false
-    if (!mayGoOn) this.#flushLinks()
-    else if (!this.#isHolding) void this.#hold()
+    if (!mayHold) return this.#flushLinks()
+    const { mono } = this.#options.clock.now()
+    if (!this.#isHolding) {
+      this.#heldSince = mono
+      void this.#hold()
+    } else if (mono >= this.#heldSince + MAX_HOLD_MS) this.#flushLinks()
   }
 
   async #hold(): Promise<void> {

@@ -268,6 +268,16 @@ describe('a driver', () => {
       for (let i = 1; i < 40; i++) driver.feed(invoked)
       expect(sent(done)).toEqual(['send 1 48', 'send 1 48', 'send 1 24'])
     })
+
+    it('does not let it wait while they compute', () => {
+      const { driver, done, clock } = createQueue(5)
+      driver.feed(tick)
+      for (let i = 1; i < 5; i++) {
+        clock.advance(1)
+        driver.feed(invoked)
+      }
+      expect(sent(done)).toEqual(['send 1 9', 'send 1 3', 'send 1 3'])
+    })
   })
 
   it('says that a link is closed which the transport refuses to open', () => {

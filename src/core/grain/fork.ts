@@ -42,7 +42,10 @@ export function relate(ours: readonly TenureStart[], theirs: readonly TenureStar
 }
 
 /** Up to which number a copy has the same changes as the history of these tenures. */
-export function commonUpTo(copy: HeldPartition, tenures: readonly TenureStart[]): number {
+export function commonUpTo(
+  copy: Pick<HeldPartition, 'number' | 'tenures'>,
+  tenures: readonly TenureStart[],
+): number {
   const relation = relate(copy.tenures, tenures)
   if (!relation) return 0
   return Math.min(copy.number, relation.ours?.number ?? Infinity, relation.theirs?.number ?? Infinity)
@@ -72,9 +75,20 @@ export function goesOn(theirs: Stamp, ours: Stamp, relation: Relation): boolean 
 /** Nothing is this side's own: what the other has goes on from it. */
 export const BEHIND: Relation = { ours: { group: '', epoch: Infinity, number: -1 }, theirs: undefined }
 
-/** In which tenure a change was made; `undefined` where the copy does not tell. */
-export const tenureOf = (tenures: readonly TenureStart[], { epoch }: Stamp): TenureStart | undefined =>
-  tenures.findLast((tenure) => tenure.epoch <= epoch)
+/**
+ * In which tenure a change was made; `undefined` where the copy does not tell. What is older than all that are
+ * remembered counts as of the council of the oldest, at its own epoch.
+ */
+export function tenureOf(
+  tenures: readonly TenureStart[],
+  { epoch }: Stamp,
+): Pick<TenureStart, 'group' | 'epoch'> | undefined {
+  const known = tenures.findLast((tenure) => tenure.epoch <= epoch)
+  return known ?? (mayLackOldest(tenures) ? { group: tenures[0]!.group, epoch } : undefined)
+}
+
+/** Older ones may have been forgotten. */
+export const mayLackOldest = ({ length }: readonly TenureStart[]): boolean => length >= MAX_TENURES
 
 /**
  * What the owner has to change about a key, for what another side has of it; `undefined`: nothing.

@@ -50,6 +50,7 @@ export class HeldPartition {
   readonly #empty = new Set<string>()
   #number = 0
   #acked = 0
+  #forgotten = 0
   #bytes = 0
 
   constructor(born: number) {
@@ -64,6 +65,11 @@ export class HeldPartition {
   /** Up to here everybody in sync has stored everything. Never above `number`; falls with another history only. */
   get acked(): number {
     return this.#acked
+  }
+
+  /** Of what was deleted after this number every key is still here, as an empty one. */
+  get forgotten(): number {
+    return this.#forgotten
   }
 
   get bytes(): number {
@@ -107,6 +113,7 @@ export class HeldPartition {
     copy.replace([...this.#keys.keys()].map((key) => this.contentOf(key)))
     copy.standAt(this.#number)
     copy.ack(this.#acked)
+    copy.forget(this.#forgotten)
     copy.tenure = this.tenure
     copy.tenures = this.tenures
     return copy
@@ -166,10 +173,16 @@ export class HeldPartition {
     for (const key of this.#empty) {
       const held = this.#keys.get(key)!
       if (held.number > upTo) continue
+      this.forget(held.number)
       this.#bytes -= held.bytes
       this.#keys.delete(key)
       this.#empty.delete(key)
     }
+  }
+
+  /** Deleted keys up to this number may be missing. */
+  forget(upTo: number): void {
+    this.#forgotten = Math.max(this.#forgotten, upTo)
   }
 
   /** Names and stamps of what changed after `number`. */

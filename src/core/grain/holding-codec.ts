@@ -43,7 +43,7 @@ export const HoldingLimits = {
   callerBytes: 32,
   browserBytes: 256,
   groupBytes: 24,
-  origins: 64,
+  origins: 256,
   holders: 64,
   stateBytes: 16 * 1024 * 1024,
   /** Epochs, numbers and ids: far beyond any use, and adding to them stays exact. */
@@ -140,13 +140,16 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
   },
   stored: (w, item) => w.varint(item.tenure).varint(item.number).byte(flags(item.wants)),
   where: nothing,
-  claim: (w, item) => writeTenures(w, item.tenures),
+  claim: (w, item) => {
+    w.varint(item.forgotten)
+    writeTenures(w, item.tenures)
+  },
   standing: (w, item) => {
-    w.varint(item.number).varint(item.common)
+    w.varint(item.number).varint(item.common).varint(item.since)
     writeList(w, item.keys, (w, { key, epoch, number }) => w.text(key).varint(epoch).varint(number))
   },
   repair: (w, item) => {
-    w.varint(item.tenure).varint(item.from).varint(item.number).varint(item.acked)
+    w.varint(item.tenure).varint(item.from).varint(item.number).varint(item.acked).varint(item.forgotten)
     writeTenures(w, item.tenures)
     writeList(w, item.entries, writeContent)
   },
@@ -192,11 +195,12 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
     wants: readFlags(r, 1) === 1,
   }),
   where: asAt,
-  claim: (r, at) => ({ ...at, tenures: readTenures(r) }),
+  claim: (r, at) => ({ ...at, forgotten: count(r, 'forgotten'), tenures: readTenures(r) }),
   standing: (r, at) => ({
     ...at,
     number: count(r, 'number'),
     common: count(r, 'common'),
+    since: count(r, 'since'),
     keys: readList(r, HoldingLimits.entries, () => ({
       key: readKey(r),
       epoch: count(r, 'epoch'),
@@ -209,6 +213,7 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
     from: count(r, 'from'),
     number: count(r, 'number'),
     acked: count(r, 'acked'),
+    forgotten: count(r, 'forgotten'),
     tenures: readTenures(r),
     entries: readList(r, HoldingLimits.entries, readContent),
   }),

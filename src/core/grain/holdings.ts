@@ -463,7 +463,7 @@ export class Holdings {
 
   #look(part: Part, now: Now): void {
     const { entry, proposal } = part
-    if (!entry) return
+    if (!entry) return this.#lookAgain(part, this.#replicating.look(part, now))
     let due = Infinity
     if (proposal && !proposal.isOpen) {
       if (now.mono >= part.proposeAt) this.#proposals.wish(part, proposal.wish)
@@ -480,6 +480,10 @@ export class Holdings {
     // Nobody tells when a leader's lease begins.
     if (part.isAwake && part.tenure && !part.hasRight && entry.inSync.length === 1)
       due = Math.min(due, now.mono + this.#tuning.beaconAgainMs)
+    this.#lookAgain(part, due)
+  }
+
+  #lookAgain(part: Part, due: number): void {
     if (due < Infinity) {
       this.#dueAt.set(part, due)
       this.#firstDueAt = Math.min(this.#firstDueAt, due)
@@ -558,8 +562,8 @@ export class Holdings {
 
   /** To be called whenever what is held of it has changed. */
   #weigh(part: Part): void {
-    const { copy, staging, handing } = part
-    const bytes = (copy?.bytes ?? 0) + (staging?.held.bytes ?? 0) + (handing?.bytes ?? 0)
+    const { copy, staging } = part
+    const bytes = (copy?.bytes ?? 0) + (staging?.held.bytes ?? 0)
     this.#bytes += bytes - part.bytes
     part.bytes = bytes
   }
@@ -718,6 +722,8 @@ export class Holdings {
       const [oldest] = this.#unknown
       this.#unknown.delete(oldest!)
       this.#parts.delete(oldest!.id)
+      this.#replicating.forget(oldest!)
+      this.#lookAgain(oldest!, Infinity)
       this.#bytes -= oldest!.bytes
     }
     return part

@@ -53,6 +53,8 @@ export interface StoredItem extends At {
 }
 
 export interface ClaimItem extends At {
+  /** See `HeldPartition.forgotten`. */
+  readonly forgotten: number
   readonly tenures: readonly TenureStart[]
 }
 
@@ -60,7 +62,9 @@ export interface StandingItem extends At {
   readonly number: number
   /** Up to here it has the same changes as the owner that claims. */
   readonly common: number
-  /** What changed after that. */
+  /** Not above `common`. */
+  readonly since: number
+  /** What changed after `since`. */
   readonly keys: readonly (Stamp & { readonly key: string })[]
 }
 
@@ -70,6 +74,7 @@ export interface RepairItem extends At {
   readonly from: number
   readonly number: number
   readonly acked: number
+  readonly forgotten: number
   readonly tenures: readonly TenureStart[]
   readonly entries: readonly KeyContent[]
 }

@@ -136,11 +136,12 @@ export class Owning {
     if (!peer || peer.state !== 'claimed') return
     const copy = part.copy!
     const theirs = new Map(item.keys.map((stamp) => [stamp.key, stamp]))
-    const keys = new Set([...theirs.keys(), ...copy.changedAfter(item.common).map(({ key }) => key)])
+    const keys = new Set([...theirs.keys(), ...copy.changedAfter(item.since).map(({ key }) => key)])
     const different = [...keys].filter((key) => {
       const own = copy.stampOf(key)
       const other = theirs.get(key)
-      return own.number !== (other?.number ?? -1) || own.epoch !== other?.epoch
+      // What is no more common is different, even where two councils have given one epoch and number.
+      return own.number !== (other?.number ?? -1) || own.epoch !== other?.epoch || own.number > item.common
     })
     peer.quietSince = now.mono
     this.#repair(
@@ -424,16 +425,17 @@ export class Owning {
     peer.askedAt = now.mono
     peer.quietSince ??= now.mono
     if (type === 'where') return this.#shop.mail.put(peer.process, type, at(part))
-    const { tenures } = part.copy!
-    this.#shop.mail.put(peer.process, type, { ...at(part), tenures }, tenures.length * TENURE_BYTES)
+    const { tenures, forgotten } = part.copy!
+    const item = { ...at(part), forgotten, tenures }
+    this.#shop.mail.put(peer.process, type, item, tenures.length * TENURE_BYTES)
   }
 
   #repair(part: Part, peer: Peer, from: number, keys: readonly { readonly key: string }[]): void {
     const copy = part.copy!
     const entries: KeyContent[] = keys.map(({ key }) => copy.contentOf(key))
     const bytes = keys.reduce((sum, { key }) => sum + copy.weightOf(key), 0)
-    const { tenure, number, acked, tenures } = copy
-    const item = { ...at(part), tenure, from, number, acked, tenures, entries }
+    const { tenure, number, acked, forgotten, tenures } = copy
+    const item = { ...at(part), tenure, from, number, acked, forgotten, tenures, entries }
     this.#shop.mail.put(peer.process, 'repair', item, bytes)
   }
 

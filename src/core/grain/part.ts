@@ -3,10 +3,9 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
 import type { Beacons } from './beacons.ts'
 import type { CopyOut } from './copy-out.ts'
-import type { TenureStart } from './fork.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Mail } from './mail.ts'
-import type { CopyItem } from './messages.ts'
+import type { ClaimItem, CopyItem } from './messages.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Proposals, Wish } from './proposals.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
@@ -52,8 +51,7 @@ export type Missed =
   | {
       readonly type: 'claim'
       readonly from: ProcessId
-      readonly epoch: number
-      readonly tenures: readonly TenureStart[]
+      readonly item: ClaimItem
     }
   | { readonly type: 'copy'; readonly attempt: number }
   | { readonly type: 'other' }

@@ -9,6 +9,8 @@
 import type { ProcessId } from '../identity/node-id.ts'
 import type { MapEntry, PartitionId, Stamp } from '../partition/partition.ts'
 import type { Now } from '../time.ts'
+import type { TenureStart } from './fork.ts'
+import { commonUpTo } from './fork.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Holder } from './messages.ts'
 import type { CopyWrite } from './stored-copy.ts'
@@ -29,6 +31,10 @@ export interface PersistingOptions {
 interface OnDisk {
   /** What its head says of it. */
   readonly state: string
+  /** Of what it was when it was written. */
+  readonly born: number
+  readonly number: number
+  readonly tenures: readonly TenureStart[]
   readonly keys: ReadonlyMap<string, Stamp>
 }
 
@@ -133,23 +139,24 @@ export class Persisting {
       return undefined
     const state = `${group} ${entry.epoch} ${copy.tenure} ${copy.number}`
     if (state === known?.state || (copy.number === 0 && !known)) return undefined
+    const same = known?.born === copy.born ? commonUpTo(known, copy.tenures) : 0
     const puts: [string, Uint8Array][] = []
     const keys = new Map<string, Stamp>()
     for (const key of copy.keys()) {
       const { epoch, number } = copy.stampOf(key)
       keys.set(key, { epoch, number })
       const before = known?.keys.get(key)
-      if (before?.number !== number || before.epoch !== epoch)
+      if (before?.number !== number || before.epoch !== epoch || number > same)
         puts.push([key, encodeKey(copy.contentOf(key))])
     }
     const deletes = [...(known?.keys.keys() ?? [])].filter((key) => !keys.has(key))
-    this.#set(partition, { state, keys })
-    const { born, number, acked } = copy
+    const { born, number, acked, tenures } = copy
+    this.#set(partition, { state, born, number, tenures, keys })
     const head = encodeHead({
       partition,
       map: entry.epoch,
       born,
-      tenures: copy.tenures,
+      tenures,
       epoch: lastEpochOf(copy),
       number,
       acked,

@@ -6,9 +6,9 @@
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
-import type { TenureStart } from './fork.ts'
 import { commonUpTo } from './fork.ts'
-import { HeldPartition, weigh } from './held-partition.ts'
+import { HeldPartition } from './held-partition.ts'
+import { Inheriting } from './inheriting.ts'
 import type { At, ClaimItem, CopyItem, RepairItem, StoreItem } from './messages.ts'
 import type { Missed, Part, Workshop } from './part.ts'
 import type { MapEntry } from '../partition/partition.ts'
@@ -20,14 +20,14 @@ import { rankAmong } from '../partition/placement.ts'
  */
 const SYNC_SHARE = 2
 const OTHER: Missed = { type: 'other' }
-/** What was handed over waits so long for the map, in ms: by then its leader has given it up, or nobody leads. */
-const HANDING_MS = 10_000
 
 export class Replicating {
   readonly #shop: Workshop
+  readonly #inheriting: Inheriting
 
   constructor(shop: Workshop) {
     this.#shop = shop
+    this.#inheriting = new Inheriting(shop)
   }
 
   onEntry(part: Part, before: MapEntry | undefined, now: Now): void {
@@ -75,9 +75,8 @@ export class Replicating {
   }
 
   onClaim(from: ProcessId, part: Part, item: ClaimItem, now: Now): void {
-    const { epoch, tenures } = item
-    if (!this.#isCurrent(from, part, item, now, { type: 'claim', from, epoch, tenures })) return
-    if (this.#hasRoom(part, part.lacking)) this.#stand(part, tenures)
+    if (!this.#isCurrent(from, part, item, now, { type: 'claim', from, item })) return
+    if (this.#hasRoom(part, part.lacking)) this.#stand(part, item)
   }
 
   onRepair(from: ProcessId, part: Part, item: RepairItem, now: Now): void {
@@ -88,6 +87,7 @@ export class Replicating {
       if (!this.#hasRoom(part, copy.growthBy(item.entries))) return
       copy.replace(item.entries)
       copy.standAt(item.number)
+      copy.forget(item.forgotten)
       copy.tenure = item.tenure
       copy.tenures = item.tenures
       part.wants = false
@@ -99,7 +99,7 @@ export class Replicating {
   onCopy(from: ProcessId, part: Part, item: CopyItem, now: Now): void {
     const { own, bytes, tuning, mail } = this.#shop
     const { attempt, index, end } = item
-    if (item.handed) this.#setAside(from, part, item, now)
+    if (item.handed) this.#inheriting.setAside(from, part, item, now)
     if (!this.#isCurrent(from, part, item, now, { type: 'copy', attempt })) return
     // Nobody replaces what may be the only copy of something acknowledged.
     if (part.entry!.inSync.includes(own)) return
@@ -128,6 +128,8 @@ export class Replicating {
       return
     }
     staging.held.standAt(end.number)
+    // Of what is deleted nothing is sent.
+    staging.held.forget(end.number)
     staging.held.tenure = end.tenure
     staging.held.tenures = end.tenures
     this.#learnAcked(staging.held, end.acked)
@@ -160,19 +162,21 @@ export class Replicating {
     return this.#isProven(part, owner) || now.mono >= this.#shop.beacons.patienceEndsAt(owner)
   }
 
+  /** Decides what is to be done about the partition. Returns when to look again if nothing happens. */
   look(part: Part, now: Now): number {
-    const { own, proposals, tuning, askMap } = this.#shop
+    const due = this.#inheriting.look(part, now)
+    return part.entry ? Math.min(due, this.#lookAt(part, now)) : due
+  }
+
+  /** Nothing is known of the partition any more. */
+  forget(part: Part): void {
+    this.#inheriting.drop(part)
+  }
+
+  #lookAt(part: Part, now: Now): number {
+    const { own, proposals, tuning } = this.#shop
     const entry = part.entry!
     if (part.owesStored) this.#answer(part)
-    const { handing } = part
-    if (handing) {
-      const isHeir = entry.owner === handing.from && !entry.inSync.includes(own)
-      if (isHeir && now.mono < handing.until) {
-        askMap(part, now)
-        return Math.min(now.mono + tuning.askAgainMs, handing.until)
-      }
-      part.handing = undefined
-    }
     if (entry.owner === own) return Infinity
     if (entry.inSync.includes(own)) return this.#seek(part, now)
     const { handed } = part
@@ -236,7 +240,6 @@ export class Replicating {
   #giveBack(part: Part): void {
     part.copy = undefined
     part.staging = undefined
-    part.handing = undefined
     part.handed = undefined
     this.#shop.touch(part)
   }
@@ -271,30 +274,10 @@ export class Replicating {
     return part.entry!.owner === from
   }
 
-  /** Whoever hands over goes: it cannot be asked for that again once the map has told of it. */
-  #setAside(from: ProcessId, part: Part, item: CopyItem, now: Now): void {
-    const { own, bytes, tuning, touch } = this.#shop
-    const { epoch, index, entries } = item
-    const { entry } = part
-    if (entry?.owner !== from || epoch <= entry.epoch || entry.inSync.includes(own)) return
-    const until = now.mono + HANDING_MS
-    if (index === 0) part.handing = { from, epoch, items: [], until, bytes: 0 }
-    const { handing } = part
-    if (handing?.epoch !== epoch || index !== handing.items.length) return
-    handing.items.push(item)
-    handing.bytes += entries.reduce((sum, { key, contents }) => sum + weigh(key, contents), 0)
-    if (bytes(part) > tuning.stateBytes) part.handing = undefined
-    touch(part)
-  }
-
   #takeUp(part: Part, now: Now): void {
-    const { handing } = part
-    const { owner, epoch } = part.entry!
-    if (!handing || (owner === handing.from && epoch < handing.epoch)) return
-    part.handing = undefined
-    if (owner !== handing.from || epoch !== handing.epoch) return
-    part.missed = undefined
-    for (const item of handing.items) this.onCopy(handing.from, part, item, now)
+    const items = this.#inheriting.take(part)
+    if (items.length > 0) part.missed = undefined
+    for (const item of items) this.onCopy(part.entry!.owner!, part, item, now)
   }
 
   /** Something came before the map told of its epoch. */
@@ -305,8 +288,8 @@ export class Replicating {
     if (!missed || owner === undefined || owner === this.#shop.own) return
     if (missed.type === 'claim') {
       // What both have in common only the tenures of the present owner tell; it claims again.
-      const isOfOwner = missed.from === owner && missed.epoch === epoch
-      if (isOfOwner && inSync.includes(this.#shop.own)) this.#stand(part, missed.tenures)
+      const isOfOwner = missed.from === owner && missed.item.epoch === epoch
+      if (isOfOwner && inSync.includes(this.#shop.own)) this.#stand(part, missed.item)
     } else if (missed.type === 'copy') {
       const { attempt } = missed
       part.refusedAttempt = attempt
@@ -318,18 +301,22 @@ export class Replicating {
     }
   }
 
-  /** Tells what this copy may have that the owner's has not, and stamps of all that may differ otherwise. */
-  #stand(part: Part, tenures: readonly TenureStart[]): void {
+  /**
+   * Tells what this copy may have that the owner's has not, and stamps of all that may differ otherwise. Where either
+   * has forgotten what it deleted since, that is everything.
+   */
+  #stand(part: Part, { tenures, forgotten }: ClaimItem): void {
     const { owner, epoch, inSync, born } = part.entry!
     if (!inSync.includes(this.#shop.own)) return
     const copy = (part.copy ??= new HeldPartition(born))
     const { number } = copy
     const common = commonUpTo(copy, tenures)
-    const keys = copy.changedAfter(common)
+    const since = common < Math.max(forgotten, copy.forgotten) ? 0 : common
+    const keys = copy.changedAfter(since)
     this.#shop.mail.put(
       owner!,
       'standing',
-      { partition: part.id, epoch, number, common, keys },
+      { partition: part.id, epoch, number, common, since, keys },
       keys.reduce((sum, { key }) => sum + key.length + 8, 0),
     )
   }

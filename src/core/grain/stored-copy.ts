@@ -14,6 +14,7 @@ import { MAX_KIND_BYTES, parsePartition, slotOf } from '../partition/partition.t
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
 import type { TenureStart } from './fork.ts'
+import { mayLackOldest } from './fork.ts'
 import type { KeyContent } from './held-partition.ts'
 import { HeldPartition } from './held-partition.ts'
 import {
@@ -157,10 +158,12 @@ export function encodeTaken(origins: readonly Origin[]): Uint8Array {
 /** A history, the newest of its tenures first: each is known up to the next. */
 export const originsOf = (born: number, tenures: readonly TenureStart[], end: Stamp): [Origin, ...Origin[]] =>
   tenures
-    .map(({ group, epoch: since }, i): Origin => {
+    .map((tenure, i): Origin => {
       const next = tenures[i + 1]
       const { epoch, number } = next ? { epoch: next.epoch - 1, number: next.number } : end
-      return { group, born, since, epoch: Math.max(0, epoch), number }
+      // As `tenureOf` has it.
+      const since = i === 0 && mayLackOldest(tenures) ? 0 : tenure.epoch
+      return { group: tenure.group, born, since, epoch: Math.max(0, epoch), number }
     })
     .toReversed() as [Origin, ...Origin[]]
 

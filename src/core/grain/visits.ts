@@ -43,8 +43,9 @@ export interface Visit {
   readonly attempt: number
   /** The newest part; and whether its keys were looked at under the present right. */
   item: StrayItem
-  /** Of that part, about. */
+  /** Of that part and of `seen`, about. */
   bytes: number
+  seenBytes: number
   isLookedAt: boolean
   isAnswered: boolean
   isFull: boolean
@@ -120,12 +121,12 @@ export class Visits {
       return false
     }
     if (!known && part.visits.size >= MAX_VISITS) return false
-    const bytes = this.#roomFor(from, item, known?.bytes)
-    if (bytes === undefined) {
+    const visit = newVisit(from, item, now)
+    if (!this.#makeRoom(visit, item, known?.bytes)) {
       this.#say(part, from, item, 'full')
       return false
     }
-    part.visits.set(from, newVisit(from, item, bytes, now))
+    part.visits.set(from, visit)
     return true
   }
 
@@ -176,28 +177,30 @@ export class Visits {
       if (visit.isFull) visit.isLookedAt = visit.isAnswered = false
       else if (visit.isAnswered) this.#say(part, visit.from, item, 'part')
     } else if (item.index === visit.item.index + 1 && visit.isAnswered) {
-      const bytes = this.#roomFor(visit.from, item, visit.bytes)
-      if (bytes === undefined) {
+      if (!this.#makeRoom(visit, item, visit.bytes)) {
         this.#say(part, visit.from, item, 'full')
         return true
       }
       visit.item = item
-      visit.bytes = bytes
       visit.isLookedAt = visit.isAnswered = false
     } else this.#say(part, visit.from, item, 'again')
     return true
   }
 
   /**
-   * Makes room for a part, in place of another one. Gives its size, `undefined` where there is none. What this process
-   * offers to itself is here anyway.
+   * For a part, in place of what took so many bytes before. What this process offers to itself is here anyway; and
+   * where nothing else waits there is always room.
    */
-  #roomFor(from: ProcessId, { entries }: StrayItem, before = 0): number | undefined {
-    if (from === this.#shop.own) return 0
-    const bytes = entries.reduce((sum, { key, contents }) => sum + weigh(key, contents), 0)
-    if (this.#bytes - before + bytes > this.#shop.tuning.stateBytes) return undefined
-    this.#bytes += bytes - before
-    return bytes
+  #makeRoom(visit: Visit, { entries }: StrayItem, before = 0): boolean {
+    if (visit.from === this.#shop.own) return true
+    const bytes = entries.reduce((sum, { key, contents }) => sum + weigh(key, contents), visit.seenBytes)
+    const others = this.#bytes - before
+    const isAlone = others + visit.seenBytes === 0
+    if (!isAlone && others + bytes > this.#shop.tuning.stateBytes) return false
+    this.#bytes = others + bytes
+    visit.bytes = bytes
+    for (const { key } of entries) visit.seenBytes += weigh(key, undefined)
+    return true
   }
 
   #forget(part: Part, visit: Visit): void {
@@ -320,11 +323,12 @@ const isOf = ({ kind, slot }: Part, key: string): boolean => slotOf(kind, key) =
 const NO_STAMP = { epoch: 0, number: 0 }
 const DELETE: KeyChange = { state: null, records: [], drops: [] }
 
-const newVisit = (from: ProcessId, item: StrayItem, bytes: number, now: Now): Visit => ({
+const newVisit = (from: ProcessId, item: StrayItem, now: Now): Visit => ({
   from,
   attempt: item.attempt,
   item,
-  bytes,
+  bytes: 0,
+  seenBytes: 0,
   isLookedAt: false,
   isAnswered: false,
   isFull: false,

@@ -285,10 +285,10 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
   }),
   stored: holdings({ type: 'stored', items: [{ ...at, tenure: 6, number: 301, wants: false }] }),
   where: holdings({ type: 'where', items: [at] }),
-  claim: holdings({ type: 'claim', items: [{ ...at, tenures: TENURES }] }),
+  claim: holdings({ type: 'claim', items: [{ ...at, forgotten: 120, tenures: TENURES }] }),
   standing: holdings({
     type: 'standing',
-    items: [{ ...at, number: 301, common: 299, keys: [{ key: 'likes', epoch: 7, number: 300 }] }],
+    items: [{ ...at, number: 301, common: 299, since: 299, keys: [{ key: 'likes', epoch: 7, number: 300 }] }],
   }),
   repair: holdings({
     type: 'repair',
@@ -299,6 +299,7 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
         from: 301,
         number: 300,
         acked: 299,
+        forgotten: 120,
         tenures: TENURES,
         entries: [likes, deleted, { key: 'never', epoch: 0, number: 0, contents: undefined }],
       },

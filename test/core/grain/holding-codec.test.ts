@@ -80,15 +80,27 @@ const SAMPLES: readonly HoldingMessage[] = [
   {
     type: 'claim',
     items: [
-      { ...at, tenures },
-      { partition: 'a#0', epoch: 1, tenures: [] },
+      { ...at, forgotten: 3, tenures },
+      { partition: 'a#0', epoch: 1, forgotten: 0, tenures: [] },
     ],
   },
-  { type: 'standing', items: [{ ...at, number: 2, common: 1, keys: [{ key: 'k', epoch: 1, number: 2 }] }] },
+  {
+    type: 'standing',
+    items: [{ ...at, number: 2, common: 1, since: 0, keys: [{ key: 'k', epoch: 1, number: 2 }] }],
+  },
   {
     type: 'repair',
     items: [
-      { ...at, tenure: 1, from: 1, number: 2, acked: 1, tenures: [], entries: [content, gone, stateless] },
+      {
+        ...at,
+        tenure: 1,
+        from: 1,
+        number: 2,
+        acked: 1,
+        forgotten: 1,
+        tenures: [],
+        entries: [content, gone, stateless],
+      },
     ],
   },
   { type: 'copy', items: [{ ...at, attempt: 1, index: 0, entries: [content], handed: false }] },
@@ -196,7 +208,7 @@ describe('holding messages', () => {
       const outcomes = new Map()
       const contents = { state: undefined, callers: new Map([[name, { first: 1, keepMs: 0, outcomes }]]) }
       const entries = [{ ...stateless, contents }]
-      const kept = { ...at, tenure: 1, from: 0, number: 1, acked: 0, tenures: [], entries }
+      const kept = { ...at, tenure: 1, from: 0, number: 1, acked: 0, forgotten: 0, tenures: [], entries }
       const change = (more: Partial<KeyChange>): StoreItem => {
         return {
           ...at,

@@ -38,10 +38,22 @@ const FIRST = [{ group: GROUP, epoch: 1, number: 0 }]
 /** A replica that follows `boss`. */
 function follower(others: readonly string[] = [], tuning: Partial<HoldingTuning> = {}): Bench {
   const bench = replica(others, tuning)
-  bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: FIRST }] })
+  bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, forgotten: 0, tenures: FIRST }] })
   bench.hear('boss', {
     type: 'repair',
-    items: [{ partition: P, epoch: 1, tenure: 1, from: 0, number: 0, acked: 0, tenures: FIRST, entries: [] }],
+    items: [
+      {
+        partition: P,
+        epoch: 1,
+        tenure: 1,
+        from: 0,
+        number: 0,
+        acked: 0,
+        forgotten: 0,
+        tenures: FIRST,
+        entries: [],
+      },
+    ],
   })
   return bench
 }
@@ -269,7 +281,9 @@ describe('takeover', () => {
     bench.wake()
     bench.hear('a', {
       type: 'standing',
-      items: [{ partition: P, epoch: 1, number: 3, common: 1, keys: [{ key: 'k', epoch: 1, number: 3 }] }],
+      items: [
+        { partition: P, epoch: 1, number: 3, common: 1, since: 1, keys: [{ key: 'k', epoch: 1, number: 3 }] },
+      ],
     })
     expect(bench.last('repair', 'a')).toEqual([
       {
@@ -279,6 +293,7 @@ describe('takeover', () => {
         from: 3,
         number: 0,
         acked: 0,
+        forgotten: 0,
         tenures: FIRST,
         entries: [{ key: 'k', epoch: 0, number: 0, contents: undefined }],
       },
@@ -297,9 +312,16 @@ describe('takeover', () => {
     bench.hear('boss', store(2, 'two', { acked: 1, key: 'other' }))
     bench.map(entryOf(2, 'next', 'me'))
     const tenures = [...FIRST, { group: GROUP, epoch: 2, number: 1 }]
-    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 2, tenures }] })
+    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 2, forgotten: 0, tenures }] })
     expect(bench.last('standing', 'next')).toEqual([
-      { partition: P, epoch: 2, number: 2, common: 1, keys: [{ key: 'other', epoch: 1, number: 2 }] },
+      {
+        partition: P,
+        epoch: 2,
+        number: 2,
+        common: 1,
+        since: 1,
+        keys: [{ key: 'other', epoch: 1, number: 2 }],
+      },
     ])
     bench.hear('next', {
       type: 'repair',
@@ -311,6 +333,7 @@ describe('takeover', () => {
           from: 2,
           number: 1,
           acked: 1,
+          forgotten: 0,
           tenures,
           entries: [{ key: 'other', epoch: 0, number: 0, contents: undefined }],
         },
@@ -321,6 +344,23 @@ describe('takeover', () => {
     expect(bench.last('stored', 'next')).toEqual([
       { partition: P, epoch: 2, tenure: 2, number: 1, wants: false },
     ])
+  })
+
+  it('takes for different what two councils have given the same epoch and number', () => {
+    const bench = new Bench()
+    bench.map(entryOf(1, 'me', 'a'))
+    bench.wake()
+    bench.stand('a', 1)
+    bench.answer('a')
+    for (const key of ['x', 'y', 'z']) bench.append(key, 'v')
+    for (const number of [1, 2, 3]) bench.stored('a', 1, 1, number)
+    bench.map(entryOf(3, 'me', 'a'))
+    const keys = ['x', 'y', 'z'].map((key, i) => ({ key, epoch: 1, number: i + 1 }))
+    bench.hear('a', {
+      type: 'standing',
+      items: [{ partition: P, epoch: 3, number: 3, common: 2, since: 0, keys }],
+    })
+    expect(bench.last('repair', 'a')[0]!.entries.map(({ key }) => key)).toEqual(['z'])
   })
 
   it('brings a replica that is behind up to date with the keys that it lacks', () => {
@@ -341,7 +381,7 @@ describe('takeover', () => {
     bench.map(entryOf(4, 'me', 'a'))
     expect(bench.mayRun).toBe(false)
     const tenures = [...FIRST, { group: GROUP, epoch: 4, number: 0 }]
-    expect(bench.last('claim', 'a')).toEqual([{ partition: P, epoch: 4, tenures }])
+    expect(bench.last('claim', 'a')).toEqual([{ partition: P, epoch: 4, forgotten: 0, tenures }])
   })
 
   it('takes nothing from whoever the map does not name', () => {
@@ -502,6 +542,7 @@ describe('what got lost', () => {
       from: 0,
       number: 0,
       acked: 0,
+      forgotten: 0,
       tenures: [],
       entries: [],
     }
@@ -538,7 +579,7 @@ describe('what got lost', () => {
     bench.map(entryOf(3, 'me', 'a'))
     bench.hear('a', {
       type: 'standing',
-      items: [{ partition: P, epoch: 3, number: 0, common: 0, keys: [] }],
+      items: [{ partition: P, epoch: 3, number: 0, common: 0, since: 0, keys: [] }],
     })
     expect(bench.last('repair', 'a')).toMatchObject([{ from: 0, number: 1, entries: [{ key: 'k' }] }])
     bench.stored('a', 3, 3, 1)
@@ -629,28 +670,34 @@ describe('leaving', () => {
     expect(heir.proposed).toMatchObject([{ add: 'heir', owner: 'heir', remove: 'boss', epochs: [1] }])
   })
 
-  it('waits for the map where it tells later than the owner that hands over', () => {
+  it.each([
+    ['nothing', undefined],
+    ['an earlier epoch', 'boss'],
+    ['an earlier owner', 'former'],
+  ])('waits for the map where it has told %s before', (_, earlier) => {
     const heir = new Bench('heir')
     const content = { key: 'k', epoch: 1, number: 1, contents: { state: bytes('v'), callers: new Map() } }
     const end = { tenure: 1, number: 1, acked: 1, tenures: [] }
     const at = { partition: P, epoch: 2, attempt: 1, handed: true }
     const first = { ...at, index: 0, entries: [content] }
     const last = { ...at, index: 1, entries: [], end }
-    // From one that owns it by no map nothing is kept.
-    heir.hear('boss', { type: 'copy', items: [first] })
-    expect(heir.holdings.bytes).toBe(0)
-    heir.map(entryOf(1, 'boss', 'me'))
-    heir.hear('thief', { type: 'copy', items: [first] })
-    expect(heir.holdings.bytes).toBe(0)
+    // Nothing is known of the partition, and later only who owned it before.
     heir.hear('boss', { type: 'copy', items: [first, last] })
-    expect(heir.holdings.bytes).toBeGreaterThan(0)
+    if (earlier) heir.map(entryOf(1, earlier, 'me'))
+    // It has its own room, and does not give way to what somebody else comes with.
+    const stolen = {
+      ...first,
+      entries: [{ ...content, contents: { ...content.contents, state: bytes('w') } }],
+    }
+    heir.hear('thief', { type: 'copy', items: [stolen, last] })
+    expect(heir.holdings.bytes).toBe(0)
     heir.live(2_000)
     expect(heir.told.filter((what) => what === `ask ${P}`).length).toBeGreaterThan(2)
     expect(heir.proposed).toEqual([])
     heir.map(entryOf(2, 'boss'))
     expect(heir.proposed).toMatchObject([{ add: 'heir', owner: 'heir', remove: 'boss', epochs: [2] }])
     expect(heir.holdings.copyOf(P)!.contentsOf('k')?.state).toEqual(bytes('v'))
-    expect(heir.count('copied', 'boss')).toBe(2)
+    expect(heir.last('copied', 'boss').map(({ result }) => result)).toEqual(['part', 'whole'])
   })
 
   it('does not wait for a map that tells something else, nor for ever', () => {
@@ -660,9 +707,13 @@ describe('leaving', () => {
       const content = { key: 'k', epoch: 1, number: 1, contents: { state: bytes('v'), callers: new Map() } }
       const item = { partition: P, epoch: 2, attempt: 1, index: 0, entries: [content], handed: true }
       heir.hear('boss', { type: 'copy', items: [item] })
-      if (isLate) heir.live(61_000)
+      if (isLate) heir.live(11_000)
       else heir.map(entryOf(3, 'boss', 'me'))
-      expect(heir.holdings.bytes).toBe(0)
+      heir.told.length = 0
+      heir.live(60_000)
+      expect(heir.told).toEqual([])
+      heir.map(entryOf(isLate ? 2 : 4, 'boss'))
+      expect(heir.holdings.copyOf(P)).toBeUndefined()
     }
   })
 
@@ -671,7 +722,6 @@ describe('leaving', () => {
     const item = { partition: P, epoch: 2 ** 40, attempt: 1, index: 0, entries: [content], handed: true }
     const inSync = follower()
     inSync.hear('boss', { type: 'copy', items: [item] })
-    expect(inSync.holdings.bytes).toBe(0)
     inSync.gone.add('boss')
     inSync.holdings.onLiveness('boss', inSync.now)
     inSync.live(6_000)
@@ -683,8 +733,29 @@ describe('leaving', () => {
     later.map(entryOf(2, 'me'))
     later.wake()
     later.live(61_000)
-    expect(later.holdings.copyOf(P)).toBeDefined()
-    expect(later.holdings.bytes).toBe(0)
+    expect(later.holdings.copyOf(P)!.isEmpty).toBe(true)
+  })
+
+  it('waits with others for no more room than copies have', () => {
+    const heir = new Bench('heir', { stateBytes: 3_000 })
+    const contents = { state: bytes('x'.repeat(2_000)), callers: new Map() }
+    const end = { tenure: 1, number: 1, acked: 1, tenures: [] }
+    const handed = (slot: number) => ({
+      partition: `counter#${slot}`,
+      epoch: 2,
+      attempt: 1,
+      index: 0,
+      entries: [{ key: 'k', epoch: 1, number: 1, contents }],
+      end,
+      handed: true,
+    })
+    heir.hear('boss', { type: 'copy', items: [handed(1), handed(2)] })
+    for (const slot of [2, 1]) heir.map(entryOf(2, 'boss'), `counter#${slot}`)
+    expect([1, 2].map((slot) => heir.holdings.copyOf(`counter#${slot}`)?.number)).toEqual([1, undefined])
+    // What has gone from there makes room.
+    heir.hear('boss', { type: 'copy', items: [handed(3)] })
+    heir.map(entryOf(2, 'boss'), 'counter#3')
+    expect(heir.last('copied', 'boss')).toMatchObject([{ partition: 'counter#3', result: 'full' }])
   })
 
   it('hands it to one that can run it, and is linked if there is one', () => {
@@ -738,7 +809,7 @@ describe('a hostile member', () => {
   it('that makes up partitions keeps nobody from being told of real ones before the map tells', () => {
     const bench = new Bench()
     bench.hear('evil', { type: 'where', items: madeUp })
-    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: FIRST }] })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, forgotten: 0, tenures: FIRST }] })
     expect(bench.told).toContain(`ask ${P}`)
     bench.map(entryOf(1, 'boss', 'me'))
     expect(bench.last('standing', 'boss')).toMatchObject([{ partition: P, number: 0 }])
@@ -764,7 +835,10 @@ describe('a replica without room', () => {
   }
   const repair = (...entries: ReturnType<typeof content>[]): HoldingMessage => {
     const at = { partition: P, epoch: 1, tenure: 1 }
-    return { type: 'repair', items: [{ ...at, from: 0, number: 1, acked: 0, tenures: [], entries }] }
+    return {
+      type: 'repair',
+      items: [{ ...at, from: 0, number: 1, acked: 0, forgotten: 0, tenures: [], entries }],
+    }
   }
 
   it('takes of its owner twice what an owner may have, and no more', () => {
@@ -791,7 +865,7 @@ describe('a replica without room', () => {
     const before = bench.sent.length
     bench.hear('boss', store(1, 'x'.repeat(3_000)))
     bench.hear('boss', { type: 'where', items: [{ partition: P, epoch: 1 }] })
-    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: FIRST }] })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, forgotten: 0, tenures: FIRST }] })
     expect(bench.sent).toHaveLength(before)
     bench.map(entryOf(2, 'boss'))
     bench.hear('boss', { type: 'where', items: [{ partition: P, epoch: 2 }] })
@@ -801,7 +875,16 @@ describe('a replica without room', () => {
   it('says how far it is once there is room', () => {
     const bench = follower([], { stateBytes: 1_000 })
     bench.map(entryOf(1, 'other', 'me'), 'counter#8')
-    const at = { partition: 'counter#8', epoch: 1, tenure: 1, from: 0, number: 1, acked: 0, tenures: [] }
+    const at = {
+      partition: 'counter#8',
+      epoch: 1,
+      tenure: 1,
+      from: 0,
+      number: 1,
+      acked: 0,
+      forgotten: 0,
+      tenures: [],
+    }
     bench.hear('other', { type: 'repair', items: [{ ...at, entries: [content('x'.repeat(1_500))] }] })
     bench.hear('boss', store(1, 'x'.repeat(500)))
     const where = { type: 'where', items: [{ partition: P, epoch: 1 }] } as const
@@ -873,7 +956,14 @@ describe('sizes', () => {
     for (const from of ['a', 'b']) {
       bench.hear(from, {
         type: 'standing',
-        items: at.map(({ partition, epoch }) => ({ partition, epoch, number: 0, common: 0, keys: [] })),
+        items: at.map(({ partition, epoch }) => ({
+          partition,
+          epoch,
+          number: 0,
+          common: 0,
+          since: 0,
+          keys: [],
+        })),
       })
       const items = at.map(({ partition, epoch }) => ({
         partition,

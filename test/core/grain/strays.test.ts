@@ -1,8 +1,10 @@
 /** What a council that was given up has of a partition, from who kept it to who owns it now. */
 import { describe, expect, it } from 'vitest'
+import type { TenureStart } from '../../../src/core/grain/fork.ts'
+import { MAX_TENURES } from '../../../src/core/grain/fork.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import type { KeyContents } from '../../../src/core/grain/key-contents.ts'
-import type { StrayItem } from '../../../src/core/grain/messages.ts'
+import type { HoldingMessage, StrayItem } from '../../../src/core/grain/messages.ts'
 import { isKnownTo, isNewer, originsOf } from '../../../src/core/grain/stored-copy.ts'
 import { slotOf } from '../../../src/core/partition/partition.ts'
 import { Bench, bytes, change, entryOf, P } from './support/holding-bench.ts'
@@ -69,10 +71,10 @@ describe('a stray', () => {
     const bench = new Bench('replica')
     bench.map(entryOf(1, 'boss', 'replica', 'another'), P, B)
     const tenures = [{ group: B, epoch: 1, number: 0 }]
-    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures }] })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, forgotten: 0, tenures }] })
     bench.holdings.disown(bench.now)
     expect(bench.holdings.strays.size).toBe(0)
-    const at = { partition: P, epoch: 1, tenure: 1, acked: 0 }
+    const at = { partition: P, epoch: 1, tenure: 1, acked: 0, forgotten: 0 }
     bench.hear('boss', { type: 'repair', items: [{ ...at, from: 0, number: 0, tenures, entries: [] }] })
     bench.hear('boss', { type: 'store', items: [{ ...at, number: 1, key: 'k', change: change('v') }] })
     bench.holdings.disown(bench.now)
@@ -207,13 +209,13 @@ function keyOf(name: string): string {
 
 describe('a copy that goes on under another council', () => {
   const FIRST = { group: A, epoch: 1, number: 0 }
-  const at = { partition: P, epoch: 1, tenure: 1, acked: 0 }
+  const at = { partition: P, epoch: 1, tenure: 1, acked: 0, forgotten: 0 }
 
   /** In sync under A, with two changes that all have; then under B, whose owner went on from the first one. */
   function underB(): Bench {
     const bench = new Bench()
     bench.map(entryOf(1, 'boss', 'me'), P, A)
-    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, tenures: [FIRST] }] })
+    bench.hear('boss', { type: 'claim', items: [{ partition: P, epoch: 1, forgotten: 0, tenures: [FIRST] }] })
     bench.hear('boss', {
       type: 'repair',
       items: [{ ...at, from: 0, number: 0, tenures: [FIRST], entries: [] }],
@@ -239,12 +241,22 @@ describe('a copy that goes on under another council', () => {
   it('is compared from what both have in common on, whatever was acknowledged to either', () => {
     const bench = underB()
     const tenures = [FIRST, { group: B, epoch: 2, number: 1 }]
-    bench.hear('you', { type: 'claim', items: [{ partition: P, epoch: 2, tenures }] })
+    bench.hear('you', { type: 'claim', items: [{ partition: P, epoch: 2, forgotten: 0, tenures }] })
     expect(bench.last('standing', 'you')).toMatchObject([
       { number: 3, common: 1, keys: [{ key: 'k2' }, { key: 'k3' }] },
     ])
     const entries = ['k2', 'k3'].map((key) => ({ key, epoch: 0, number: 0, contents: undefined }))
-    const repair = { partition: P, epoch: 2, tenure: 2, from: 3, number: 1, acked: 1, tenures, entries }
+    const repair = {
+      partition: P,
+      epoch: 2,
+      tenure: 2,
+      from: 3,
+      number: 1,
+      acked: 1,
+      forgotten: 0,
+      tenures,
+      entries,
+    }
     bench.hear('you', { type: 'repair', items: [repair] })
     expect(bench.holdings.copyOf(P)).toMatchObject({ number: 1, acked: 1, tenure: 2, tenures })
     expect([...bench.holdings.copyOf(P)!.keys()]).toEqual(['k1'])
@@ -253,7 +265,7 @@ describe('a copy that goes on under another council', () => {
   it('is compared as soon as the map has told who claims it', () => {
     const bench = underB()
     const tenures = [FIRST, { group: B, epoch: 2, number: 1 }, { group: B, epoch: 4, number: 2 }]
-    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 4, tenures }] })
+    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 4, forgotten: 0, tenures }] })
     expect(bench.count('standing', 'next')).toBe(0)
     bench.map(entryOf(4, 'next', 'me'), P, B)
     expect(bench.last('standing', 'next')).toMatchObject([{ number: 3, common: 1 }])
@@ -262,12 +274,48 @@ describe('a copy that goes on under another council', () => {
   it('is not compared with what another has claimed meanwhile', () => {
     const bench = underB()
     const tenures = [FIRST, { group: B, epoch: 2, number: 1 }, { group: B, epoch: 4, number: 2 }]
-    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 4, tenures }] })
+    bench.hear('next', { type: 'claim', items: [{ partition: P, epoch: 4, forgotten: 0, tenures }] })
     bench.map(entryOf(5, 'third', 'me'), P, B)
     expect(bench.count('standing', 'third')).toBe(0)
     const own = [FIRST, { group: B, epoch: 5, number: 0 }]
-    bench.hear('third', { type: 'claim', items: [{ partition: P, epoch: 5, tenures: own }] })
+    bench.hear('third', { type: 'claim', items: [{ partition: P, epoch: 5, forgotten: 0, tenures: own }] })
     expect(bench.last('standing', 'third')).toMatchObject([{ common: 0 }])
+  })
+
+  it('is compared as a whole where the owner may have forgotten what it deleted since they parted', () => {
+    const bench = underB()
+    const tenures = [FIRST, { group: B, epoch: 2, number: 2 }]
+    bench.hear('you', { type: 'claim', items: [{ partition: P, epoch: 2, forgotten: 4, tenures }] })
+    expect(bench.last('standing', 'you')).toMatchObject([{ number: 3, common: 2, since: 0 }])
+    expect(bench.last('standing', 'you')[0]!.keys.map(({ key }) => key)).toEqual(['k1', 'k2', 'k3'])
+    bench.hear('you', { type: 'claim', items: [{ partition: P, epoch: 2, forgotten: 2, tenures }] })
+    expect(bench.last('standing', 'you')).toMatchObject([{ common: 2, since: 2, keys: [{ key: 'k3' }] }])
+  })
+
+  it('is compared as a whole where it may have forgotten what it deleted since', () => {
+    const bench = new Bench()
+    const claim = (epoch: number, ...tenures: TenureStart[]): HoldingMessage => ({
+      type: 'claim',
+      items: [{ partition: P, epoch, forgotten: 0, tenures }],
+    })
+    const since = (): number | undefined => bench.last('standing', 'you')[0]?.since
+    bench.map(entryOf(1, 'boss', 'me'), P, A)
+    bench.hear('boss', claim(1, FIRST))
+    bench.hear('boss', {
+      type: 'repair',
+      items: [{ ...at, from: 0, number: 0, tenures: [FIRST], entries: [] }],
+    })
+    for (const [i, text] of ['v', 'v', undefined, 'v'].entries()) {
+      const item = { ...at, acked: i, number: i + 1, key: i === 2 ? 'k1' : `k${i + 1}`, change: change(text) }
+      bench.hear('boss', { type: 'store', items: [item] })
+    }
+    // The third deleted a key, which everybody is known to have stored.
+    expect(bench.holdings.copyOf(P)).toMatchObject({ number: 4, acked: 3, forgotten: 3 })
+    bench.map(entryOf(2, 'you', 'me'), P, B)
+    bench.hear('you', claim(2, FIRST, { group: B, epoch: 2, number: 3 }))
+    expect(since()).toBe(3)
+    bench.hear('you', claim(2, FIRST, { group: B, epoch: 2, number: 2 }))
+    expect(since()).toBe(0)
   })
 
   it('is another tenure, also of the owner that it had', () => {
@@ -412,6 +460,21 @@ describe('the owner', () => {
     expect(bench.count('strayed', 'third')).toBe(1)
   })
 
+  it('has no more room for keys that it is told of than for copies', () => {
+    const bench = owner({ stateBytes: 3_000 })
+    const names = Array.from({ length: 10_000 }, (_, i) => `${'n'.repeat(100)}-${i}`)
+    const own = names.filter((name) => slotOf('counter', name) === 7)
+    let index = 0
+    for (; index < own.length && bench.count('strayed', 'kept') === index; index++) {
+      const gone = { key: own[index]!, epoch: 2, number: 3, contents: undefined }
+      bench.hear('kept', { type: 'stray', items: [item([gone], { index, isLast: false })] })
+      if (bench.last('strayed', 'kept')[0]?.result === 'full') break
+    }
+    expect(index).toBeGreaterThan(5)
+    expect(bench.last('strayed', 'kept')).toMatchObject([{ index, result: 'full' }])
+    expect(own.length).toBeGreaterThan(index)
+  })
+
   it('says that it is another, that a part is missing, or that there is no room', () => {
     const bench = owner({ stateBytes: 2_000 })
     bench.hear('kept', { type: 'stray', items: [item([content(OLD, 'new')], { index: 1 })] })
@@ -540,6 +603,24 @@ describe('a copy that was on disk', () => {
       'new source',
       'known source',
     ])
+  })
+
+  it('is taken up once, however many owners the history has had', () => {
+    const bench = room()
+    const copy = new HeldPartition(1)
+    for (let epoch = 1; epoch <= MAX_TENURES + 1; epoch++) {
+      copy.begin(A, epoch)
+      copy.apply(epoch, epoch === 1 ? OLD : K, change('v'))
+    }
+    copy.source = { epoch: copy.number, number: copy.number, taken: [], holders: [], back: [] }
+    expect(copy.tenures[0]).toMatchObject({ epoch: 2 })
+    const again = copy.split()
+    again.source = copy.source
+    keep(bench, copy)
+    expect([OLD, K].map((key) => textOf(bench, key))).toEqual(['v', 'v'])
+    bench.append(OLD, undefined)
+    keep(bench, again)
+    expect(textOf(bench, OLD)).toBe('')
   })
 
   it('gives way to what goes on from it, where nothing has changed since', () => {

@@ -151,7 +151,10 @@ export class Bench {
 
   /** Answers a claim as a replica that is equal. */
   stand(from: string, epoch: number, number = 0, common = number): void {
-    this.hear(from, { type: 'standing', items: [{ partition: P, epoch, number, common, keys: [] }] })
+    this.hear(from, {
+      type: 'standing',
+      items: [{ partition: P, epoch, number, common, since: common, keys: [] }],
+    })
     const [repair] = this.last('repair', from)
     this.stored(from, epoch, epoch, repair!.number)
   }

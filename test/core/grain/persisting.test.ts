@@ -1,0 +1,44 @@
+/** What is written of copies, when it is another one than before. `persist.test.ts` has rooms of them. */
+import { describe, expect, it } from 'vitest'
+import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
+import { Persisting } from '../../../src/core/grain/persisting.ts'
+import type { CopyWrite } from '../../../src/core/grain/stored-copy.ts'
+import { change, entryOf, P } from './support/holding-bench.ts'
+
+const A = `${'a'.repeat(16)}.0`
+const B = `${'b'.repeat(16)}.1`
+
+/** Two changes under A, and a third one under `last`, at the same epoch whoever that is. */
+function copyOf(last: string): HeldPartition {
+  const copy = new HeldPartition(1)
+  copy.begin(A, 1)
+  for (const key of ['x', 'y']) copy.apply(1, key, change('v'))
+  copy.begin(last, 2)
+  copy.apply(2, 'z', change(last))
+  return copy
+}
+
+describe('what is on disk', () => {
+  it('is written again where two councils have given the same epoch and number', () => {
+    let [copy, group] = [copyOf(A), A]
+    const batches: (readonly CopyWrite[])[] = []
+    const persisting = new Persisting({
+      own: 'me',
+      group: () => group,
+      entryOf: () => entryOf(2, 'me'),
+      copyOf: () => copy,
+      holderOf: (process) => ({ process, browser: '' }),
+      persist: (writes) => batches.push(writes),
+    })
+    const written = (mono: number): string[] => {
+      persisting.touch(P, { mono, wall: mono })
+      persisting.tick({ mono: mono + 1_000, wall: mono })
+      persisting.onPersisted(true, { mono: mono + 1_000, wall: mono })
+      return batches.pop()?.[0]?.puts.map(([key]) => key) ?? []
+    }
+    expect(written(0)).toEqual(['x', 'y', 'z'])
+    expect(written(2_000)).toEqual([])
+    ;[copy, group] = [copyOf(B), B]
+    expect(written(4_000)).toEqual(['z'])
+  })
+})
