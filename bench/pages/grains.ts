@@ -47,6 +47,8 @@ declare global {
       oneByOne(way: Way, ms: number): Promise<number[]>
       /** Answers a second, with that many questions under way. */
       atOnce(way: Way, ms: number, underWay: number): Promise<number>
+      /** Calls grains of `idle` until each of so many tabs hosts one; resolves with how many there are. */
+      activateEverywhere(tabs: number): Promise<number>
       /** Calls that many grains, each once; resolves with the ms that it took. */
       activate(kind: CrowdKind, count: number): Promise<number>
       /** Grains of `brief` that have come into this tab's memory, and have left it; some because it lost them. */
@@ -77,7 +79,9 @@ const Probe = defineGrain('probe', (self) => {
     },
   }
 })
-const Idle = defineGrain('idle', (self) => counterOf(self.state(0)), { idleMs: Infinity })
+const Idle = defineGrain('idle', (self) => ({ ...counterOf(self.state(0)), where: (): string => id }), {
+  idleMs: Infinity,
+})
 const Brief = defineGrain(
   'brief',
   (self) => {
@@ -124,6 +128,12 @@ window.grainBench = {
       return true
     })
     return (answers * 1_000) / (performance.now() - start)
+  },
+  async activateEverywhere(tabs) {
+    const seen = new Set<string>()
+    let count = 0
+    while (seen.size < tabs) seen.add(await cluster.grain(Idle, `${count++}`).where())
+    return count
   },
   async activate(kind, count) {
     const start = performance.now()

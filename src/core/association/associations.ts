@@ -50,6 +50,11 @@ const FAULTS_MS = 60_000
 export const QUARANTINE_MS = 30_000
 /** Ways over several links may change without a sign here: looked at again this often while something is under way. */
 const LOOK_MS = 1_000
+/**
+ * So long a receipt of grains waits for something that goes the other way, in ms. Nobody waits for it: all it does is to
+ * let the sender forget.
+ */
+const COMPANY_MS = 100
 const MIB = 1024 * 1024
 /** One message of grains: an argument, a result or a state of 16 MiB, and what goes with it. */
 const MAX_GRAIN_MESSAGE = 17 * MIB
@@ -63,8 +68,8 @@ export class Associations {
   readonly #all = new Map<Authority, Association>()
   /** Those that something may be sent to in this turn. */
   readonly #dirty = new Set<Association>()
-  /** Streams that have something to tell their senders. */
-  readonly #owing = new Set<InStream>()
+  /** Streams that have something to tell their senders, and when they do at the latest. */
+  readonly #owing = new Map<InStream, number>()
   readonly #senders = new Map<InStream, Association>()
   /** Messages of this process to itself that were handed out. */
   readonly #local: Readonly<Record<Lane, Letter[]>> = { control: [], call: [], bulk: [] }
@@ -267,8 +272,12 @@ export class Associations {
 
   /** Nothing else is going on: what is owed need not wait for company any more. */
   idle(now: number): void {
-    for (const stream of this.#owing) if (!stream.isContinued) this.#tell(stream, now)
     this.#owedAt = Infinity
+    for (const [stream, at] of this.#owing) {
+      if (stream.isContinued) continue
+      if (now >= at) this.#tell(stream, now)
+      else this.#owedAt = Math.min(this.#owedAt, at)
+    }
   }
 
   /** Sends what can be sent. To be called at the end of every turn. */
@@ -282,12 +291,12 @@ export class Associations {
     }
     for (const association of this.#dirty) this.#work(association, now)
     this.#dirty.clear()
-    if (this.#owing.size > 0) for (const stream of this.#owing) if (stream.isUrgent) this.#tell(stream, now)
+    if (this.#owing.size > 0) for (const [stream] of this.#owing) if (stream.isUrgent) this.#tell(stream, now)
     // Also where what was owed went along with something else: then nobody need be woken for it.
     if (this.#owing.size === 0) this.#owedAt = Infinity
   }
 
-  /** Since when something is owed: `idle` is wanted once nothing else goes on. `Infinity` where nothing is. */
+  /** From when on `idle` is wanted, once nothing else goes on. `Infinity` where nothing is owed. */
   get owedAt(): number {
     return this.#owedAt
   }
@@ -514,8 +523,11 @@ export class Associations {
   }
 
   #owe(stream: InStream, now: number): void {
-    this.#owing.add(stream)
-    if (!stream.isContinued) this.#owedAt = Math.min(this.#owedAt, now)
+    // What came over several links is sent again where no receipt comes, and at a rate that receipts set.
+    const at = isGrainStream(stream.name) && stream.isProven ? now + COMPANY_MS : now
+    const before = this.#owing.get(stream)
+    if (before === undefined || at < before) this.#owing.set(stream, at)
+    if (!stream.isContinued) this.#owedAt = Math.min(this.#owedAt, at, before ?? at)
   }
 
   #tell(stream: InStream, now: number): void {

@@ -43,6 +43,8 @@ interface Pair {
   soleGrantedAt: Sent | undefined
   refused: ReadonlyMap<PartitionId, number>
   nextAt: number
+  /** The newest went along with an answer. */
+  goesAlong: boolean
   quietSince: number | undefined
   wasHeld: boolean
   wasSoleHeld: boolean
@@ -56,6 +58,12 @@ interface Promised {
   readonly deposed: Map<PartitionId, { epoch: number; since: number | undefined }>
 }
 
+/**
+ * Of `beaconMs`. Where two processes own partitions of each other, the beacon of one goes along with its answer to the
+ * other's, if it is due within `SOON`; and waits for the next one `PATIENT` longer.
+ */
+const SOON = 0.5
+const PATIENT = 0.2
 /** Beacons whose answer still counts, however late. */
 const OPEN_BEACONS = 16
 
@@ -150,7 +158,8 @@ export class Beacons {
     pair.refused = new Map(message.refused.map(({ partition, epoch }) => [partition, epoch]))
     for (const id of pair.sentAt.keys()) if (id <= message.id) pair.sentAt.delete(id)
     pair.quietSince = undefined
-    pair.nextAt = sentAt.mono + this.#options.tuning.beaconMs
+    const { beaconMs } = this.#options.tuning
+    pair.nextAt = sentAt.mono + beaconMs * (pair.goesAlong ? 1 + PATIENT : 1)
     pair.wasHeld = this.#isFresh(pair.grantedAt, now)
     pair.wasSoleHeld = this.#isFresh(pair.soleGrantedAt, now)
     return true
@@ -174,6 +183,7 @@ export class Beacons {
     for (const at of this.#options.seeking(from)) refused.push(at)
     const sole = message.sole && this.#options.grantsSole(now)
     this.#options.send(from, { type: 'beaconed', id: message.id, sole, refused })
+    this.#sendAlong(from, now)
   }
 
   /** The map names another owner: the former one may not know it. */
@@ -203,12 +213,22 @@ export class Beacons {
     return next
   }
 
+  /** Not while one is unanswered: two would answer each other without end. */
+  #sendAlong(to: ProcessId, now: Now): void {
+    const pair = this.#pairs.get(to)
+    if (!pair?.isWanted || pair.quietSince !== undefined) return
+    if (pair.nextAt > now.mono + SOON * this.#options.tuning.beaconMs) return
+    this.#send(to, pair, now)
+    pair.goesAlong = true
+  }
+
   #send(to: ProcessId, pair: Pair, now: Now): void {
     const id = ++pair.sent
     pair.sentAt.set(id, { mono: now.mono, age: this.#ageAt(now) })
     pair.sentAt.delete(id - OPEN_BEACONS)
     pair.quietSince ??= now.mono
     pair.nextAt = now.mono + this.#options.tuning.beaconAgainMs
+    pair.goesAlong = false
     this.#options.send(to, { type: 'beacon', id, heard: pair.heard, sole: pair.isSole })
   }
 
@@ -245,6 +265,7 @@ const newPair = (): Pair => ({
   soleGrantedAt: undefined,
   refused: new Map(),
   nextAt: -Infinity,
+  goesAlong: false,
   quietSince: undefined,
   wasHeld: false,
   wasSoleHeld: false,

@@ -85,6 +85,8 @@ export class PostalPair {
   now = 1_000
   road: Road = 'direct'
   roadId = 1
+  /** Receipts that were given to the network, and when. */
+  readonly receipts: { readonly from: Post; readonly at: number }[] = []
   readonly #random: Random
   #transit: InTransit[] = []
   loss = 0
@@ -108,6 +110,7 @@ export class PostalPair {
 
   carry(from: Post, frame: StreamFrame): boolean {
     if (this.road === 'none') return false
+    if (frame.kind === 'receipt') this.receipts.push({ from, at: this.now })
     const to = from === this.a ? this.b : this.a
     const bytes = encodeMessage([encodeFrame(frame)])
     const isRouted = this.road === 'routed'

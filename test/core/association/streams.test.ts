@@ -129,6 +129,38 @@ describe('streams', () => {
     expect([...a.outcomes.values(), a.received.call.length]).toEqual(['taken', 1])
   })
 
+  it.each([
+    ['a link', 'direct', 100],
+    ['several links', 'routed', 0],
+  ] as const)('let what came of grains over %s wait for company for so long', (_, road, waitMs) => {
+    const pair = new PostalPair(seededRandom(1, 'company'))
+    const { a, b } = pair
+    pair.change(road)
+    const bytes = Uint8Array.of(1)
+    const say = (from: Post, to: Post): void => {
+      from.associations.sendGrain(to.nodeId, 'grain', bytes)
+      from.associations.settle(pair.now)
+    }
+    say(a, b)
+    const start = pair.now + 5
+    pair.run(300)
+    expect(pair.receipts).toMatchObject([{ from: b }])
+    const { at } = pair.receipts[0]!
+    expect(at - start).toBeGreaterThanOrEqual(waitMs)
+    expect(at - start).toBeLessThanOrEqual(waitMs + 10)
+    pair.receipts.length = 0
+    say(a, b)
+    pair.run(5)
+    say(b, a)
+    pair.run(5)
+    say(a, b)
+    pair.run(50)
+    // One for each that was answered, and none beside.
+    if (waitMs > 0) expect(pair.receipts.map(({ from }) => from)).toEqual([b, a])
+    pair.run(300)
+    expect(pair.receipts.at(-1)!.from).toBe(b)
+  })
+
   it('tell of many refusals as surely as of few', () => {
     const pair = new PostalPair(seededRandom(3, 'refused'))
     pair.b.deaf.add('deaf')

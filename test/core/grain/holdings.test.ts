@@ -161,6 +161,37 @@ describe('lease', () => {
     expect(bench.mayRun).toBe(true)
   })
 
+  it('takes one message less a second of two who need each other: a beacon goes along with an answer', () => {
+    const bench = new Bench()
+    bench.map(entryOf(1, 'me', 'a'))
+    bench.wake()
+    bench.stand('a', 1)
+    bench.answer('a')
+    const beacons = (): number => bench.count('beacon', 'a')
+    const hear = (id: number): void => bench.hear('a', { type: 'beacon', id, heard: 0, sole: false })
+    // Its own was just answered.
+    hear(1)
+    expect(beacons()).toBe(1)
+    bench.live(600)
+    hear(2)
+    expect(bench.sent.slice(-2).map(({ message }) => message.type)).toEqual(['beaconed', 'beacon'])
+    // Unanswered: it is said again in time, and not for every one that comes.
+    hear(3)
+    expect(beacons()).toBe(2)
+    bench.answer('a')
+    bench.live(1_100)
+    expect(beacons()).toBe(2)
+    hear(4)
+    expect(beacons()).toBe(3)
+    bench.answer('a')
+    // The other one has stopped.
+    bench.live(1_300)
+    expect(beacons()).toBe(4)
+    bench.answer('a')
+    bench.live(1_050)
+    expect(beacons()).toBe(5)
+  })
+
   it('of a sole owner comes from the leader', () => {
     const bench = new Bench()
     bench.leader = 'chief'
