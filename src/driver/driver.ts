@@ -15,6 +15,7 @@ import type {
   Signaling,
   SignalingSession,
 } from '../ports.ts'
+import { Intake } from './intake.ts'
 import { LinkQueue } from './link-queue.ts'
 import type { Traffic } from './link-queue.ts'
 import { RelayLinks } from './relay-links.ts'
@@ -84,6 +85,7 @@ export class Driver {
   #heldSince = 0
   readonly #inputs: (Input | readonly Input[])[] = []
   readonly #relayed: RelayLinks
+  readonly #intake: Intake
   #session: SignalingSession | undefined
   /** This life is to end at the signaling server once its relayed links have. */
   #owesGoodbye = false
@@ -100,6 +102,7 @@ export class Driver {
 
   constructor(options: DriverOptions) {
     this.#options = options
+    this.#intake = new Intake(options.clock, (inputs) => this.feed(inputs))
     this.#relayed = new RelayLinks({
       transport: options.relay,
       clock: options.clock,
@@ -153,6 +156,7 @@ export class Driver {
     this.#timer = undefined
     this.#cancelSoon?.()
     this.#cancelRetry?.()
+    this.#intake.stop()
     for (const queue of this.#links.values()) queue.close()
     this.#links.clear()
     this.#relayed.stop()
@@ -257,7 +261,8 @@ export class Driver {
     const closed = (reason: string) => {
       this.#links.get(linkId)?.drop()
       this.#links.delete(linkId)
-      this.feed({ type: 'link-closed', linkId, reason })
+      // After what has come before.
+      this.#intake.take({ type: 'link-closed', linkId, reason })
     }
     const handlers: LinkHandlers = {
       onSignal: (data) => this.feed({ type: 'link-signal', linkId, data }),
@@ -268,7 +273,7 @@ export class Driver {
       onMessage: (bytes) => {
         traffic.messagesReceived++
         traffic.bytesReceived += bytes.length
-        this.feed({ type: 'link-message', linkId, bytes })
+        this.#intake.take({ type: 'link-message', linkId, bytes })
       },
       onDrain: () => this.#links.get(linkId)?.flush(),
       onClose: closed,

@@ -1,0 +1,77 @@
+/**
+ * Intake: what comes over links, one after the other as long as that is little. Where one message comes right behind the
+ * other, each would cost the other end an answer of its own, and the page would come to nothing else before all were
+ * done: so the next ones wait for the task that follows, are handled together, and let the page have its turns.
+ */
+import type { Input } from '../core/events.ts'
+import type { CancelTimer, Clock } from '../ports.ts'
+
+/** Messages between which the process had nothing to do for no longer than this, in ms, come right behind each other. */
+const GAP_MS = 0.2
+/** So many in a row are no accident: an answer and the one after it, or two of one room. */
+const MANY = 4
+/**
+ * Handled together up to so many messages and bytes: replies to all of them leave in one message, and the other end has
+ * nothing to do until then. More than some thirty calls are slower again.
+ */
+const MOST = 16
+const MOST_BYTES = 1_536
+/** Then the page has its turn, in ms. */
+const SLICE_MS = 8
+
+export class Intake {
+  readonly #clock: Clock
+  readonly #feed: (inputs: Input | readonly Input[]) => void
+  #waiting: Input[] = []
+  #cancel: CancelTimer | undefined
+  #endedAt = -Infinity
+  #inRow = 0
+
+  constructor(clock: Clock, feed: (inputs: Input | readonly Input[]) => void) {
+    this.#clock = clock
+    this.#feed = feed
+  }
+
+  take(input: Input): void {
+    if (this.#cancel) return void this.#waiting.push(input)
+    this.#inRow = this.#now() - this.#endedAt < GAP_MS ? this.#inRow + 1 : 0
+    if (this.#inRow >= MANY) {
+      this.#waiting.push(input)
+      return this.#plan()
+    }
+    this.#feed(input)
+    this.#endedAt = this.#now()
+  }
+
+  stop(): void {
+    this.#cancel?.()
+    this.#waiting = []
+  }
+
+  #plan(): void {
+    this.#cancel = this.#clock.timer(0, () => this.#goOn())
+  }
+
+  #goOn(): void {
+    const waiting = this.#waiting
+    const end = this.#now() + SLICE_MS
+    let at = 0
+    do {
+      const from = at
+      let bytes = 0
+      do {
+        const input = waiting[at++]!
+        bytes += input.type === 'link-message' ? input.bytes.length : 0
+      } while (at < waiting.length && at - from < MOST && bytes < MOST_BYTES)
+      this.#feed(waiting.slice(from, at))
+      this.#endedAt = this.#now()
+    } while (at < waiting.length && this.#endedAt < end)
+    this.#cancel = undefined
+    this.#waiting = this.#waiting.slice(at)
+    if (this.#waiting.length > 0) this.#plan()
+  }
+
+  #now(): number {
+    return this.#clock.now().mono
+  }
+}
