@@ -534,7 +534,7 @@ export class Council {
       const { owner, epoch, inSync } = entry
       if (command.type === 'change') {
         const isHeir = command.add === from && command.owner === from && command.remove === owner
-        return inSync.includes(from) || (isHeir && inSync.length === 1 && hasEnded(owner))
+        return inSync.includes(from) || (isHeir && inSync.every(hasEnded))
       }
       return inSync.every(hasEnded) && endSole?.(command.kind, slot, owner, epoch, now) !== false
     })

@@ -83,6 +83,8 @@ export type AppendRefusal = 'not-owner' | 'no-right' | 'state-limit'
 
 /** Partitions that are only known because another has spoken of them. They may be made up: the oldest give way. */
 const MAX_UNKNOWN = 16_384
+/** So many of them are passed over in a row, for what is kept of them. */
+const MAX_SPARED = 64
 const ASK_MAP_MS = 500
 /** Looking at one partition may call for a look at another, but not for ever. */
 const MAX_LOOKS = 100_000
@@ -718,15 +720,23 @@ export class Holdings {
   #hearOf(partition: PartitionId): Part | undefined {
     const part = this.#create(partition)
     if (part) this.#unknown.add(part)
-    if (this.#unknown.size > MAX_UNKNOWN) {
-      const [oldest] = this.#unknown
-      this.#unknown.delete(oldest!)
-      this.#parts.delete(oldest!.id)
-      this.#replicating.forget(oldest!)
-      this.#lookAgain(oldest!, Infinity)
-      this.#bytes -= oldest!.bytes
-    }
+    if (this.#unknown.size > MAX_UNKNOWN) this.#forgetOldest()
     return part
+  }
+
+  /** Those of which something is kept go to the end: what is kept is bounded, and goes soon. */
+  #forgetOldest(): void {
+    let tries = MAX_SPARED
+    for (const oldest of this.#unknown) {
+      this.#unknown.delete(oldest)
+      if (tries-- > 0 && this.#replicating.isAwaited(oldest)) {
+        this.#unknown.add(oldest)
+        continue
+      }
+      this.#parts.delete(oldest.id)
+      this.#bytes -= oldest.bytes
+      return
+    }
   }
 
   #create(partition: PartitionId): Part | undefined {

@@ -196,7 +196,9 @@ export class Owning {
     const tenure = part.tenure!
     tenure.isReleased = true
     this.#tellReleased(part)
-    if (part.entry!.inSync.length === 1) this.#handOver(part, now)
+    const { own, isLive } = this.#shop
+    const isAlone = part.entry!.inSync.every((process) => process === own || !isLive(process))
+    if (isAlone) this.#handOver(part, now)
     this.#shop.touch(part)
   }
 

@@ -5,7 +5,7 @@ import type { Beacons } from './beacons.ts'
 import type { CopyOut } from './copy-out.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Mail } from './mail.ts'
-import type { ClaimItem, CopyItem } from './messages.ts'
+import type { ClaimItem } from './messages.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Proposals, Wish } from './proposals.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
@@ -56,15 +56,6 @@ export type Missed =
   | { readonly type: 'copy'; readonly attempt: number }
   | { readonly type: 'other' }
 
-/** See `Part.handing`. */
-export interface Handing {
-  readonly from: ProcessId
-  readonly epoch: number
-  readonly items: CopyItem[]
-  readonly until: number
-  bytes: number
-}
-
 export interface Part {
   readonly id: PartitionId
   readonly kind: string
@@ -95,8 +86,6 @@ export interface Part {
   refusedAttempt: number
   /** Came for an epoch that was not known yet. */
   missed: Missed | undefined
-  /** Parts of a copy that was handed over at an epoch of which the map has not told yet. */
-  handing: Handing | undefined
   owesStored: boolean
   /** One is missing in sync since a moment ago, and nobody is taken in before: see `takeInMs`. */
   takeInAt: number
@@ -107,6 +96,7 @@ export interface Part {
   promised: number
   staleSince: number
   released: { readonly from: ProcessId; readonly epoch: number } | undefined
+  /** Whose only copy this is, and as of which epoch: nothing was changed since. */
   handed: { readonly from: ProcessId; readonly epoch: number } | undefined
   /** The owner is gone as far as is known, since then. */
   noticedAt: number | undefined
@@ -139,7 +129,6 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     staging: undefined,
     refusedAttempt: 0,
     missed: undefined,
-    handing: undefined,
     owesStored: false,
     takeInAt: -Infinity,
     lacking: 0,

@@ -51,8 +51,8 @@ export class Persisting {
   readonly #onDisk = new Map<PartitionId, OnDisk>()
   /** Copies of processes that are gone, which are of no use any more. */
   readonly #useless = new Map<PartitionId, Set<ProcessId>>()
-  /** What was on disk before the batches that are under way. */
-  readonly #before = new Map<PartitionId, OnDisk | undefined>()
+  /** What was on disk before the batches that are under way, and between them. */
+  readonly #before = new Map<PartitionId, OnDisk[]>()
   #underWay = 0
   #hasFailed = false
   #dueAt = Infinity
@@ -115,11 +115,13 @@ export class Persisting {
     this.#options.persist(writes)
   }
 
-  /** Nobody knows what is on disk now but that it is not more. */
+  /** Nobody knows which of the batches are on disk now: each key that was in any of them may be. */
   #goBack(now: Now): void {
-    for (const [partition, onDisk] of this.#before) {
-      if (onDisk) this.#onDisk.set(partition, onDisk)
-      else this.#onDisk.delete(partition)
+    for (const [partition, before] of this.#before) {
+      const keys = new Map<string, Stamp>()
+      for (const onDisk of [...before, this.#onDisk.get(partition)])
+        for (const key of onDisk?.keys.keys() ?? []) keys.set(key, UNKNOWN)
+      this.#onDisk.set(partition, { state: '', born: 0, number: 0, tenures: [], keys })
       this.#changed.add(partition)
     }
     this.#dueAt = now.mono + AGAIN_MS
@@ -169,7 +171,10 @@ export class Persisting {
   }
 
   #set(partition: PartitionId, onDisk: OnDisk | undefined): void {
-    if (!this.#before.has(partition)) this.#before.set(partition, this.#onDisk.get(partition))
+    const known = this.#onDisk.get(partition)
+    const before = this.#before.get(partition)
+    if (!before) this.#before.set(partition, known ? [known] : [])
+    else if (known) before.push(known)
     if (onDisk) this.#onDisk.set(partition, onDisk)
     else this.#onDisk.delete(partition)
   }
@@ -180,6 +185,9 @@ export class Persisting {
     return Array.from(processes, (process) => ({ process, partition, puts: [], deletes: [] }))
   }
 }
+
+/** As no key has it. */
+const UNKNOWN: Stamp = { epoch: -1, number: -1 }
 
 /** Of its last change; of one that was forgotten since, that of its owner's beginning. */
 const lastEpochOf = (copy: HeldPartition): number =>

@@ -46,6 +46,8 @@ export class Replicating {
     if (part.staging && (part.staging.from !== entry.owner || isInSync)) part.staging = undefined
     part.staleSince = now.mono
     part.lacking = 0
+    if (before && part.handed && isWithoutOne(before, entry))
+      part.handed = movedOn(part.handed, before, entry)
     this.#takeUp(part, now)
     this.#makeUp(part)
   }
@@ -168,9 +170,9 @@ export class Replicating {
     return part.entry ? Math.min(due, this.#lookAt(part, now)) : due
   }
 
-  /** Nothing is known of the partition any more. */
-  forget(part: Part): void {
-    this.#inheriting.drop(part)
+  /** Something of it waits for the map. */
+  isAwaited(part: Part): boolean {
+    return this.#inheriting.isWaiting(part)
   }
 
   #lookAt(part: Part, now: Now): number {
@@ -346,3 +348,16 @@ export class Replicating {
     })
   }
 }
+
+/** The owner has let go of one, and nothing else has happened: it said so before it went. */
+const isWithoutOne = (before: MapEntry, { epoch, owner, inSync, born }: MapEntry): boolean =>
+  epoch === before.epoch + 1 &&
+  owner === before.owner &&
+  born === before.born &&
+  inSync.length === before.inSync.length - 1
+
+const movedOn = (
+  handed: NonNullable<Part['handed']>,
+  before: MapEntry,
+  { epoch }: MapEntry,
+): Part['handed'] => (handed.epoch === before.epoch ? { ...handed, epoch } : handed)

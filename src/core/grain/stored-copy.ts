@@ -143,10 +143,17 @@ export function takenKeyOf(partition: PartitionId): string {
 export function takenOf(partition: PartitionId, copy: HeldPartition | undefined): readonly Origin[] {
   const state = copy?.contentsOf(takenKeyOf(partition))?.state
   if (!state) return []
+  const known = decodedOrigins.get(state)
+  if (known) return known
   const r = new Reader(state)
   const origins = readOrigins(r)
-  return r.problem ? [] : origins
+  const result = r.problem ? [] : origins
+  decodedOrigins.set(state, result)
+  return result
 }
+
+/** It is asked for every key of a stray, and bytes of a state are never changed. */
+const decodedOrigins = new WeakMap<Uint8Array, readonly Origin[]>()
 
 /** The newest first; what is beyond the limit is forgotten. */
 export function encodeTaken(origins: readonly Origin[]): Uint8Array {
@@ -156,16 +163,20 @@ export function encodeTaken(origins: readonly Origin[]): Uint8Array {
 }
 
 /** A history, the newest of its tenures first: each is known up to the next. */
-export const originsOf = (born: number, tenures: readonly TenureStart[], end: Stamp): [Origin, ...Origin[]] =>
-  tenures
-    .map((tenure, i): Origin => {
-      const next = tenures[i + 1]
-      const { epoch, number } = next ? { epoch: next.epoch - 1, number: next.number } : end
-      // As `tenureOf` has it.
-      const since = i === 0 && mayLackOldest(tenures) ? 0 : tenure.epoch
-      return { group: tenure.group, born, since, epoch: Math.max(0, epoch), number }
-    })
-    .toReversed() as [Origin, ...Origin[]]
+export function originsOf(born: number, tenures: readonly TenureStart[], end: Stamp): [Origin, ...Origin[]] {
+  const origins = tenures.map(({ group, epoch: since }, i): Origin => {
+    const next = tenures[i + 1]
+    const { epoch, number } = next ? { epoch: next.epoch - 1, number: next.number } : end
+    return { group, born, since, epoch: Math.max(0, epoch), number }
+  })
+  const [first] = tenures
+  if (first && mayLackOldest(tenures)) {
+    // What is forgotten, as `tenureOf` has it.
+    const { group, epoch, number } = first
+    origins.unshift({ group, born, since: 0, epoch: Math.max(0, epoch - 1), number })
+  }
+  return origins.toReversed() as [Origin, ...Origin[]]
+}
 
 /** Whether whoever has followed these has a change. */
 export const isKnownTo = (

@@ -192,6 +192,24 @@ describe('who proposes', () => {
     expect(alone.council.entry('counter', 7)).toMatchObject({ owner, born: 1 })
   })
 
+  it('what two have held goes to an heir once both have ended', () => {
+    const ended = new Set<string>()
+    const alone = new Alone({
+      seats: () => [seatOf(A)],
+      candidates: () => [{ ...seatOf(C), isHost: true }],
+      hasEnded: (process) => ended.has(process),
+    })
+    alone.found()
+    expect(alone.proposes(C, { ...given, type: 'change', add: A } as Command)).toBe('decided')
+    const takes = { ...given, epochs: [2], type: 'change', add: B, owner: B, remove: C } as Command
+    ended.add(C)
+    alone.proposes(B, takes)
+    expect(alone.council.entry('counter', 7)).toMatchObject({ owner: C })
+    ended.add(A)
+    alone.proposes(B, takes)
+    expect(alone.council.entry('counter', 7)).toMatchObject({ owner: B, inSync: [A, B] })
+  })
+
   it('what one alone has held is taken from it when it is given up, and not before', () => {
     const ended: number[] = []
     let isGone = true

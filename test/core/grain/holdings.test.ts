@@ -767,6 +767,82 @@ describe('leaving', () => {
     expect(later.holdings.copyOf(P)!.isEmpty).toBe(true)
   })
 
+  describe('whatever others send:', () => {
+    const content = { key: 'k', epoch: 1, number: 1, contents: { state: bytes('v'), callers: new Map() } }
+    const end = { tenure: 1, number: 1, acked: 1, tenures: [] }
+    const handed = { partition: P, epoch: 2, attempt: 1, index: 0, entries: [content], end, handed: true }
+    const forged = { ...handed, epoch: 2 ** 40 }
+    const expectTaken = (heir: Bench): void => {
+      heir.map(entryOf(2, 'boss'))
+      expect(heir.holdings.copyOf(P)?.contentsOf('k')?.state).toEqual(bytes('v'))
+    }
+
+    it('a copy of the same partition', () => {
+      const heir = new Bench()
+      heir.hear('evil', { type: 'copy', items: [forged] })
+      heir.hear('boss', { type: 'copy', items: [handed] })
+      heir.hear('evil', { type: 'copy', items: [forged] })
+      expectTaken(heir)
+    })
+
+    it('so much that there is no room', () => {
+      const heir = new Bench('me', { stateBytes: 10_000 })
+      const contents = { state: new Uint8Array(9_700), callers: new Map() }
+      const large = { ...forged, partition: 'counter#9', entries: [{ ...content, contents }] }
+      heir.hear('evil', { type: 'copy', items: [large] })
+      heir.hear('boss', { type: 'copy', items: [handed] })
+      heir.hear('evil', { type: 'copy', items: [large] })
+      expectTaken(heir)
+    })
+
+    it('what makes all be forgotten that the map has not told of', () => {
+      const heir = new Bench()
+      heir.hear('boss', { type: 'copy', items: [handed] })
+      const items = Array.from({ length: 20_000 }, (_, i) => ({
+        partition: `k${i >> 8}#${i & 255}`,
+        epoch: 1,
+      }))
+      heir.hear('evil', { type: 'where', items })
+      expectTaken(heir)
+    })
+
+    it('parts without an end', () => {
+      const heir = new Bench('me', { stateBytes: 10_000 })
+      const tenures = Array.from({ length: 32 }, (_, epoch) => ({ group: GROUP, epoch, number: 0 }))
+      const part = { ...handed, entries: [], end: { ...end, tenures } }
+      for (let index = 0; index < 10; index++)
+        heir.hear('boss', { type: 'copy', items: [{ ...part, index }] })
+      heir.map(entryOf(2, 'boss'))
+      expect(heir.count('copied', 'boss'), 'nothing comes after an end').toBe(1)
+    })
+  })
+
+  it('hands on what it holds with one that is gone, though the map does not say so yet', () => {
+    const bench = owner('a')
+    bench.append('k', 'v')
+    bench.stored('a', 1, 1, 1)
+    bench.gone.add('a')
+    bench.over.add('a')
+    bench.targets = ['me', 'heir']
+    bench.hosts = ['me', 'heir']
+    bench.holdings.release(bench.now)
+    bench.holdings.settle(bench.now)
+    expect(bench.last('copy', 'heir')).toMatchObject([{ handed: true, epoch: 1, end: { number: 1 } }])
+
+    for (const isDropped of [false, true]) {
+      const heir = new Bench('heir')
+      heir.map(entryOf(1, 'boss', 'a'))
+      const end = { tenure: 1, number: 0, acked: 0, tenures: [] }
+      const copy = { partition: P, epoch: 1, attempt: 1, index: 0, entries: [], end, handed: true }
+      heir.hear('boss', { type: 'copy', items: [copy] })
+      heir.decide(false, 'no')
+      // The one that is gone is let go meanwhile, or somebody else has come.
+      heir.map(isDropped ? entryOf(2, 'boss') : entryOf(2, 'boss', 'b'))
+      heir.live(1_000)
+      expect(heir.proposed.map(({ epochs }) => epochs[0])).toEqual(isDropped ? [1, 2] : [1])
+    }
+  })
+
   it('waits with others for no more room than copies have', () => {
     const heir = new Bench('heir', { stateBytes: 3_000 })
     const contents = { state: bytes('x'.repeat(2_000)), callers: new Map() }

@@ -41,4 +41,39 @@ describe('what is on disk', () => {
     ;[copy, group] = [copyOf(B), B]
     expect(written(4_000)).toEqual(['z'])
   })
+
+  it('is as a whole again after one of two batches was not stored', () => {
+    const copy = copyOf(A)
+    const batches: CopyWrite[] = []
+    const onDisk = new Set<string>()
+    const persisting = new Persisting({
+      own: 'me',
+      group: () => A,
+      entryOf: () => entryOf(2, 'me'),
+      copyOf: () => copy,
+      holderOf: (process) => ({ process, browser: '' }),
+      persist: ([write]) => batches.push(write!),
+    })
+    const at = (mono: number) => ({ mono, wall: mono })
+    const store = (ok: boolean, now: number): void => {
+      const { puts, deletes } = batches.shift()!
+      if (ok) {
+        for (const key of deletes) onDisk.delete(key)
+        for (const [key] of puts) onDisk.add(key)
+      }
+      persisting.onPersisted(ok, at(now))
+    }
+    persisting.touch(P, at(0))
+    persisting.tick(at(1_000))
+    copy.apply(2, 'z', change(undefined))
+    copy.ack(copy.number)
+    copy.collect(copy.number)
+    persisting.touch(P, at(1_100))
+    persisting.hurry(at(1_200))
+    store(true, 1_300)
+    store(false, 1_400)
+    persisting.tick(at(11_400))
+    store(true, 11_500)
+    expect([...onDisk].sort()).toEqual(['x', 'y'])
+  })
 })

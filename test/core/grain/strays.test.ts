@@ -699,6 +699,21 @@ describe('histories', () => {
     expect(isKnownTo(origins, origin)).toBe(false)
   })
 
+  it('that lack their oldest tenures count as known below the first, and no further', () => {
+    const many = Array.from({ length: MAX_TENURES }, (_, i) => ({
+      group: A,
+      epoch: 40 + i,
+      number: 20 + 980 * i,
+    }))
+    const origins = originsOf(1, many, { epoch: 90, number: 99_999 })
+    const at = { group: A, born: 1, epoch: 5 }
+    expect(isKnownTo(origins, { ...at, number: 20 })).toBe(true)
+    expect(isKnownTo(origins, { ...at, number: 21 })).toBe(false)
+    expect(isKnownTo(originsOf(1, many.slice(1), { epoch: 90, number: 99_999 }), { ...at, number: 20 })).toBe(
+      false,
+    )
+  })
+
   it('are newer where they have taken up the other or go on from it, and else where they were written later', () => {
     const at = { partition: P, map: 1, acked: 0, inSync: [], keys: 0, at: 1_000, taken: [] }
     const head = { ...at, born: 1, epoch: 3, number: 50, tenures: tenures.slice(0, 1) }
