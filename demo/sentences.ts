@@ -131,6 +131,13 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
         text: `Hosts ${named(event)} no more`,
         detail: DEACTIVATED[event.reason],
       }
+    case 'grain-threw':
+      return {
+        topic: 'other',
+        tone: 'bad',
+        text: `${named(event)}: ${event.method} threw`,
+        detail: String(event.error),
+      }
     case 'grain-stuck':
       return {
         topic: 'other',

@@ -226,7 +226,7 @@ export interface Cluster {
    * Calls that are made before the join is done wait for it, within their deadline. A call whose host is lost is sent
    * to the next one, and takes effect on `self.state` once. A promise rejects with a ClusterError: `deadline` `aborted`
    * `left` `grain-threw` `invalid-arguments` `invalid-result` `too-large` `queue-full` `deadlock` `chain-too-long`
-   * `unknown-kind` `unknown-method` `version-mismatch` `activation-failed` `state-missing` `state-limit`
+   * `unknown-kind` `no-council` `unknown-method` `version-mismatch` `activation-failed` `state-missing` `state-limit`
    * `invalid-state` `call-too-old` `outcome-lost`.
    * @param kind what `defineGrain` returned, or `grainRef` where this process does not have the kind's code
    * @param key a text of 1 to 256 bytes: which grain of the kind

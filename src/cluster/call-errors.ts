@@ -35,14 +35,22 @@ export function callError(
   end: Extract<CallEnd, { type: 'error' }>,
   call: CallName,
   argsBytes: number,
+  abortedBy: unknown,
 ): ClusterError {
   const { code, attempts, mayHaveRun, bytes } = end
   const details: CallDetails = { ...nameOf(call), attempts, mayHaveRun }
-  if (bytes && code === 'failed') return errorOf(decodeFault(bytes), details)
+  if (bytes && code === 'failed') {
+    const fault = decodeFault(bytes)
+    return errorOf(fault, NOT_RUN.has(fault.code) ? { ...details, mayHaveRun: false } : details)
+  }
   if (bytes && code === 'activation-failed') return activationError(bytes, details)
   const [as, reason] = reasonOf(end, argsBytes)
-  return new ClusterError(as, `${placeOf(call)}: ${reason}`, details)
+  const cause = code === 'aborted' && abortedBy !== undefined ? { cause: abortedBy } : {}
+  return new ClusterError(as, `${placeOf(call)}: ${reason}`, { ...details, ...cause })
 }
+
+/** The handler was not begun: it does not exist, or what it was called with was refused. */
+const NOT_RUN: ReadonlySet<ClusterErrorCode> = new Set(['unknown-method', 'invalid-arguments'] as const)
 
 /** Of a grain that could not be set up: by Grainmesh's own account, or because its setup threw. */
 function activationError(bytes: Uint8Array, details: CallDetails): ClusterError {

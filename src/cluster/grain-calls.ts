@@ -65,6 +65,8 @@ interface Open extends CallName {
   stopWatching: (() => void) | undefined
   /** Its deadline, as long as the core does not see to it. */
   cancelTimer: CancelTimer | undefined
+  /** The reason of its signal, once that was aborted. */
+  abortedBy: unknown
   /** Called at its end. */
   onEnd: (() => void) | undefined
 }
@@ -128,7 +130,7 @@ export class GrainCalls {
     const call = this.#open.get(id)
     if (!call) return
     if (end.type === 'error') {
-      this.#fail(call, callError(end, call, call.args.length))
+      this.#fail(call, callError(end, call, call.args.length, call.abortedBy))
       return
     }
     this.#close(call)
@@ -194,12 +196,13 @@ export class GrainCalls {
     if (name.method.startsWith('$')) {
       return unsent('unknown-method', name, "names that begin with $ are Grainmesh's own.")
     }
-    if (!definition) return undefined
     const versions = this.#options.versionsOf(name.kind)
     if (!versions) return undefined
     if (versions.size === 0) {
-      return unsent('unknown-kind', name, 'nobody hosts this kind: give it to `grains` in some tab.')
+      const advice = 'give it to `grains` in some tab, or correct the name.'
+      return unsent('unknown-kind', name, `nobody hosts this kind: ${advice}`)
     }
+    if (!definition) return undefined
     const { accepts } = definition.options
     if (accepts.some((version) => versions.has(version))) return undefined
     const there = [...versions].toSorted((a, b) => a - b).join(', ')
@@ -239,6 +242,7 @@ export class GrainCalls {
         stopWatching: undefined,
         cancelTimer: undefined,
         onEnd: undefined,
+        abortedBy: undefined,
       }
       this.#open.set(id, call)
       call.stopWatching = signal && this.#watch(signal, call)
@@ -289,6 +293,7 @@ export class GrainCalls {
 
   #watch(signal: AbortSignalLike, call: Open): () => void {
     const onAbort = (): void => {
+      call.abortedBy = signal.reason
       if (call.isSent) this.#options.feed([{ type: 'grain-abort', id: call.id }])
       else this.#fail(call, unsent('aborted', call, 'its signal was aborted.', { cause: signal.reason }))
     }

@@ -39,8 +39,16 @@ export interface GrainHostOptions {
   readonly versionsOf: (kind: string) => ReadonlySet<number> | undefined
   /** Each call that this process made, once, when it has ended. */
   readonly onCallEnded?: (call: EndedCall) => void
-  /** The function of a timer threw: there is no caller to tell. */
-  readonly onTimerFailed: (error: ClusterError) => void
+  /** User code of a grain threw, or a turn of a timer could not be stored: see the event `grain-threw`. */
+  readonly onThrew: (threw: Threw) => void
+}
+
+export interface Threw {
+  readonly kind: string
+  readonly key: string
+  readonly method: string
+  readonly error: unknown
+  readonly count: number
 }
 
 export class GrainHost {
@@ -50,6 +58,9 @@ export class GrainHost {
   readonly #calls: GrainCalls
   readonly #runner: SlicedRunner<GrainOutput>
   /** What user code came to in this go of the event loop. */
+  #threwSince = -Infinity
+  #threwTold = 0
+  #threwUntold = 0
   #told: { readonly grain: HostedGrain; readonly input: Input }[] = []
 
   constructor(options: GrainHostOptions) {
@@ -158,6 +169,7 @@ export class GrainHost {
       grain: (to, toKey, options, parent) =>
         this.grain(to, toKey, options, () => this.#originOf(grain, parent())),
       callTick: (args) => this.#callTick(kind, key, args),
+      onThrew: (method, error) => this.#threw(kind.name, key, method, error),
     })
     this.#grains.set(activation, grain)
     void grain.activate()
@@ -202,8 +214,22 @@ export class GrainHost {
     try {
       await this.#calls.callOwn(name, args, kind.options.deadlineMs)
     } catch (error) {
-      if (error instanceof ClusterError && error.code === 'grain-threw') this.#options.onTimerFailed(error)
+      if (error instanceof ClusterError && IS_LOST_TURN.has(error.code))
+        this.#threw(kind.name, key, 'every', error)
     }
+  }
+
+  #threw(kind: string, key: string, method: string, error: unknown): void {
+    const { mono } = this.#options.clock.now()
+    if (mono >= this.#threwSince + 1_000) {
+      this.#threwSince = mono
+      this.#threwTold = 0
+    }
+    this.#threwUntold++
+    if (this.#threwTold >= MOST_TOLD_A_SECOND) return
+    this.#threwTold++
+    this.#options.onThrew({ kind, key, method, error, count: this.#threwUntold })
+    this.#threwUntold = 0
   }
 
   #abortAll(reason: string): void {
@@ -215,6 +241,9 @@ export class GrainHost {
 }
 
 const MAX_DEADLINE_MS = 600_000
+const MOST_TOLD_A_SECOND = 20
+/** What the host refuses of a turn that has run; what is thrown in it is told where it is thrown. */
+const IS_LOST_TURN = new Set(['state-limit', 'too-large'])
 /** What goes to the core in one turn: with 16 turns cost more than is won, with 64 the ends wait for each other. */
 const MAX_TOLD = 32
 
@@ -246,7 +275,8 @@ function optionProblems(options: unknown): string[] {
   const problems: string[] = []
   const { deadlineMs, signal, ...others } = options as Record<string, unknown>
   for (const name of Object.keys(others)) problems.push(`${name} is not an option of a call`)
-  if (deadlineMs !== undefined && !(Number(deadlineMs) > 0 && Number(deadlineMs) <= MAX_DEADLINE_MS)) {
+  const isDeadline = typeof deadlineMs === 'number' && deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS
+  if (deadlineMs !== undefined && !isDeadline) {
     problems.push(`deadlineMs must be a number above 0, and at most ${MAX_DEADLINE_MS}`)
   }
   if (

@@ -18,7 +18,7 @@ type GrainEvent =
   | 'council'
   | 'slow-calls'
   | `state-${'conflict' | 'dropped' | 'provisional'}`
-  | `grain-${'activated' | 'deactivated' | 'stuck' | 'moved'}`
+  | `grain-${'activated' | 'deactivated' | 'stuck' | 'threw' | 'moved'}`
 
 export interface GrainMeters {
   readonly feeds: {
@@ -94,6 +94,7 @@ export function createGrainMeters(registry: Registry, sources: GrainSources): Gr
       'grain-activated': ({ count }) => activated.add(count),
       'grain-deactivated': ({ reason, count }) => deactivated[reason].add(count),
       'grain-stuck': ({ count }) => stuck.add(count),
+      'grain-threw': 'not measured',
       'grain-moved': ({ count }) => moves.add(count),
       council: ({ change }) => councils[change].add(),
       'state-conflict': () => conflicts.add(),

@@ -49,7 +49,7 @@ import { PeerStateView } from './peer-states.ts'
 import { resolvePid } from './resolve.ts'
 import { createPlatform } from './platform.ts'
 import { SnapshotKeeper } from './snapshot-keeper.ts'
-import { Revision, Store, throwLater } from './store.ts'
+import { Revision, Store } from './store.ts'
 import { decodeValue, encodeValue } from './values.ts'
 
 const NOT_YET: Convergence = Object.freeze({ state: 'diffusing', viewHash: '0'.repeat(16) })
@@ -176,7 +176,8 @@ export class Membership {
       },
       parentOf: (invocation) => this.#core?.parentOf(invocation, this.#platform.clock.now()),
       versionsOf: (kind) => this.#core?.versionsOf(kind),
-      onTimerFailed: throwLater,
+      onThrew: (threw) =>
+        this.#onEvent({ type: 'grain-threw', at: this.#platform.clock.now().wall, ...threw }),
       onCallEnded: (call) => this.metrics.callEnded(call),
     })
     this.metrics = new ClusterMetrics({

@@ -338,6 +338,19 @@ export type ClusterEvent = EventHead &
         readonly count: number
       }
     /**
+     * User code of a grain that this process hosts threw, or did what it must not: `error` is what it threw, with its
+     * stack, which no caller gets. `method` is `setup` for what makes a grain, `onDeactivate`, and `every` for a timer;
+     * of these nobody else is told. At most 20 in a second are told; `count` includes those before it that were not.
+     */
+    | {
+        readonly type: 'grain-threw'
+        readonly kind: string
+        readonly key: string
+        readonly method: string
+        readonly error: unknown
+        readonly count: number
+      }
+    /**
      * A handler has not ended for `ms`. Nothing else of its key is run until it does, or until this process may not run
      * it any more: reload the tab, and give what the handler awaits a deadline.
      */

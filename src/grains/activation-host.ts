@@ -41,6 +41,8 @@ export interface ActivationHost {
     options: GrainCallOptions | undefined,
     parent: () => unknown,
   ): GrainProxy<M>
+  /** User code has thrown. `method`: as in the event `grain-threw`. */
+  onThrew?(method: string, error: unknown): void
   /** A timer of the grain is due: call `tick(timer)` when its turn comes. Until then it asks for no other. */
   onDue(timer: number): void
 }

@@ -71,7 +71,7 @@ export class Activation {
 
   /** Runs the setup, merges what other sides have, then what was given to `onActivate`. A failed one is over. */
   async activate(): Promise<Outcome> {
-    const outcome = await this.#run(undefined, async () => {
+    const outcome = await this.#run('setup', undefined, async () => {
       this.#setUp()
       for (const fn of this.#activating) await fn()
       return undefined
@@ -87,7 +87,7 @@ export class Activation {
    *   counts, and none where the kind's `concurrency` is above 1.
    */
   invoke(method: string, args: Uint8Array, token?: unknown): Promise<Outcome> {
-    return this.#run(token, async () => {
+    return this.#run(method, token, async () => {
       const handler = this.#methods.get(method)
       if (!handler) {
         const { name } = this.#kind
@@ -105,7 +105,7 @@ export class Activation {
 
   /** Runs a timer's function whose turn it is. `token`: as in `invoke`. */
   tick(timer: number, token?: unknown): Promise<Outcome> {
-    return this.#run(token, async () => {
+    return this.#run('every', token, async () => {
       const due = this.#timers.get(timer)
       if (!due) return
       due.isRunning = true
@@ -141,11 +141,23 @@ export class Activation {
     return this.#kept() !== this.#settled
   }
 
-  /** Ends timers, and runs what was given to `onDeactivate`. Call it when nothing runs; it is over afterwards. */
+  /**
+   * Ends timers, and runs what was given to `onDeactivate`: all of it, also where some throws. Call it when nothing runs;
+   * it is over afterwards.
+   */
   async deactivate(): Promise<Outcome> {
     this.#stopTimers()
-    const outcome = await this.#run(undefined, async () => {
-      for (const fn of this.#deactivating.toReversed()) await fn()
+    const outcome = await this.#run('onDeactivate', undefined, async () => {
+      const thrown: unknown[] = []
+      for (const fn of this.#deactivating.toReversed()) {
+        try {
+          await fn()
+        } catch (error) {
+          thrown.push(error)
+        }
+      }
+      for (const error of thrown.slice(1)) this.#tellThrown('onDeactivate', error)
+      if (thrown.length > 0) throw thrown[0]
     })
     this.#end('it was deactivated')
     return outcome
@@ -170,7 +182,7 @@ export class Activation {
     return this.#runs.size
   }
 
-  async #run(token: unknown, body: () => Promise<unknown>): Promise<Outcome> {
+  async #run(method: string, token: unknown, body: () => Promise<unknown>): Promise<Outcome> {
     if (this.#isOver) return this.#aborted()
     const run: Run = { token, isUndone: false }
     if (this.#runs.size === 0) this.#settle()
@@ -184,6 +196,7 @@ export class Activation {
       return this.#finish(bytes)
     } catch (thrown) {
       if (this.#isOver) return this.#aborted()
+      this.#tellThrown(method, thrown)
       if (this.#runs.size === 1) {
         this.#back?.()
         this.#isCleared = false
@@ -193,6 +206,12 @@ export class Activation {
     } finally {
       this.#runs.delete(run)
     }
+  }
+
+  /** Of what its caller has done wrong, its caller alone is told. */
+  #tellThrown(method: string, thrown: unknown): void {
+    if (!(thrown instanceof HostError)) this.#host.onThrew?.(method, thrown)
+    else if (method === 'every') this.#host.onThrew?.(method, thrown.error)
   }
 
   #finish(result: Uint8Array): Outcome {
@@ -239,14 +258,16 @@ export class Activation {
         if (name === 'then') return 'a member named `then`, which is not allowed'
         if (name.startsWith('$')) return `\`${name}\`: names that begin with $ are Grainmesh's own`
         if ((name === 'constructor' && level !== target) || this.#methods.has(name)) continue
+        if (isOfObjects(name)) return `\`${name}\`, which every object has: choose another name`
         const method: unknown = (target as Record<string, unknown>)[name]
         if (typeof method !== 'function')
-          return `\`${name}\`, which is no function: methods are all it may return`
+          return `\`${name}\`, which is no function: methods are all it may return, a class keeps its own in \`#${name}\``
         this.#methods.set(name, method as (...args: unknown[]) => unknown)
       }
       level = Object.getPrototypeOf(level) as object | null
     }
-    return undefined
+    const unknown = [...this.#kind.options.schemas.keys()].find((name) => !this.#methods.has(name))
+    return unknown === undefined ? undefined : `no method \`${unknown}\`, for which there is a schema`
   }
 
   #context(): GrainContext {
@@ -418,3 +439,6 @@ async function own<T>(check: Promise<T>): Promise<T> {
     throw error instanceof ClusterError ? new HostError(error) : error
   }
 }
+
+/** What a proxy has anyway, or `JSON.stringify` asks it for. */
+const isOfObjects = (name: string): boolean => name === 'toJSON' || name in Object.prototype

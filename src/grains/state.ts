@@ -62,6 +62,12 @@ export class StateCell<T> implements State<T> {
         'update takes a function that is not async: read what it needs first, then update.',
       )
     }
+    if (changed !== undefined && changed !== draft && this.#isAltered(draft)) {
+      throw new ClusterError(
+        'invalid-state',
+        'update has both changed the draft and returned another value: do one of them. An arrow function returns what it assigns: put it in braces.',
+      )
+    }
     this.value = changed === undefined ? draft : (changed as T)
   }
 
@@ -132,6 +138,17 @@ export class StateCell<T> implements State<T> {
   #makeInitial(): T {
     const initial = this.#initial
     return typeof initial === 'function' ? (initial as () => T)() : initial
+  }
+
+  /** What was given out as a copy is another value now. */
+  #isAltered(draft: unknown): boolean {
+    const before = this.#present()
+    try {
+      const now = this.#options.codec.encode(draft, 'state')
+      return now.length !== before.length || now.some((byte, i) => byte !== before[i])
+    } catch {
+      return true
+    }
   }
 
   #encode(value: unknown): Uint8Array {

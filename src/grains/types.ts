@@ -3,11 +3,16 @@ import type { AbortSignalLike } from '../options.ts'
 
 /**
  * What a setup may return: methods, and nothing else. Interfaces fit. A method named `then` does not: awaiting the
- * grain would call it. Names that begin with `$` are Grainmesh's own.
+ * grain would call it; nor one that every object has. Names that begin with `$` are Grainmesh's own.
  */
 export type GrainMethods<M> = {
-  [K in keyof M]-?: K extends 'then' | `$${string}` ? never : (...args: never[]) => unknown
+  [K in keyof M]-?: K extends 'then' | 'toJSON' | 'constructor' | ObjectMethod | `$${string}`
+    ? never
+    : (...args: never[]) => unknown
 }
+
+type ObjectMethod =
+  'toString' | 'toLocaleString' | 'valueOf' | 'hasOwnProperty' | 'isPrototypeOf' | 'propertyIsEnumerable'
 
 declare const METHODS: unique symbol
 
@@ -40,7 +45,7 @@ export type GrainProxy<M> = {
 export interface GrainCallOptions {
   /** Aborting gives the call up; it may run all the same. */
   readonly signal?: AbortSignalLike
-  /** The call fails after this long. Default: the kind's `deadlineMs`. */
+  /** The call fails after this long. Default: the kind's `deadlineMs`; 10,000 where only its name is known. */
   readonly deadlineMs?: number
 }
 
@@ -55,7 +60,8 @@ export interface GrainContext {
   readonly signal: GrainSignal
   /**
    * The state of this grain, which outlives the tab that hosts it. Once for each grain, within setup. It is replicated
-   * before the reply of the handler that changed it leaves.
+   * before the reply of the handler that changed it leaves. A stored value is given as it is: where newer code wants
+   * another shape, `onActivate` may make it so.
    * @param initial the first value, or what makes it; made anew after `clear()`
    * @throws ClusterError `invalid-state` when called twice or later, or if `initial` cannot be carried; `state-missing`
    */
@@ -65,13 +71,18 @@ export interface GrainContext {
   /**
    * Calls `fn` each `ms` milliseconds, as a call of its own that may change the state, as long as this activation
    * lives. A turn that is not done when the next is due makes that one drop out. As its turns are calls, the grain does
-   * not become idle. After its host is lost it begins when the grain is next called. Returns the way to stop.
+   * not become idle. A turn that throws changes nothing, and is told by the event `grain-threw`. After its host is lost it
+   * begins when the grain is next called. Returns the way to stop.
    * @throws ClusterError `invalid-value` for less than 1 ms
    */
   every(ms: number, fn: () => unknown): () => void
   /** Runs after setup and before the first call; in order, each awaited. It may change the state. */
   onActivate(fn: () => unknown): void
-  /** Runs when the grain is idle or moves, after the last call; in reverse order, each awaited. Not when a tab dies. */
+  /**
+   * Runs when the grain is idle or moves, after the last call; in reverse order, each awaited. Not when its tab leaves,
+   * is closed or dies: then `signal` is aborted, as far as there is time. What all of them have changed is stored unless
+   * one throws.
+   */
   onDeactivate(fn: () => unknown): void
   /** Deletes the state of this grain, so that no trace of it is kept. It is the initial one again. */
   clear(): void

@@ -29,7 +29,8 @@ const call = { kind: 'counter', key: 'likes', method: 'add' }
 const ended = (
   code: CallErrorCode,
   more: { attempts?: number; mayHaveRun?: boolean; bytes?: Uint8Array } = {},
-) => callError({ type: 'error', code, attempts: 1, mayHaveRun: false, ms: 300.4, ...more }, call, 77)
+) =>
+  callError({ type: 'error', code, attempts: 1, mayHaveRun: false, ms: 300.4, ...more }, call, 77, undefined)
 
 describe('the end of a call', () => {
   it.each(Object.entries(CODES))('%s is told as %s', (code, as) => {

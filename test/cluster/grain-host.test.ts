@@ -467,12 +467,9 @@ describe('timers', () => {
     expect(await room.settled(clock.read())).toBe(0)
     await room.run(1_000)
     expect(await room.settled(clock.read())).toBe(1)
-    expect(tab.timersFailed.length).toBeGreaterThan(5)
-    expect(tab.timersFailed[0]).toMatchObject({
-      code: 'grain-threw',
-      method: '$tick',
-      cause: { message: 'two' },
-    })
+    expect(tab.threw.length).toBeGreaterThan(5)
+    expect(tab.threw[0]).toMatchObject({ kind: 'clock', key: 'k', method: 'every', count: 1 })
+    expect((tab.threw[0]!.error as Error).stack).toMatch(/two[^]*grain-host\.test\.ts/)
   })
 
   it('of others do nothing, nor do users call them', async () => {
@@ -537,7 +534,11 @@ describe('a call that is not answered', () => {
     const call = never.never()
     await room.run(50)
     controller.abort(new Error('enough'))
-    expect(await errorOf(room.settled(call))).toMatchObject({ code: 'aborted', mayHaveRun: true })
+    expect(await errorOf(room.settled(call))).toMatchObject({
+      code: 'aborted',
+      mayHaveRun: true,
+      cause: { message: 'enough' },
+    })
     const fed = tab.fed.length
     expect(await errorOf(never.add())).toMatchObject({
       code: 'aborted',
@@ -653,6 +654,8 @@ describe('kinds and versions', () => {
     const { tab } = await roomOf(1, [versioned(2)])
     const Other = defineGrain('other', () => ({ run: () => 1 }))
     expect((await errorOf(tab.host.grain(Other, 'k').run())).code).toBe('unknown-kind')
+    const named = grainRef<typeof Other>('other')
+    expect((await errorOf(tab.host.grain(named, 'k').run())).code).toBe('unknown-kind')
     const old = await errorOf(tab.host.grain(Counter, 'k').read())
     expect(old.code).toBe('version-mismatch')
     expect(old.message).toContain('version 2 is hosted')
@@ -668,7 +671,10 @@ describe('kinds and versions', () => {
   it('have methods, or have them not', async () => {
     const { room, tab } = await roomOf(1, [Counter])
     const other = grainRef<GrainKind<'counter', { more(): void }>>('counter')
-    expect((await errorOf(room.settled(tab.host.grain(other, 'k').more()))).code).toBe('unknown-method')
+    expect(await errorOf(room.settled(tab.host.grain(other, 'k').more()))).toMatchObject({
+      code: 'unknown-method',
+      mayHaveRun: false,
+    })
   })
 })
 

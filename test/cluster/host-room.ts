@@ -3,6 +3,7 @@
  * Only the links between them, and the clock, are the room's.
  */
 import { GrainHost } from '../../src/cluster/grain-host.ts'
+import type { Threw } from '../../src/cluster/grain-host.ts'
 import { hostedKinds } from '../../src/cluster/hosted-kinds.ts'
 import type { Input } from '../../src/core/events.ts'
 import type { GrainOutput, HostedKind } from '../../src/core/grain/grain-outputs.ts'
@@ -27,7 +28,7 @@ export interface HostOptions {
 export interface Tab {
   readonly process: Process
   readonly host: GrainHost
-  readonly timersFailed: ClusterError[]
+  readonly threw: Threw[]
   /** Everything that its host has told the core. */
   readonly fed: Input[]
 }
@@ -45,7 +46,7 @@ export class HostRoom {
     const outputs: (() => void)[] = []
     let isBusy = false
     const hosted = hostedKinds(kinds)
-    const timersFailed: ClusterError[] = []
+    const threw: Threw[] = []
     const fed: Input[] = []
     const host: GrainHost = new GrainHost({
       kinds,
@@ -62,7 +63,7 @@ export class HostRoom {
       },
       parentOf: (invocation) => process.grains.parentOf(invocation, room.now()),
       versionsOf: (kind) => this.#versionsOf(process, kind),
-      onTimerFailed: (error) => void timersFailed.push(error),
+      onThrew: (one) => void threw.push(one),
     })
     const process: Process = room.join(undefined, {
       kinds: hosted,
@@ -75,7 +76,7 @@ export class HostRoom {
         isBusy = false
       },
     })
-    const tab: Tab = { process, host, timersFailed, fed }
+    const tab: Tab = { process, host, threw, fed }
     this.tabs.push(tab)
     if (this.tabs.length === 1) room.found(process)
     return tab

@@ -119,6 +119,9 @@ const EVENTS: Events = {
     reason: why,
     count: 1,
   })),
+  'grain-threw': [
+    { type: 'grain-threw', kind: 'counter', key: 'k', method: 'm', error: new Error(reason), count: 1 },
+  ],
   'grain-stuck': [{ type: 'grain-stuck', kind: 'counter', key: 'k', method: 'm', ms: 30_000, count: 1 }],
   'grain-moved': [{ type: 'grain-moved', kind: 'counter', slot: 1, from: 'a', to: 'b', count: 1 }],
   'state-conflict': [{ type: 'state-conflict', kind: 'counter', key: 'k', other: 1 }],

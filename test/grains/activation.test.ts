@@ -177,6 +177,56 @@ describe('setup', () => {
     expect(seen(await host(kind).activation.activate()).fault?.message).toContain('$tick')
   })
 
+  it.each([
+    [
+      'a method that every object has',
+      () => ({ toString: () => 'me' }),
+      {},
+      /`toString`, which every object has/,
+    ],
+    ['a method that JSON asks for', () => ({ toJSON: () => 1 }), {}, /`toJSON`, which every object has/],
+    ['a field', () => ({ count: 1 }), {}, /`count`, which is no function.*`#count`/],
+    [
+      'a schema for a method that it has not',
+      () => ({ a: () => 1 }),
+      { schemas: { aa: {} } },
+      /no method `aa`/,
+    ],
+  ])('is refused %s', async (_, setup, options, message) => {
+    const kind = defineGrain('bad', setup as () => object, options as object)
+    expect(seen(await host(kind).activation.activate()).fault?.message).toMatch(message)
+  })
+
+  it('tells its host of all that was thrown, with the stack, and runs all of onDeactivate', async () => {
+    const thrown: [string, unknown][] = []
+    const ran: string[] = []
+    const kind = defineGrain('hooks', (self) => {
+      const count = self.state(0)
+      self.onDeactivate(() => ran.push('first'))
+      for (const name of ['b', 'c'])
+        self.onDeactivate(() => {
+          count.value++
+          throw new Error(name)
+        })
+      return {
+        fail: () => {
+          throw new Error('a')
+        },
+      }
+    })
+    const { activation, call } = await active(kind, {}, { onThrew: (...one) => void thrown.push(one) })
+    await call('fail')
+    await call('none')
+    expect(seen(await activation.deactivate()).fault?.message).toBe('c')
+    expect(ran).toEqual(['first'])
+    expect(thrown.map(([method, error]) => [method, (error as Error).message]).toSorted()).toEqual([
+      ['fail', 'a'],
+      ['onDeactivate', 'b'],
+      ['onDeactivate', 'c'],
+    ])
+    expect((thrown[0]![1] as Error).stack).toContain('activation.test.ts')
+  })
+
   it('runs onActivate in order, and onDeactivate backwards, and may change the state in both', async () => {
     const order: string[] = []
     const kind = defineGrain('hooks', (self) => {

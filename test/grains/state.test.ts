@@ -108,6 +108,17 @@ describe('changing', () => {
     expect(refusal(() => state.update((async () => {}) as never))).toMatch(
       /^invalid-state: update takes a function/,
     )
+    const tree = cell<{ left?: object; name?: string }>({ name: 'root' })
+    expect(refusal(() => tree.update((draft) => (draft.left = { name: 'x' })))).toMatch(
+      /^invalid-state: update has both changed the draft and returned another value/,
+    )
+    expect(tree.value).toEqual({ name: 'root' })
+    tree.update((draft) => {
+      draft.left = {}
+      return draft
+    })
+    tree.update((draft) => ({ ...draft, name: 'new' }))
+    expect(tree.value).toEqual({ name: 'new', left: {} })
     const number = cell(1)
     number.update((n) => n + 1)
     expect(number.value).toBe(2)

@@ -165,6 +165,8 @@ export function definitions(): void {
   const thenable = () => ({ then: () => 1 })
   // @ts-expect-error `then` would be called by await
   defineGrain('thenable', thenable)
+  // @ts-expect-error every object has it, also a proxy
+  defineGrain('texts', () => ({ toString: () => 'me' }))
   // @ts-expect-error a name of Grainmesh's own
   defineGrain('dollar', () => ({ $tick: () => 1 }))
   // @ts-expect-error methods only
