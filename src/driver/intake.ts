@@ -17,7 +17,7 @@ const MANY = 4
 const MOST = 16
 const MOST_BYTES = 1_536
 /** Then the page has its turn, in ms. */
-const SLICE_MS = 8
+const SLICE_MS = 4
 
 export class Intake {
   readonly #clock: Clock

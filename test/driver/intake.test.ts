@@ -64,17 +64,17 @@ describe('an intake', () => {
     expect(goes).toEqual(['0 1', '2', '3 4', '5'])
   })
 
-  it('lets the page have its turn every eight milliseconds', () => {
+  it('lets the page have its turn every four milliseconds', () => {
     const { goes, intake, take, task } = createRig({ costMs: 3 })
     for (let i = 0; i < 100; i++) take(i, 2_000)
     const before = goes.length
     task()
-    expect(goes.length - before).toBe(3)
+    expect(goes.length - before).toBe(2)
     task()
-    expect(goes.length - before).toBe(6)
+    expect(goes.length - before).toBe(4)
     intake.stop()
     task()
-    expect(goes.length - before).toBe(6)
+    expect(goes.length - before).toBe(4)
   })
 
   it('says that a link is closed after what has come on it', () => {
