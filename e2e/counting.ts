@@ -144,6 +144,11 @@ export class CountingRoom {
     return this.#ended.filter(({ code, page }) => code !== undefined && !lost.has(page))
   }
 
+  /** Each loss, to be held against the times of what failed. */
+  get losses(): readonly HostLoss[] {
+    return this.#losses
+  }
+
   /** From each loss to the end of the first call that was begun after it and that another host answered, in ms. */
   get recoveries(): readonly (HostLoss & { readonly ms: number })[] {
     return this.#losses.map((loss) => ({ ...loss, ms: this.#recoveryOf(loss)! - loss.goneAt }))

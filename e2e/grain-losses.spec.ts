@@ -81,6 +81,7 @@ async function countThrough(room: CountingRoom, plan: readonly (readonly LossKin
       losses.map(({ ms, goneAt, askedAt }) => ms + goneAt - askedAt),
     )
   }
+  if (room.failures.length > 0) console.log(JSON.stringify({ losses: room.losses, failures: room.failures }))
   expect(room.failures, 'no call of a tab that stays fails').toEqual([])
   if (!isFull) return
   const timesOf = (kinds: readonly LossKind[]): number[] =>

@@ -56,19 +56,23 @@ export class Intake {
     const waiting = this.#waiting
     const end = this.#now() + SLICE_MS
     let at = 0
-    do {
-      const from = at
-      let bytes = 0
+    try {
       do {
-        const input = waiting[at++]!
-        bytes += input.type === 'link-message' ? input.bytes.length : 0
-      } while (at < waiting.length && at - from < MOST && bytes < MOST_BYTES)
-      this.#feed(waiting.slice(from, at))
-      this.#endedAt = this.#now()
-    } while (at < waiting.length && this.#endedAt < end)
-    this.#cancel = undefined
-    this.#waiting = this.#waiting.slice(at)
-    if (this.#waiting.length > 0) this.#plan()
+        const from = at
+        let bytes = 0
+        do {
+          const input = waiting[at++]!
+          bytes += input.type === 'link-message' ? input.bytes.length : 0
+        } while (at < waiting.length && at - from < MOST && bytes < MOST_BYTES)
+        this.#feed(waiting.slice(from, at))
+        this.#endedAt = this.#now()
+      } while (at < waiting.length && this.#endedAt < end)
+    } finally {
+      // Also after a turn in which a listener threw: what else has come is not held up by it.
+      this.#cancel = undefined
+      this.#waiting = this.#waiting.slice(at)
+      if (this.#waiting.length > 0) this.#plan()
+    }
   }
 
   #now(): number {

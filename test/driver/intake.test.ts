@@ -77,6 +77,24 @@ describe('an intake', () => {
     expect(goes.length - before).toBe(4)
   })
 
+  it('goes on after a go that threw', () => {
+    const { goes, intake, take, task } = createRig()
+    for (let i = 0; i < 5; i++) take(i)
+    const broken: Input = { type: 'link-message', linkId: 9, bytes: new Uint8Array(2_000) }
+    Object.defineProperty(broken, 'linkId', {
+      get() {
+        throw new Error('broken')
+      },
+    })
+    intake.take(broken)
+    take(6)
+    expect(task).toThrow('broken')
+    task()
+    take(7)
+    task()
+    expect(goes.slice(4)).toEqual(['6', '7'])
+  })
+
   it('says that a link is closed after what has come on it', () => {
     const { goes, intake, take, task } = createRig()
     for (let i = 0; i < 5; i++) take(i)
