@@ -3,7 +3,7 @@
  * it, so that a spec can tell what took effect, and how often. With `?persist` counters are kept on disk.
  */
 import { defineGrain, openCluster } from '../../src/index.ts'
-import type { Cluster, GrainContext } from '../../src/index.ts'
+import type { Cluster, ClusterError, GrainContext } from '../../src/index.ts'
 import type { GrainView } from './grain-view.ts'
 import { viewOfGrains } from './grain-view.ts'
 
@@ -41,6 +41,9 @@ export interface Ended {
   readonly host?: string
   readonly code?: string
   readonly mayHaveRun?: boolean
+  /** How often it was sent. */
+  readonly attempts?: number
+  readonly attempts?: number
 }
 
 export interface GrainTab {
@@ -92,8 +95,8 @@ window.grains = {
     try {
       keep(await cluster.grain(Counter, key).add(name))
     } catch (error) {
-      const { code, mayHaveRun } = error as { code?: string; mayHaveRun?: boolean }
-      keep({ code: code ?? String(error), mayHaveRun: mayHaveRun ?? true })
+      const { code, mayHaveRun, attempts } = error as Partial<ClusterError>
+      keep({ code: code ?? String(error), mayHaveRun: mayHaveRun ?? true, attempts: attempts ?? 0 })
     }
   },
   keepAdding(key, pauseMs) {
