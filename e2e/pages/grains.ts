@@ -43,7 +43,6 @@ export interface Ended {
   readonly mayHaveRun?: boolean
   /** How often it was sent. */
   readonly attempts?: number
-  readonly attempts?: number
 }
 
 export interface GrainTab {

@@ -53,6 +53,12 @@ export const DEFAULT_CALL_TUNING: CallTuning = {
   graceMs: 120_000,
 }
 
+/**
+ * So many pauses after its owner is gone a call asks who is the next one, about 1.3 s: by then there is one, mostly, and
+ * who has to tell of it has done so once, in a message that may be lost.
+ */
+const ASK_AFTER = 6
+
 export interface CallsOptions {
   readonly self: ProcessId
   readonly random: Random
@@ -302,8 +308,9 @@ export class Calls {
   #go(call: Call, now: Now): void {
     const { stream } = call
     const owner = this.#ownerOf(stream.partition)
-    if (!owner) this.#options.askMap(stream.partition)
-    if (!owner || (owner.owner !== this.#options.self && !this.#options.isLive(owner.owner))) {
+    const isThere = owner && (owner.owner === this.#options.self || this.#options.isLive(owner.owner))
+    if (!owner || (!isThere && call.failures >= ASK_AFTER)) this.#options.askMap(stream.partition)
+    if (!owner || !isThere) {
       this.#hints.delete(stream.partition)
       this.#wait(call, now)
       return

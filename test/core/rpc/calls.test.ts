@@ -163,6 +163,21 @@ describe('a call', () => {
     expect(it.ends.get(1)).toMatchObject({ code: 'deadline', attempts: 0, mayHaveRun: false })
   })
 
+  it('asks who is the next owner where the one it knows is gone, and nobody tells', () => {
+    const it = new Caller()
+    it.call(1)
+    it.dead.add(A)
+    it.calls.onLiveness(A, it.now)
+    for (let i = 0; i < 10; i++) it.pass(50)
+    expect(it.asked).toBe(0)
+    for (let i = 0; i < 70; i++) it.pass(50)
+    expect(it.asked).toBeGreaterThan(2)
+    expect(it.asked).toBeLessThan(8)
+    it.owner = { owner: B, epoch: 2 }
+    it.pass(1_000)
+    expect(it.take().at(-1)).toMatchObject({ to: B })
+  })
+
   it('follows a hint that is newer, and does not run in circles', () => {
     const it = new Caller()
     it.call(1)
