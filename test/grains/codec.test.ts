@@ -29,6 +29,11 @@ const bytesOf = (tag: number, text: string): Uint8Array =>
   Uint8Array.from([tag, ...new TextEncoder().encode(text)])
 const decodeRefusal = (bytes: Uint8Array): string => refusal(() => valueCodec.decode(bytes, 'args'))
 
+/** The one key that is refused makes a test of its own. */
+const plainJson = fc
+  .jsonValue({ maxDepth: 6 })
+  .filter((given) => !JSON.stringify(given).includes('"__proto__":'))
+
 describe('values that are carried', () => {
   it.each<[string, unknown]>([
     ['nothing', undefined],
@@ -125,7 +130,7 @@ describe('values that are carried', () => {
 
   it('gives back plain JSON', () => {
     fc.assert(
-      fc.property(fc.jsonValue({ maxDepth: 6 }), (given) => {
+      fc.property(plainJson, (given) => {
         // what JSON.stringify makes of -0 is not what is carried here
         expect(roundTrip(given)).toStrictEqual(given)
       }),
