@@ -2,7 +2,7 @@
  * Grains of one membership: what stands between the user's code and the core's door. It runs what the core says is to
  * be run here, and makes the proxies by which users and handlers call.
  */
-import type { ClusterEvent, Input } from '../core/events.ts'
+import type { EventBody, ClusterEvent, Input } from '../core/events.ts'
 import type { GrainOutput } from '../core/grain/grain-outputs.ts'
 import type { CallEnd } from '../core/rpc/calls.ts'
 import type { Parent } from '../core/rpc/messages.ts'
@@ -43,13 +43,7 @@ export interface GrainHostOptions {
   readonly onThrew: (threw: Threw) => void
 }
 
-export interface Threw {
-  readonly kind: string
-  readonly key: string
-  readonly method: string
-  readonly error: unknown
-  readonly count: number
-}
+export type Threw = Omit<Extract<EventBody, { type: 'grain-threw' }>, 'type'>
 
 export class GrainHost {
   readonly #options: GrainHostOptions
@@ -58,10 +52,12 @@ export class GrainHost {
   readonly #calls: GrainCalls
   readonly #runner: SlicedRunner<GrainOutput>
   /** What user code came to in this go of the event loop. */
+  #told: { readonly grain: HostedGrain; readonly input: Input }[] = []
+
+  /** Since when throws are counted, how many of them were told, and how many were not since the last one that was. */
   #threwSince = -Infinity
   #threwTold = 0
   #threwUntold = 0
-  #told: { readonly grain: HostedGrain; readonly input: Input }[] = []
 
   constructor(options: GrainHostOptions) {
     const { codec, clock, feed, versionsOf, kinds, onCallEnded: onEnded } = options

@@ -340,7 +340,7 @@ export type ClusterEvent = EventHead &
     /**
      * User code of a grain that this process hosts threw, or did what it must not: `error` is what it threw, with its
      * stack, which no caller gets. `method` is `setup` for what makes a grain, `onDeactivate`, and `every` for a timer;
-     * of these nobody else is told. At most 20 in a second are told; `count` includes those before it that were not.
+     * of the last two nobody else is told. At most 20 in a second are told; `count` includes those before it that were not.
      */
     | {
         readonly type: 'grain-threw'

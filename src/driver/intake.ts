@@ -8,7 +8,7 @@ import type { CancelTimer, Clock } from '../ports.ts'
 
 /** Messages between which the process had nothing to do for no longer than this, in ms, come right behind each other. */
 const GAP_MS = 0.2
-/** So many in a row are no accident: an answer and the one after it, or two of one room. */
+/** One call leads to fewer in a row: a reply, and what its replicas say. */
 const MANY = 4
 /**
  * Handled together up to so many messages and bytes: replies to all of them leave in one message, and the other end has

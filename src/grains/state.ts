@@ -142,9 +142,12 @@ export class StateCell<T> implements State<T> {
 
   /** What was given out as a copy is another value now. */
   #isAltered(draft: unknown): boolean {
-    const before = this.#present()
+    if (typeof draft !== 'object' || draft === null) return false
+    const { codec } = this.#options
     try {
-      const now = this.#options.codec.encode(draft, 'state')
+      // Not the stored bytes: another version of the codec may have made them.
+      const before = codec.encode(this.#decode(), 'state')
+      const now = codec.encode(draft, 'state')
       return now.length !== before.length || now.some((byte, i) => byte !== before[i])
     } catch {
       return true

@@ -6,13 +6,18 @@ import type { AbortSignalLike } from '../options.ts'
  * grain would call it; nor one that every object has. Names that begin with `$` are Grainmesh's own.
  */
 export type GrainMethods<M> = {
-  [K in keyof M]-?: K extends 'then' | 'toJSON' | 'constructor' | ObjectMethod | `$${string}`
-    ? never
-    : (...args: never[]) => unknown
+  [K in keyof M]-?: K extends 'then' | ObjectMethod | `$${string}` ? never : (...args: never[]) => unknown
 }
 
 type ObjectMethod =
-  'toString' | 'toLocaleString' | 'valueOf' | 'hasOwnProperty' | 'isPrototypeOf' | 'propertyIsEnumerable'
+  | 'constructor'
+  | 'toJSON'
+  | 'toString'
+  | 'toLocaleString'
+  | 'valueOf'
+  | 'hasOwnProperty'
+  | 'isPrototypeOf'
+  | 'propertyIsEnumerable'
 
 declare const METHODS: unique symbol
 

@@ -46,8 +46,7 @@ export class Replicating {
     if (part.staging && (part.staging.from !== entry.owner || isInSync)) part.staging = undefined
     part.staleSince = now.mono
     part.lacking = 0
-    if (before && part.handed && isWithoutOne(before, entry))
-      part.handed = movedOn(part.handed, before, entry)
+    if (before) part.handed = movedOn(part.handed, before, entry)
     this.#takeUp(part, now)
     this.#makeUp(part)
   }
@@ -349,15 +348,10 @@ export class Replicating {
   }
 }
 
-/** The owner has let go of one, and nothing else has happened: it said so before it went. */
-const isWithoutOne = (before: MapEntry, { epoch, owner, inSync, born }: MapEntry): boolean =>
-  epoch === before.epoch + 1 &&
-  owner === before.owner &&
-  born === before.born &&
-  inSync.length === before.inSync.length - 1
-
-const movedOn = (
-  handed: NonNullable<Part['handed']>,
-  before: MapEntry,
-  { epoch }: MapEntry,
-): Part['handed'] => (handed.epoch === before.epoch ? { ...handed, epoch } : handed)
+/** A handed copy still counts where the owner has let go of one, and nothing else has happened: it said so as it went. */
+function movedOn(handed: Part['handed'], before: MapEntry, entry: MapEntry): Part['handed'] {
+  const { epoch, owner, inSync, born } = entry
+  const isNext = epoch === before.epoch + 1 && owner === before.owner && born === before.born
+  const isWithoutOne = isNext && inSync.length === before.inSync.length - 1
+  return isWithoutOne && handed?.epoch === before.epoch ? { ...handed, epoch } : handed
+}
