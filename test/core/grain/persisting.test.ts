@@ -18,23 +18,31 @@ function copyOf(last: string): HeldPartition {
   return copy
 }
 
+const at = (mono: number) => ({ mono, wall: mono })
+
+/** Writes what `now` gives, and keeps what was given out to be stored. */
+function writerOf(now: () => { copy: HeldPartition; group: string }) {
+  const batches: CopyWrite[] = []
+  const persisting = new Persisting({
+    own: 'me',
+    group: () => now().group,
+    entryOf: () => entryOf(2, 'me'),
+    copyOf: () => now().copy,
+    holderOf: (process) => ({ process, browser: '' }),
+    persist: ([write]) => batches.push(write!),
+  })
+  return { persisting, batches }
+}
+
 describe('what is on disk', () => {
   it('is written again where two councils have given the same epoch and number', () => {
     let [copy, group] = [copyOf(A), A]
-    const batches: (readonly CopyWrite[])[] = []
-    const persisting = new Persisting({
-      own: 'me',
-      group: () => group,
-      entryOf: () => entryOf(2, 'me'),
-      copyOf: () => copy,
-      holderOf: (process) => ({ process, browser: '' }),
-      persist: (writes) => batches.push(writes),
-    })
+    const { persisting, batches } = writerOf(() => ({ copy, group }))
     const written = (mono: number): string[] => {
-      persisting.touch(P, { mono, wall: mono })
-      persisting.tick({ mono: mono + 1_000, wall: mono })
-      persisting.onPersisted(true, { mono: mono + 1_000, wall: mono })
-      return batches.pop()?.[0]?.puts.map(([key]) => key) ?? []
+      persisting.touch(P, at(mono))
+      persisting.tick(at(mono + 1_000))
+      persisting.onPersisted(true, at(mono + 1_000))
+      return batches.pop()?.puts.map(([key]) => key) ?? []
     }
     expect(written(0)).toEqual(['x', 'y', 'z'])
     expect(written(2_000)).toEqual([])
@@ -44,17 +52,8 @@ describe('what is on disk', () => {
 
   it('is as a whole again after one of two batches was not stored', () => {
     const copy = copyOf(A)
-    const batches: CopyWrite[] = []
     const onDisk = new Set<string>()
-    const persisting = new Persisting({
-      own: 'me',
-      group: () => A,
-      entryOf: () => entryOf(2, 'me'),
-      copyOf: () => copy,
-      holderOf: (process) => ({ process, browser: '' }),
-      persist: ([write]) => batches.push(write!),
-    })
-    const at = (mono: number) => ({ mono, wall: mono })
+    const { persisting, batches } = writerOf(() => ({ copy, group: A }))
     const store = (ok: boolean, now: number): void => {
       const { puts, deletes } = batches.shift()!
       if (ok) {
