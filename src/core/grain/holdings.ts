@@ -4,8 +4,9 @@
  *
  * Each input first ends what has expired, so a right is over before anything else of that input happens. What an input
  * leads to is decided in `settle`, which the caller runs once after the inputs of a turn: then many partitions share
- * messages and proposals. `beacons.ts` holds the leases, `owning.ts` and `replicating.ts` the two sides of a partition, `inheriting.ts` copies that wait for the map,
- * `strays.ts` and `visits.ts` those of what other councils have left.
+ * messages and proposals. `beacons.ts` holds the leases, `owning.ts` and `replicating.ts` the two sides of a partition,
+ * `inheriting.ts` copies that wait for the map, `strays.ts` and `visits.ts` the two sides of what other councils have
+ * left.
  */
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
