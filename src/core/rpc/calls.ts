@@ -54,8 +54,8 @@ export const DEFAULT_CALL_TUNING: CallTuning = {
 }
 
 /**
- * So many pauses after its owner is gone a call asks who is the next one, about 1.3 s: by then there is one, mostly, and
- * who has to tell of it has done so once, in a message that may be lost.
+ * So many pauses after its owner is gone, about 1.3 s, a call asks who is the next one. Nobody tells those who neither
+ * vote nor hold the partition; and asked at once, the council would have none yet.
  */
 const ASK_AFTER = 6
 
