@@ -134,6 +134,11 @@ export interface SignalingSession {
 }
 
 export interface Signaling {
+  /**
+   * The next `open()` is near: connects meanwhile, if that is possible before the nodeId is known. Returns the way to
+   * close the connection if it is not needed after all. Absent where nothing can be done ahead.
+   */
+  prepare?(): () => void
   open(room: string, nodeId: NodeId, handlers: SignalingHandlers): SignalingSession
 }
 

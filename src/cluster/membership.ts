@@ -100,6 +100,8 @@ export class Membership {
   readonly #copies: CopyKeeper | undefined
   #stopWatching: (() => void) | undefined
   #cancelJoinTimer: CancelTimer | undefined
+  /** Gives back what was opened ahead of the first life, if it was not needed. */
+  #unprepare: (() => void) | undefined
   #finished = false
   #leaving = false
   /** The page was hidden for good as far as it knew; it may come back. */
@@ -307,6 +309,7 @@ export class Membership {
     await after
     if (this.isOver) return
     this.#setJoinTimer()
+    this.#unprepare = this.#platform.signaling.prepare?.()
     const life = await this.#lives.first()
     if (this.isOver) return this.#lives.release()
     this.#join.keyless = life.publicKey.length === 0
@@ -496,6 +499,7 @@ export class Membership {
     }
     this.#finished = true
     this.#cancelJoinTimer?.()
+    this.#unprepare?.()
     this.#join.fail(error ?? new ClusterError('aborted', 'The cluster was left before the join was done.'))
     this.#stopWatching?.()
     this.#driver?.stop()

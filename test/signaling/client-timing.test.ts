@@ -56,6 +56,14 @@ class FakeSocket implements SignalingSocket {
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function open(more: Partial<SignalingClientOptions> = {}) {
+  return prepared(() => undefined, more)
+}
+
+/** `meanwhile`: what happens to sockets that are made ahead, before the session is opened. */
+function prepared(
+  meanwhile: (prepare: () => () => void, sockets: readonly FakeSocket[]) => void,
+  more: Partial<SignalingClientOptions> = {},
+) {
   const clock = new FakeClock()
   const sockets: FakeSocket[] = []
   const calls: string[] = []
@@ -70,6 +78,7 @@ function open(more: Partial<SignalingClientOptions> = {}) {
     },
     ...more,
   })
+  meanwhile(() => signaling.prepare!(), sockets)
   const session = signaling.open('room', node(1), {
     onUp: () => calls.push('up'),
     onContacts: () => calls.push('contacts'),
@@ -96,6 +105,71 @@ async function pauseBeforeNext(client: ReturnType<typeof open>): Promise<number>
 }
 
 const closedBy = (code: number, reason = '') => ({ code, reason })
+
+describe('a connection made ahead', () => {
+  test('is used: the hello goes out at once where it is open, and when it opens where it is not', async () => {
+    const early = prepared((prepare, sockets) => {
+      prepare()
+      sockets[0]!.emit('open')
+    })
+    await settle()
+    expect([early.sockets.length, early.sockets[0]!.sent]).toEqual([1, ['hello']])
+    early.sockets[0]!.receive({ t: 'welcome', v: 1, contacts: [], quietMs: 0, resume: 'token' })
+    expect(early.calls).toEqual(['up'])
+
+    const late = prepared((prepare) => void prepare())
+    expect(late.sockets[0]!.sent).toEqual([])
+    late.sockets[0]!.emit('open')
+    expect([late.sockets.length, late.sockets[0]!.sent]).toEqual([1, ['hello']])
+  })
+
+  test.each([
+    ['ended', (socket: FakeSocket) => socket.emit('close', closedBy(1006))],
+    ['was told something', (socket: FakeSocket) => socket.receive({ t: 'goaway', retryMs: 50_000 })],
+  ])('that %s meanwhile counts for nothing', (_, happens) => {
+    const client = prepared((prepare, sockets) => {
+      prepare()
+      happens(sockets[0]!)
+    })
+    expect(client.sockets.map(({ closed }) => closed)).toEqual([true, false])
+    expect(client.sockets[0]!.listening).toEqual(['error'])
+    client.sockets[1]!.welcome()
+    expect(client.calls).toEqual(['up'])
+  })
+
+  test('that cannot be made is reported by the attempt that counts', async () => {
+    const client = prepared((prepare) => void prepare(), {
+      createSocket: () => {
+        throw new Error('blocked')
+      },
+    })
+    expect(client.calls).toEqual([])
+    await settle()
+    expect(client.calls).toEqual(['down cannot connect to ws://one/: blocked'])
+  })
+
+  test('is closed where it is not needed, and left alone once it is used', () => {
+    const unused = prepared((prepare) => prepare()())
+    expect(unused.sockets.map(({ closed }) => closed)).toEqual([true, false])
+    let close: () => void = () => undefined
+    const used = prepared((prepare) => void (close = prepare()))
+    close()
+    expect(used.sockets.map(({ closed }) => closed)).toEqual([false])
+    used.sockets[0]!.welcome()
+    expect(used.calls).toEqual(['up'])
+  })
+
+  test('serves the first attempt only, and is closed with a session that never had one', async () => {
+    const client = prepared((prepare) => void prepare())
+    client.sockets[0]!.emit('close', closedBy(1006))
+    await pauseBeforeNext(client)
+    expect(client.sockets.length).toBe(2)
+
+    const waiting = prepared((prepare) => void prepare(), { token: () => new Promise(() => undefined) })
+    waiting.session.close()
+    expect(waiting.sockets.map(({ closed }) => closed)).toEqual([true])
+  })
+})
 
 describe('backoff', () => {
   test('doubles from 250 ms to 10 s', async () => {

@@ -49,7 +49,7 @@ export function createIdentityStore(options: IdentityOptions): IdentityStore {
   const { random } = options
   return {
     async claim(cluster) {
-      const browser = await browserId(random)
+      const browser = browserId(random)
       const subtle = subtleCrypto()
       const origin: Origin = { subtle, browser, random }
       if (!subtle) return withoutKey(origin, 'SubtleCrypto is not available (it needs https or localhost)')
@@ -70,7 +70,8 @@ export function createIdentityStore(options: IdentityOptions): IdentityStore {
 /** What identities are made from. */
 interface Origin {
   readonly subtle: SubtleCrypto | undefined
-  readonly browser: string
+  /** On its way while a key is made, or found. Never rejects. */
+  readonly browser: Promise<string>
   readonly random: Random
 }
 
@@ -150,7 +151,7 @@ class Tab {
   }
 }
 
-async function claimKept(tab: Tab, browser: string): Promise<Identity> {
+async function claimKept(tab: Tab, browser: Promise<string>): Promise<Identity> {
   const known = tab.authority
   let identity = known === undefined ? undefined : await claimAuthority(tab, known, browser)
   if (!identity) {
@@ -167,7 +168,7 @@ async function claimKept(tab: Tab, browser: string): Promise<Identity> {
 async function claimAuthority(
   tab: Tab,
   authority: Authority,
-  browser: string,
+  browser: Promise<string>,
   created?: KeyPair,
 ): Promise<Identity | undefined> {
   const release = await tab.hold(authority)
@@ -179,7 +180,7 @@ async function claimAuthority(
       return undefined
     }
     tab.remember(authority)
-    return kept(tab, committed, browser, release)
+    return kept(tab, committed, await browser, release)
   } catch (error) {
     release()
     throw error
@@ -225,26 +226,27 @@ async function forThisLoad(origin: Origin, reason?: string): Promise<Identity> {
     const subtle = origin.subtle!
     const keys = await createKeyPair(subtle)
     const sign = (bytes: Uint8Array) => signWith(subtle, keys, bytes)
-    return inMemory(origin, keys.authority, keys.publicKey, sign, reason && whyLost(reason))
+    return await inMemory(origin, keys.authority, keys.publicKey, sign, reason && whyLost(reason))
   } catch (error) {
     return withoutKey(origin, `no key could be made (${messageOf(error)})`)
   }
 }
 
-function withoutKey(origin: Origin, reason: string): Identity {
+function withoutKey(origin: Origin, reason: string): Promise<Identity> {
   const sign = () => Promise.reject(new Error('this process has no key'))
   const authority = randomAuthority(origin.random)
   return inMemory(origin, authority, new Uint8Array(0), sign, whyUnproven(reason))
 }
 
-function inMemory(
-  { browser }: Origin,
+async function inMemory(
+  origin: Origin,
   authority: Authority,
   publicKey: Uint8Array,
   sign: Identity['sign'],
   lost?: string,
-): Identity {
+): Promise<Identity> {
   let generation = 1
+  const browser = await origin.browser
   const identity: Identity = {
     authority,
     publicKey,

@@ -20,6 +20,7 @@ import {
   SIGNALING_VERSION,
   type ServerFrame,
 } from './protocol.ts'
+import { SocketAhead, type TakenSocket } from './ahead.ts'
 import { attach, platformSocket, type CreateSignalingSocket, type SignalingSocket } from './socket.ts'
 
 export interface SignalingClientOptions {
@@ -79,7 +80,20 @@ export function createSignalingClient(options: SignalingClientOptions): Signalin
     watchOnline: options.watchOnline ?? (() => () => undefined),
     onProtocolError: (reason) => options.onProtocolError?.(reason),
   }
-  return { open: (room, nodeId, handlers) => new Session(settings, room, nodeId, handlers) }
+  let ahead: SocketAhead | undefined
+  return {
+    prepare() {
+      const mine = new SocketAhead(settings.createSocket, urls[0]!)
+      ahead?.close()
+      ahead = mine
+      return () => mine.close()
+    },
+    open(room, nodeId, handlers) {
+      const taken = ahead
+      ahead = undefined
+      return new Session(settings, room, nodeId, handlers, taken)
+    },
+  }
 }
 
 /** Signals kept until the first hello. */
@@ -110,6 +124,8 @@ class Session implements SignalingSession {
   private readonly room: string
   private readonly nodeId: NodeId
   private readonly handlers: SignalingHandlers
+  /** For the first attempt. */
+  private ahead: SocketAhead | undefined
 
   /** `up`: admitted. `closed`: by the owner, or refused for good; nothing happens any more. */
   private phase: 'connecting' | 'up' | 'waiting' | 'closed' = 'connecting'
@@ -137,11 +153,18 @@ class Session implements SignalingSession {
   private cancelAnswerTimer: CancelTimer | undefined
   private readonly stopWatching: () => void
 
-  constructor(settings: Settings, room: string, nodeId: NodeId, handlers: SignalingHandlers) {
+  constructor(
+    settings: Settings,
+    room: string,
+    nodeId: NodeId,
+    handlers: SignalingHandlers,
+    ahead: SocketAhead | undefined,
+  ) {
     this.settings = settings
     this.room = room
     this.nodeId = nodeId
     this.handlers = handlers
+    this.ahead = ahead
     this.stopWatching = settings.watchOnline(() => this.online())
     this.connect()
   }
@@ -187,6 +210,7 @@ class Session implements SignalingSession {
 
   close(): void {
     this.phase = 'closed'
+    this.ahead?.close()
     this.stopWatching()
     this.disconnect()
   }
@@ -224,8 +248,9 @@ class Session implements SignalingSession {
 
   private dial(token: string | undefined): void {
     let socket: SignalingSocket
+    const taken = this.takeAhead()
     try {
-      socket = this.settings.createSocket(this.url)
+      socket = taken?.socket ?? this.settings.createSocket(this.url)
     } catch (error) {
       const reason = `cannot connect to ${this.url}: ${messageOf(error)}`
       const { attempt } = this
@@ -239,6 +264,14 @@ class Session implements SignalingSession {
       onData: (data) => this.receive(data),
       onClose: (code, reason) => this.closedByOther(code, reason),
     })
+    if (taken?.isOpen) this.sayHello(socket, token)
+  }
+
+  private takeAhead(): TakenSocket | undefined {
+    const taken = this.ahead?.take(this.url)
+    this.ahead?.close()
+    this.ahead = undefined
+    return taken
   }
 
   private sayHello(socket: SignalingSocket, token: string | undefined): void {

@@ -11,8 +11,8 @@ export interface SocketHandlers {
   onClose(code: number, reason: string): void
 }
 
-/** Watches a socket. Returns the way to stop watching it and close it, whatever state it is in. */
-export function attach(socket: SignalingSocket, handlers: SocketHandlers): () => void {
+/** Watches a socket. Returns the way to stop watching it and, if not told otherwise, close it in whatever state it is. */
+export function attach(socket: SignalingSocket, handlers: SocketHandlers): (close?: boolean) => void {
   const onOpen = (): void => handlers.onOpen()
   const onMessage = (event: { data: unknown }): void => handlers.onData(event.data)
   const onClose = (event: { code: number; reason: string }): void =>
@@ -23,11 +23,11 @@ export function attach(socket: SignalingSocket, handlers: SocketHandlers): () =>
   // An error says nothing in a browser, and a close follows it. This listener stays: `ws` throws what nobody hears,
   // such as that a connection was closed before it was open.
   socket.addEventListener('error', ignore)
-  return () => {
+  return (close = true) => {
     socket.removeEventListener('open', onOpen)
     socket.removeEventListener('message', onMessage)
     socket.removeEventListener('close', onClose)
-    socket.close(1000)
+    if (close) socket.close(1000)
   }
 }
 

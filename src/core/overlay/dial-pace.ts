@@ -2,8 +2,8 @@
  * How many links are begun at once, and when. Where a crowd joins on a few machines, each link under way slows all
  * others. So the time that a link takes is the clock of the next ones (as acknowledgements clock TCP: Jacobson,
  * "Congestion Avoidance and Control", SIGCOMM 1988); and since the links of a room that is half known are mostly those
- * that nobody keeps, a newcomer goes in by one, and where that was slow seeks the others when it knows the room. Where
- * links are fast, none of this is noticed.
+ * that nobody keeps, a newcomer goes in by one, which makes the crowd a tree, and where that was slow seeks the others
+ * when it knows the room and the crowd is in. Where links are fast, none of this is noticed.
  */
 import type { MeshLink } from './mesh-link.ts'
 
@@ -11,16 +11,23 @@ import type { MeshLink } from './mesh-link.ts'
 const FAST_MS = 250
 /** A new value counts so much (RFC 6298's alpha is 1/8; links are few). */
 const ALPHA = 1 / 4
-/** A newcomer whose contact has not said anything for so long tries the next one beside it. */
+/** A newcomer whose contact has not answered its offer for so long tries the next one beside it ... */
 const HEDGE_MS = 1_000
+/** ... or, where offers are slow to make, for so many times as long as its own took. A handshake gets as much as its channel. */
+const SLOW_OFFERS = 2
 /** A newcomer whose first link was not fast seeks the others when it knows the room, this much later at most. */
-const MAX_REST_MS = 3_000
+const MAX_REST_MS = 5_000
+/** Where links take longer than this, many join at once: the others wait until nobody has come or gone ... */
+const CROWD_MS = 500
+/** ... for as long as so many links take. */
+const QUIET_LINKS = 2
 
 export class DialPace {
   readonly #maxDials: number
   #usualMs = 0
   #isKnown = false
   #joinedAt: number | undefined
+  #changedAt = -Infinity
 
   /** `maxDials`: attempts at once where links are fast. */
   constructor(maxDials: number) {
@@ -48,6 +55,11 @@ export class DialPace {
     this.#joinedAt = now
   }
 
+  /** A member has come or gone. */
+  changed(now: number): void {
+    this.#changedAt = now
+  }
+
   /** How many attempts may be under way. Whoever knows nothing of links yet begins with one. */
   get atOnce(): number {
     if (!this.#isKnown) return 1
@@ -56,12 +68,17 @@ export class DialPace {
 
   /** From when on a member that is wanted since then may be dialled, beside a link that is there. */
   opensAt(wantedSince: number): number {
-    if (this.#joinedAt !== undefined) return Math.max(wantedSince, this.#joinedAt)
-    return this.#usualMs > FAST_MS ? wantedSince + MAX_REST_MS : wantedSince
+    if (this.#usualMs <= FAST_MS) return Math.max(wantedSince, this.#joinedAt ?? wantedSince)
+    const quietAt = this.#usualMs > CROWD_MS ? this.#changedAt + QUIET_LINKS * this.#usualMs : -Infinity
+    const restsUntil = Math.max(this.#joinedAt ?? Infinity, quietAt)
+    return Math.max(wantedSince, Math.min(restsUntil, wantedSince + MAX_REST_MS))
   }
 
   /** When an attempt is no reason any more to wait with the next one. */
-  hedgeAt({ seen, startedAt }: MeshLink): number {
-    return this.#isKnown || seen.size > 0 ? Infinity : startedAt + HEDGE_MS
+  hedgeAt({ seen, startedAt, offeredAt, openedAt }: MeshLink): number {
+    if (this.#isKnown) return Infinity
+    if (openedAt !== undefined) return openedAt + Math.max(HEDGE_MS, openedAt - startedAt)
+    if (seen.size > 0 || offeredAt === undefined) return Infinity
+    return offeredAt + Math.max(HEDGE_MS, SLOW_OFFERS * (offeredAt - startedAt))
   }
 }

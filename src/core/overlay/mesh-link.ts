@@ -19,6 +19,8 @@ export interface MeshLink {
   readonly startedAt: number
   /** When the other end was first heard of it. */
   heardAt: number | undefined
+  /** When this end had its offer to send. */
+  offeredAt: number | undefined
   /** When the channel opened: the handshake has as much time as the channel had. */
   openedAt: number | undefined
   /** The other end offered a link as well, and was left waiting for the answer to this offer. */
@@ -42,6 +44,7 @@ export const newLink = (begin: LinkBegin, now: number): MeshLink => ({
   ...begin,
   startedAt: now,
   heardAt: begin.initiator ? undefined : now,
+  offeredAt: undefined,
   openedAt: undefined,
   contested: false,
   released: false,

@@ -228,7 +228,12 @@ export class Mesh {
   /** The transport of a link has something for its other end. */
   sendSignal(linkId: LinkId, data: string, now: number): void {
     const link = this.#book.get(linkId)
-    if (link) this.#ways.tell(link, { data }, now)
+    if (!link) return
+    if (link.initiator && link.offeredAt === undefined) {
+      link.offeredAt = now
+      this.#stale = true
+    }
+    this.#ways.tell(link, { data }, now)
   }
 
   /** What another member says to set up a link, through the mesh or by the signaling server. */
@@ -339,7 +344,10 @@ export class Mesh {
   settle(now: number): void {
     if (!this.#stale && this.#seenMembership === this.#table.membershipRevision) return
     this.#stale = false
-    if (this.#seenMembership !== this.#table.membershipRevision) this.#forgetRemoved()
+    if (this.#seenMembership !== this.#table.membershipRevision) {
+      this.#forgetRemoved()
+      this.#pace.changed(now)
+    }
     this.#seenMembership = this.#table.membershipRevision
     this.#findUnlinked(now)
     this.#lookAt = undefined
@@ -564,7 +572,7 @@ export class Mesh {
   /** Those at members of an earlier life aside, which are few and may be gone. */
   *#ownAttempts(): Iterable<MeshLink> {
     for (const link of this.#book.links())
-      if (link.phase === 'connecting' && link.initiator && !this.#early.has(link.nodeId)) yield link
+      if (link.phase !== 'established' && link.initiator && !this.#early.has(link.nodeId)) yield link
   }
 
   /**
@@ -615,7 +623,7 @@ export class Mesh {
   #dueAt(nodeId: NodeId): number {
     const isContact = this.#contacts.has(nodeId)
     const since = this.#redials.wantedSince(nodeId)
-    const from = isContact || this.#establishedCount === 0 ? since : this.#pace.opensAt(since)
+    const from = this.#establishedCount === 0 ? since : this.#pace.opensAt(since)
     return this.#redials.dueAt(nodeId, isContact || compareNodeIds(this.#table.own, nodeId) < 0, from)
   }
 

@@ -37,9 +37,9 @@ describe('links that are begun at once', () => {
 })
 
 describe('a newcomer', () => {
-  it('whose first link was slow seeks others when it knows the room, or 3 s later', () => {
+  it('whose first link was slow seeks others when it knows the room, or 5 s later', () => {
     const pace = paceOf(251)
-    expect([pace.isNew, pace.opensAt(1_000)]).toEqual([true, 4_000])
+    expect([pace.isNew, pace.opensAt(1_000)]).toEqual([true, 6_000])
     pace.joined(1_500)
     expect([pace.isNew, pace.opensAt(1_000), pace.opensAt(2_000)]).toEqual([false, 1_500, 2_000])
   })
@@ -48,20 +48,44 @@ describe('a newcomer', () => {
     expect(paceOf(250).opensAt(1_000)).toBe(1_000)
   })
 
+  const begin = {
+    linkId: 1,
+    nodeId: nodeIdOf(2),
+    session: 's',
+    initiator: true,
+    relay: false,
+    byMesh: false,
+    wish: false,
+  }
+
   it('tries another contact after a second without a word, but not beside one that has answered', () => {
-    const begin = {
-      linkId: 1,
-      nodeId: nodeIdOf(2),
-      session: 's',
-      initiator: true,
-      relay: false,
-      byMesh: false,
-      wish: false,
-    }
-    const silent = newLink(begin, 5_000)
-    const answered = newLink(begin, 5_000)
+    const silent = { ...newLink(begin, 5_000), offeredAt: 5_000 }
+    const answered = { ...newLink(begin, 5_000), offeredAt: 5_000 }
     answered.seen.add(0)
     expect([paceOf().hedgeAt(silent), paceOf().hedgeAt(answered)]).toEqual([6_000, Infinity])
     expect(paceOf(50).hedgeAt(silent), 'who has had a link knows what is under way').toBe(Infinity)
+  })
+
+  it('is patient where its own offer took long, and as patient with a handshake as the channel took', () => {
+    const pace = paceOf()
+    const link = newLink(begin, 5_000)
+    expect(pace.hedgeAt(link), 'nothing was offered').toBe(Infinity)
+    expect(pace.hedgeAt({ ...link, offeredAt: 5_400 })).toBe(6_400)
+    expect(pace.hedgeAt({ ...link, offeredAt: 6_000 })).toBe(8_000)
+    expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 5_200 })).toBe(6_200)
+    expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 8_000 })).toBe(11_000)
+  })
+
+  it('of a crowd waits until nobody has come for as long as two links take, for 5 s at most', () => {
+    const pace = paceOf(1_000)
+    pace.joined(2_000)
+    pace.changed(3_000)
+    expect([pace.opensAt(1_000), pace.opensAt(4_500), pace.opensAt(6_000)]).toEqual([5_000, 5_000, 6_000])
+    pace.changed(8_000)
+    expect([pace.opensAt(1_000), pace.opensAt(6_000)]).toEqual([6_000, 10_000])
+    const slow = paceOf(500)
+    slow.joined(2_000)
+    slow.changed(3_000)
+    expect(slow.opensAt(1_000), 'links that are only slow').toBe(2_000)
   })
 })
