@@ -18,7 +18,7 @@ import type { Now, Random } from '../time.ts'
 import { Continuation } from './continuation.ts'
 import type { CouncilMessage, SlotEntry } from './council-messages.ts'
 import { Government } from './government.ts'
-import type { KnownCouncil } from './lineage.ts'
+import type { KnownCouncil, Present } from './lineage.ts'
 import { hasQuorum, isBetter, whyBetter } from './lineage.ts'
 import { decodeCommand, decodeMap, encodeCommand, encodeMap } from './map-codec.ts'
 import type { OnMoved } from './map-hints.ts'
@@ -85,6 +85,11 @@ const SURVEY_MS = 300
 const MAX_PARKED = 16
 /** A member that is to have a vote and takes nothing for this long, in ms, makes room for another. */
 const CATCH_UP_PATIENCE_MS = 4_000
+/**
+ * A voter that is lost since less than this, in ms, may be there: where two sides of a partition meet, each hears of the
+ * accusations of the other before their refutation. The council that is followed does not seem weaker for it yet.
+ */
+const DOUBT_MS = 1_000
 /** Entries in the log before a snapshot takes their place. */
 const COMPACT_ENTRIES = 256
 
@@ -107,6 +112,10 @@ export class Council {
   #newest: KnownCouncil | undefined
   #publishedLeader: ProcessId | undefined
   #isDismissed = false
+  /** Who was there when it was last looked, those in doubt among them. */
+  #there: ReadonlySet<ProcessId> = new Set()
+  /** When one of those in doubt is lost for long enough. */
+  #lookAt = Infinity
   /** None of the voters is there, and this process knows what they have decided. */
   #isOrphaned = false
   /** Who was told the whole map, and until when they are not told again. */
@@ -270,11 +279,12 @@ export class Council {
   tick(now: Now): void {
     if (now.mono < this.nextDeadline()) return
     if (now.mono >= this.#raftDeadline) this.#run(now, (raft) => raft.tick(now))
+    if (now.mono >= this.#lookAt) this.#look(now)
     this.#settle(now)
   }
 
   nextDeadline(): number {
-    let next = Math.min(this.#raftDeadline, this.#proposals.nextDeadline())
+    let next = Math.min(this.#raftDeadline, this.#proposals.nextDeadline(), this.#lookAt)
     if (this.#leads) next = Math.min(next, this.#government.nextDeadline())
     if (this.#mayContinue) next = Math.min(next, this.#continuation.nextDeadline())
     return this.group === undefined ? next : Math.min(next, this.#questions.nextDeadline())
@@ -701,7 +711,6 @@ export class Council {
     const { self, published, seats } = this.#options
     const known = published()
     const live = new Set(seats().map(({ process }) => process))
-    const present = { live, published: known }
     const groups = new Map<string, PublishedCouncil>()
     for (const council of known.values()) {
       const other = groups.get(council.group)
@@ -712,6 +721,7 @@ export class Council {
       const heard = groups.get(own.group)
       if (!heard || heard.index < own.index) groups.set(own.group, { leads: 0, ...own })
     }
+    const present = this.#inDoubt({ live, published: known }, own, now)
     let best: PublishedCouncil | undefined
     for (const council of groups.values()) if (!best || isBetter(council, best, present)) best = council
     this.#isOrphaned = false
@@ -731,6 +741,25 @@ export class Council {
       raft !== undefined && best.index > raft.log.newest.index && !best.voters.includes(self)
     this.#isOrphaned =
       !this.#hints.isEmpty && live.size > 0 && !best.voters.some((process) => live.has(process))
+  }
+
+  /** The same with those voters of the council that is followed who were there a moment ago, and may still be. */
+  #inDoubt(present: Present, own: KnownCouncil | undefined, now: Now): Present {
+    this.#lookAt = Infinity
+    const doubtful: ProcessId[] = []
+    for (const voter of own?.voters ?? []) {
+      if (present.live.has(voter) || !this.#there.has(voter)) continue
+      const lostFor = this.#options.lostFor(voter, now)
+      if (lostFor >= DOUBT_MS) continue
+      doubtful.push(voter)
+      this.#lookAt = Math.min(this.#lookAt, now.mono + DOUBT_MS - lostFor)
+    }
+    this.#there = doubtful.length === 0 ? present.live : new Set([...present.live, ...doubtful])
+    if (doubtful.length === 0) return present
+    return {
+      live: this.#there,
+      published: new Map([...present.published, ...doubtful.map((voter) => [voter, own!] as const)]),
+    }
   }
 
   #publishers(): ReadonlySet<ProcessId> {

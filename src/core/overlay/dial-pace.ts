@@ -13,11 +13,11 @@ const FAST_MS = 250
 const ALPHA = 1 / 4
 /** A newcomer whose contact has not answered its offer for so long tries the next one beside it ... */
 const HEDGE_MS = 1_000
-/** ... or, where offers are slow to make, for so many times as long as its own took. A handshake gets as much as its channel. */
+/** ... or, where offers are slow to make, for so many times as long as its own took. */
 const SLOW_OFFERS = 2
 /** A newcomer whose first link was not fast seeks the others when it knows the room, this much later at most. */
 const MAX_REST_MS = 5_000
-/** Where links take longer than this, many join at once: the others wait until nobody has come or gone ... */
+/** Where channels take longer than this, many join at once: the others wait until nobody has come or gone ... */
 const CROWD_MS = 500
 /** ... for as long as so many links take. */
 const QUIET_LINKS = 2
@@ -74,10 +74,13 @@ export class DialPace {
     return Math.max(wantedSince, Math.min(restsUntil, wantedSince + MAX_REST_MS))
   }
 
-  /** When an attempt is no reason any more to wait with the next one. */
+  /** When an attempt is no reason any more to wait with the next one: a handshake is none, but in a crowd. */
   hedgeAt({ seen, startedAt, offeredAt, openedAt }: MeshLink): number {
     if (this.#isKnown) return Infinity
-    if (openedAt !== undefined) return openedAt + Math.max(HEDGE_MS, openedAt - startedAt)
+    if (openedAt !== undefined) {
+      const tookMs = openedAt - startedAt
+      return tookMs > CROWD_MS ? openedAt + Math.max(HEDGE_MS, tookMs) : openedAt
+    }
     if (seen.size > 0 || offeredAt === undefined) return Infinity
     return offeredAt + Math.max(HEDGE_MS, SLOW_OFFERS * (offeredAt - startedAt))
   }

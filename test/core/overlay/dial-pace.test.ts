@@ -72,7 +72,8 @@ describe('a newcomer', () => {
     expect(pace.hedgeAt(link), 'nothing was offered').toBe(Infinity)
     expect(pace.hedgeAt({ ...link, offeredAt: 5_400 })).toBe(6_400)
     expect(pace.hedgeAt({ ...link, offeredAt: 6_000 })).toBe(8_000)
-    expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 5_200 })).toBe(6_200)
+    expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 5_500 }), 'as quick as ever').toBe(5_500)
+    expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 5_600 })).toBe(6_600)
     expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 8_000 })).toBe(11_000)
   })
 
