@@ -171,6 +171,7 @@ export type Output =
       readonly type: 'link-send'
       readonly linkId: LinkId
       readonly lane: Lane
+      /** The core may write there anew once the other end has said that it has them: whoever delivers them copies. */
       readonly bytes: Uint8Array
     }
   | { readonly type: 'link-close'; readonly linkId: LinkId; readonly reason: string }

@@ -149,7 +149,7 @@ export class SimulatedLinks {
     const { peer } = end
     if (!peer || peer.state === 'closed') return true
     if (end.carrier?.carries(host, peer.host) === false) this.cut(end)
-    else this.#timeline.at(this.#arrival(peer), peer, bytes)
+    else this.#timeline.at(this.#arrival(peer), peer, bytes.slice())
     return true
   }
 

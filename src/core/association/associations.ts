@@ -17,12 +17,13 @@ import type { Lane, Stream } from '../wire/frames.ts'
 import { isGrainStream, LANES, laneOf, STREAMS } from '../wire/frames.ts'
 import type { Association, AssociationState } from './association.ts'
 import { newAssociation, waiting } from './association.ts'
+import { BodyMemory } from './body-memory.ts'
 import { InStream } from './in-stream.ts'
 import type { Letter } from './letter.ts'
 import { grainLetterOf, isOfGrains, letterOf } from './letter.ts'
 import { LetterCounts } from './letter-counts.ts'
-import type { Way } from './out-stream.ts'
-import { OutStream } from './out-stream.ts'
+import type { StreamEvents, Way } from './out-stream.ts'
+import { BODY_MEMORY, OutStream } from './out-stream.ts'
 
 /** What is done with a message for an authority whose queue is full. */
 export type QueuePolicy = 'reject-new' | 'drop-oldest'
@@ -69,6 +70,7 @@ export class Associations {
   /** Those that something may be sent to in this turn. */
   readonly #dirty = new Set<Association>()
   /** Streams that have something to tell their senders, and when they do at the latest. */
+  readonly #memory = new BodyMemory(BODY_MEMORY)
   readonly #owing = new Map<InStream, number>()
   readonly #senders = new Map<InStream, Association>()
   /** Messages of this process to itself that were handed out. */
@@ -424,12 +426,17 @@ export class Associations {
   #newStream(name: Stream): OutStream {
     const { outbox } = this.#options
     if (isGrainStream(name))
-      return new OutStream(name, { outcome: (letter) => this.#endOfGrains(letter), progress: () => {} })
-    return new OutStream(name, {
+      return new OutStream(
+        name,
+        { outcome: (letter) => this.#endOfGrains(letter), progress: () => {} },
+        this.#memory,
+      )
+    const events: StreamEvents = {
       outcome: (letter, outcome) => this.#end(letter, outcome),
-      progress: ({ id, confirmed, bytes }) =>
-        outbox.push({ type: 'progress', id, sent: confirmed, total: bytes.length }),
-    })
+      progress: ({ id, confirmed, size }) =>
+        outbox.push({ type: 'progress', id, sent: confirmed, total: size }),
+    }
+    return new OutStream(name, events, this.#memory)
   }
 
   /** Returns the way to it, where it is connected. */
@@ -498,27 +505,27 @@ export class Associations {
     for (const letter of association.queues[name].splice(0)) this.#end(letter, outcome)
   }
 
-  #endOfGrains({ authority, bytes }: Letter): void {
+  #endOfGrains({ authority, size }: Letter): void {
     const association = this.#all.get(authority)
     if (!association) return
     association.letters--
-    association.grainBytes -= bytes.length
+    association.grainBytes -= size
   }
 
   #end(letter: Letter, outcome: Outcome): void {
     if (letter.isAbandoned) return
     if (isOfGrains(letter)) return this.#endOfGrains(letter)
-    const { id, authority, mailbox, bytes } = letter
+    const { id, authority, mailbox, size } = letter
     const association = this.#all.get(authority)
     if (association) {
       association.letters--
-      association.bytes -= bytes.length
+      association.bytes -= size
     }
     this.counts.ended(outcome)
     const { outbox } = this.#options
     outbox.push({ type: 'outcome', id, outcome })
     if (isDead(outcome)) {
-      outbox.event({ type: 'dead-letter', authority, mailbox, bytes: bytes.length, reason: outcome })
+      outbox.event({ type: 'dead-letter', authority, mailbox, bytes: size, reason: outcome })
     }
   }
 
@@ -557,7 +564,7 @@ export class Associations {
 
   #takenHere(lane: Lane, count: number, refused: readonly number[]): void {
     for (const [i, letter] of this.#local[lane].splice(0, count).entries()) {
-      this.#localBytes -= letter.bytes.length
+      this.#localBytes -= letter.size
       this.#end(letter, refused.includes(i) ? 'no-receiver' : 'taken')
     }
   }

@@ -10,7 +10,10 @@ export interface Letter {
   readonly nodeId: NodeId | undefined
   readonly mailbox: string
   readonly stream: Stream
-  readonly bytes: Uint8Array
+  /** Of its content. */
+  readonly size: number
+  /** Its content, until that is in segments: then only those keep it. */
+  bytes: Uint8Array
   readonly isText: boolean
   /** Bytes that are in segments. */
   sent: number
@@ -34,6 +37,7 @@ export const grainLetterOf = (
   nodeId,
   mailbox: '$',
   stream,
+  size: bytes.length,
   bytes,
   isText: false,
   sent: 0,
@@ -54,6 +58,7 @@ export const letterOf = (
   nodeId,
   mailbox,
   stream: lane,
+  size: bytes.length,
   bytes,
   isText: text,
   sent: 0,

@@ -8,6 +8,7 @@ import type { Outcome } from '../events.ts'
 import { WireLimits } from '../wire/decode.ts'
 import { Writer } from '../wire/writer.ts'
 import type { Frame, Stream } from '../wire/frames.ts'
+import type { BodyMemory } from './body-memory.ts'
 import { FIRST, headOf, LAST, TEXT, writePiece } from './pieces.ts'
 import type { Letter } from './letter.ts'
 
@@ -53,7 +54,9 @@ const NOTHING = new Uint8Array(0)
 const LARGE_BODY = 4 * 1024
 /** Before a large body so much is left free for what goes before it in a message. */
 const HEADROOM = 64
-const writer = new Writer(HEADROOM + MAX_BODY + 64)
+/** What a body takes in memory, with what is left free before it, and no more than a message may have behind it. */
+export const BODY_MEMORY = HEADROOM + MAX_BODY + 64
+const writer = new Writer(BODY_MEMORY)
 
 export class OutStream {
   readonly name: Stream
@@ -62,6 +65,7 @@ export class OutStream {
   readonly #letters: Letter[] = []
   /** Cut and not known to have arrived; the first `#onWay` of them were sent and are not written off. */
   #segments: Segment[] = []
+  readonly #memory: BodyMemory
   #onWay = 0
   /** Letters of several segments among those that are begun. */
   #large = 0
@@ -81,8 +85,9 @@ export class OutStream {
   /** The receiver waits to hear that its refusals are known. */
   #owesSettled = false
 
-  constructor(name: Stream, events: StreamEvents) {
+  constructor(name: Stream, events: StreamEvents, memory: BodyMemory) {
     this.name = name
+    this.#memory = memory
     this.#events = events
   }
 
@@ -153,9 +158,14 @@ export class OutStream {
     let bytes = 0
     for (const { sequence, body, sentAt, times } of this.#segments) {
       if (sequence > received) break
-      if (arrived++ < this.#onWay) this.#underWay -= body.length
+      const isOnWay = arrived++ < this.#onWay
+      if (isOnWay) this.#underWay -= body.length
       bytes += body.length
-      if (times === 1) this.#measure(now - sentAt)
+      if (times !== 1) continue
+      this.#measure(now - sentAt)
+      // Sent once, and by a link to its receiver alone: no queue before another link has it still.
+      if (isOnWay && this.#way?.isDirect === true && body.length >= LARGE_BODY)
+        this.#memory.release(body, this)
     }
     if (arrived > 0 || taken > this.#settled || limit > this.#limit) {
       this.#grow(bytes)
@@ -173,6 +183,7 @@ export class OutStream {
   /** The receiving life is over. What was begun may have arrived in part; nobody will ever know. */
   end(outcome: Outcome): void {
     this.#segments = []
+    this.#memory.drop(this)
     this.#writeOff()
     this.#resendAt = Infinity
     this.#large = 0
@@ -182,7 +193,7 @@ export class OutStream {
   /** The letter that was begun and is not wholly sent: the newest, if any is. */
   #begun(): Letter | undefined {
     const last = this.#letters.at(-1)
-    return last && last.sent < last.bytes.length ? last : undefined
+    return last && last.sent < last.size ? last : undefined
   }
 
   #flush(queue: Letter[], way: Way, now: number, send: (frame: SegmentFrame) => boolean): boolean {
@@ -238,29 +249,31 @@ export class OutStream {
       const letter = begun ?? queue[taken]
       if (!letter) break
       const head = headOf(begun ? undefined : letter.mailbox)
-      const left = letter.bytes.length - letter.sent
+      const left = letter.size - letter.sent
       const room = max - writer.length - head
       // A message is begun in the next segment rather than cut for a few bytes.
       if (writer.length > HEADROOM && (room <= 0 || (room < left && room < MIN_ROOM))) break
       if (!begun) {
         taken++
         this.#letters.push(letter)
-        if (letter.bytes.length > MAX_BODY) this.#large++
+        if (letter.size > MAX_BODY) this.#large++
       }
       const size = Math.min(left, Math.max(room, 1))
       const isLast = size === left
       const flags = (begun ? 0 : FIRST) | (isLast ? LAST : 0) | (letter.isText ? TEXT : 0)
-      const whole = size === letter.bytes.length
+      const whole = size === letter.size
       const bytes = whole ? letter.bytes : letter.bytes.subarray(letter.sent, letter.sent + size)
-      writePiece(writer, flags, letter.mailbox, letter.bytes.length, bytes)
+      writePiece(writer, flags, letter.mailbox, letter.size, bytes)
       letter.sent += size
       // What is empty is wholly sent, too.
-      if (isLast) letter.lastSequence = this.#sequence + 1
-      else break
+      if (!isLast) break
+      letter.lastSequence = this.#sequence + 1
+      letter.bytes = NOTHING
     }
     dropFirst(queue, taken)
-    // What is large is kept where it was written: copying it would take longer than other memory does.
-    return writer.length < LARGE_BODY ? writer.take(HEADROOM) : writer.give(HEADROOM)
+    return writer.length - HEADROOM < LARGE_BODY
+      ? writer.take(HEADROOM)
+      : this.#memory.copyOf(writer, HEADROOM, this)
   }
 
   #frame({ sequence, body, times }: Segment, more: boolean): SegmentFrame {
@@ -318,9 +331,7 @@ export class OutStream {
   #tellProgress(received: number): void {
     if (this.#large === 0) return
     // Only what is larger than a segment is followed; of those, one at a time is under way.
-    const letter = this.#letters.find(
-      ({ bytes, lastSequence }) => bytes.length > MAX_BODY && lastSequence > received,
-    )
+    const letter = this.#letters.find(({ size, lastSequence }) => size > MAX_BODY && lastSequence > received)
     if (!letter) return
     let unconfirmed = 0
     for (const { body } of this.#segments) unconfirmed += body.length
@@ -333,14 +344,14 @@ export class OutStream {
     while (this.#settled < taken && count < this.#letters.length) {
       const letter = this.#letters[count]!
       // Nobody can have taken what was not wholly sent.
-      if (letter.sent < letter.bytes.length) break
+      if (letter.sent < letter.size) break
       count++
       this.#settled++
       const isRefused = refused.length > 0 && refused.includes(this.#settled)
-      if (letter.bytes.length > MAX_BODY) {
+      if (letter.size > MAX_BODY) {
         this.#large--
-        if (letter.confirmed < letter.bytes.length && !letter.isAbandoned) {
-          letter.confirmed = letter.bytes.length
+        if (letter.confirmed < letter.size && !letter.isAbandoned) {
+          letter.confirmed = letter.size
           this.#events.progress(letter)
         }
       }

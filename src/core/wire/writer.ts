@@ -47,7 +47,12 @@ export class Writer {
     return this
   }
 
-  /** Copies what was written, from the byte `start` on, to the beginning of `target`. */
+  /** Copies all that was written to the beginning of `target`. */
+  copyInto(target: Uint8Array): void {
+    target.set(this.#bytes.subarray(0, this.#length))
+  }
+
+  /** Copies what was written, from the byte `start` on, to the beginning of `target`: byte by byte, for a few. */
   copyTo(target: Uint8Array, start: number): void {
     for (let at = start; at < this.#length; at++) target[at - start] = this.#bytes[at]!
   }

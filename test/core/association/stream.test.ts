@@ -2,8 +2,9 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { InStream } from '../../../src/core/association/in-stream.ts'
 import { letterOf } from '../../../src/core/association/letter.ts'
+import { BodyMemory } from '../../../src/core/association/body-memory.ts'
 import type { Letter } from '../../../src/core/association/letter.ts'
-import { INITIAL_WINDOW, MAX_BODY, OutStream } from '../../../src/core/association/out-stream.ts'
+import { BODY_MEMORY, INITIAL_WINDOW, MAX_BODY, OutStream } from '../../../src/core/association/out-stream.ts'
 import type { Way } from '../../../src/core/association/out-stream.ts'
 import type { Outcome } from '../../../src/core/events.ts'
 import { MAX_FRAME } from '../../../src/core/wire/codec.ts'
@@ -30,13 +31,17 @@ class Pair {
   accepted = 0
   most = 0
   #waiting: number[] = []
-  readonly out = new OutStream('call', {
-    outcome: ({ id }, outcome) => {
-      expect(this.outcomes.has(id), `message ${id} has one outcome`).toBe(false)
-      this.outcomes.set(id, outcome)
+  readonly out = new OutStream(
+    'call',
+    {
+      outcome: ({ id }, outcome) => {
+        expect(this.outcomes.has(id), `message ${id} has one outcome`).toBe(false)
+        this.outcomes.set(id, outcome)
+      },
+      progress: ({ confirmed }) => this.progress.push(confirmed),
     },
-    progress: ({ confirmed }) => this.progress.push(confirmed),
-  })
+    new BodyMemory(BODY_MEMORY),
+  )
   readonly in = new InStream('call', { windowBytes: WINDOW, messageBytes: MESSAGE })
 
   send(size: number): void {
@@ -51,7 +56,8 @@ class Pair {
   pump(): void {
     if (!this.way) return
     this.out.pump(this.queue, this.way, this.now, (frame) => {
-      this.segments.push(frame)
+      // as a link does
+      this.segments.push({ ...frame, body: frame.body.slice() })
       return true
     })
   }

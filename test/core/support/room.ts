@@ -377,10 +377,11 @@ export class Room {
     if (bytes.length > MAX_MESSAGE) throw new Error(`a message of ${bytes.length} bytes was sent`)
     if (end.closed || !end.peer) return
     const to = end.peer
-    const frames = this.#look(seat, to, bytes)
+    const sent = bytes.slice()
+    const frames = this.#look(seat, to, sent)
     if (!this.passes(seat.participant.nodeId, to.owner.participant.nodeId, frames)) return
     this.#later(DELAY, () => {
-      if (!to.closed) this.#feed(to.owner, { type: 'link-message', linkId: to.linkId, bytes })
+      if (!to.closed) this.#feed(to.owner, { type: 'link-message', linkId: to.linkId, bytes: sent })
     })
   }
 
