@@ -149,7 +149,7 @@ export class SimulatedLinks {
     const { peer } = end
     if (!peer || peer.state === 'closed') return true
     if (end.carrier?.carries(host, peer.host) === false) this.cut(end)
-    else this.#timeline.at(this.#arrival(peer), peer, bytes.slice())
+    else this.#timeline.at(this.#arrival(peer), peer, ownCopy(bytes))
     return true
   }
 
@@ -306,3 +306,7 @@ export class SimulatedLinks {
     return between(end.random, this.faults.silenceMinMs, this.faults.silenceMaxMs)
   }
 }
+
+/** What lies in larger memory may be written over. The rest is one object for all who are sent it: decoded once. */
+const ownCopy = (bytes: Uint8Array): Uint8Array =>
+  bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()

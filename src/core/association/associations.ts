@@ -69,8 +69,8 @@ export class Associations {
   readonly #all = new Map<Authority, Association>()
   /** Those that something may be sent to in this turn. */
   readonly #dirty = new Set<Association>()
-  /** Streams that have something to tell their senders, and when they do at the latest. */
   readonly #memory = new BodyMemory(BODY_MEMORY)
+  /** Streams that have something to tell their senders, and when they do at the latest. */
   readonly #owing = new Map<InStream, number>()
   readonly #senders = new Map<InStream, Association>()
   /** Messages of this process to itself that were handed out. */
@@ -176,7 +176,7 @@ export class Associations {
     if (frame.kind === 'receipt') {
       const stream = association.out[frame.stream]
       if (!stream) return
-      stream.onReceipt(frame, now)
+      stream.onReceipt(frame, isProven, now)
       if (!stream.isAtRest || association.queues[frame.stream].length > 0) this.#dirty.add(association)
       return
     }

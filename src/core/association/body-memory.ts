@@ -8,8 +8,9 @@ const MAX_SPARE_BYTES = 2 * 1024 * 1024
  * between two tabs, with messages of 16 KiB: fresh memory for each, which is made page by page as it is written, took a
  * sixth of the time of the sender's page, and a twentieth of the rate.
  *
- * Memory stays within its stream: whoever says too early that a body has arrived, while it waits before a link, is sent
- * another one of its own in its place, and never what is meant for somebody else. Where all streams keep too much, the
+ * Memory stays within its stream, and only its receiver gives it free: if that says too early that a body has arrived,
+ * while it waits before their link, it is sent another one of its own in its place, and never what is meant for somebody
+ * else. Where all streams keep too much, the
  * one that has not given anything back for longest loses what it keeps.
  */
 export class BodyMemory {

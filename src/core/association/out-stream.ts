@@ -151,7 +151,8 @@ export class OutStream {
     this.#resendAt = Infinity
   }
 
-  onReceipt({ received, taken, limit, refused }: ReceiptFrame, now: number): void {
+  /** `isProven`: it came from the receiver itself, by a link. */
+  onReceipt({ received, taken, limit, refused }: ReceiptFrame, isProven: boolean, now: number): void {
     // Nobody can have received what was never sent.
     if (received > this.#sequence) return
     let arrived = 0
@@ -163,9 +164,9 @@ export class OutStream {
       bytes += body.length
       if (times !== 1) continue
       this.#measure(now - sentAt)
-      // Sent once, and by a link to its receiver alone: no queue before another link has it still.
-      if (isOnWay && this.#way?.isDirect === true && body.length >= LARGE_BODY)
-        this.#memory.release(body, this)
+      // Sent once, by a link to its receiver, which says so itself: no queue before another link has it still.
+      const isWritten = isProven && isOnWay && this.#way?.isDirect === true
+      if (isWritten && body.length >= LARGE_BODY) this.#memory.release(body, this)
     }
     if (arrived > 0 || taken > this.#settled || limit > this.#limit) {
       this.#grow(bytes)

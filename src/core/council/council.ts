@@ -114,6 +114,8 @@ export class Council {
   #isDismissed = false
   /** Who was there when it was last looked, those in doubt among them. */
   #there: ReadonlySet<ProcessId> = new Set()
+  /** Those in doubt, and since when they are missed. */
+  #missed: ReadonlyMap<ProcessId, number> = new Map()
   /** When one of those in doubt is lost for long enough. */
   #lookAt = Infinity
   /** None of the voters is there, and this process knows what they have decided. */
@@ -740,25 +742,31 @@ export class Council {
     this.#isDismissed =
       raft !== undefined && best.index > raft.log.newest.index && !best.voters.includes(self)
     this.#isOrphaned =
-      !this.#hints.isEmpty && live.size > 0 && !best.voters.some((process) => live.has(process))
+      !this.#hints.isEmpty && live.size > 0 && !best.voters.some((process) => present.live.has(process))
   }
 
   /** The same with those voters of the council that is followed who were there a moment ago, and may still be. */
   #inDoubt(present: Present, own: KnownCouncil | undefined, now: Now): Present {
     this.#lookAt = Infinity
-    const doubtful: ProcessId[] = []
+    const missed = new Map<ProcessId, number>()
     for (const voter of own?.voters ?? []) {
       if (present.live.has(voter) || !this.#there.has(voter)) continue
-      const lostFor = this.#options.lostFor(voter, now)
-      if (lostFor >= DOUBT_MS) continue
-      doubtful.push(voter)
-      this.#lookAt = Math.min(this.#lookAt, now.mono + DOUBT_MS - lostFor)
+      // One that is neither up nor lost, as while it leaves, is in doubt for no longer.
+      const since = this.#missed.get(voter) ?? now.mono
+      const goneFor = Math.max(now.mono - since, this.#options.lostFor(voter, now))
+      if (goneFor >= DOUBT_MS) continue
+      missed.set(voter, since)
+      this.#lookAt = Math.min(this.#lookAt, now.mono + DOUBT_MS - goneFor)
     }
-    this.#there = doubtful.length === 0 ? present.live : new Set([...present.live, ...doubtful])
-    if (doubtful.length === 0) return present
+    this.#missed = missed
+    this.#there = missed.size === 0 ? present.live : new Set([...present.live, ...missed.keys()])
+    if (missed.size === 0) return present
     return {
       live: this.#there,
-      published: new Map([...present.published, ...doubtful.map((voter) => [voter, own!] as const)]),
+      published: new Map([
+        ...present.published,
+        ...[...missed.keys()].map((voter) => [voter, own!] as const),
+      ]),
     }
   }
 

@@ -13,8 +13,11 @@ const FAST_MS = 250
 const ALPHA = 1 / 4
 /** A newcomer whose contact has not answered its offer for so long tries the next one beside it ... */
 const HEDGE_MS = 1_000
-/** ... or, where offers are slow to make, for so many times as long as its own took. */
+/** ... or, where offers are slow to make, for so many times as long as its own took, and for no longer than this. */
 const SLOW_OFFERS = 2
+const MAX_HEDGE_MS = 3_000
+/** A transport that has made no offer after this long is waited for no more. */
+const NO_OFFER_MS = 5_000
 /** A newcomer whose first link was not fast seeks the others when it knows the room, this much later at most. */
 const MAX_REST_MS = 5_000
 /** Where channels take longer than this, many join at once: the others wait until nobody has come or gone ... */
@@ -28,10 +31,18 @@ export class DialPace {
   #isKnown = false
   #joinedAt: number | undefined
   #changedAt = -Infinity
+  /** A contact has said nothing for as long as it was given. */
+  #isImpatient = false
+  readonly #leisure: number
 
-  /** `maxDials`: attempts at once where links are fast. */
-  constructor(maxDials: number) {
+  /**
+   * @param maxDials attempts at once where links are fast
+   * @param leisure from 1 to 2, another number for each member: those of a crowd that saw the same member come last do
+   *   not all dial at the same moment
+   */
+  constructor(maxDials: number, leisure = 1) {
     this.#maxDials = maxDials
+    this.#leisure = leisure
   }
 
   /** How long a link takes, smoothed, in ms; 0 where none was made yet. */
@@ -55,6 +66,11 @@ export class DialPace {
     this.#joinedAt = now
   }
 
+  /** An attempt has said nothing for as long as it was given: the next ones are given less. */
+  hedged(): void {
+    this.#isImpatient = true
+  }
+
   /** A member has come or gone. */
   changed(now: number): void {
     this.#changedAt = now
@@ -69,19 +85,22 @@ export class DialPace {
   /** From when on a member that is wanted since then may be dialled, beside a link that is there. */
   opensAt(wantedSince: number): number {
     if (this.#usualMs <= FAST_MS) return Math.max(wantedSince, this.#joinedAt ?? wantedSince)
-    const quietAt = this.#usualMs > CROWD_MS ? this.#changedAt + QUIET_LINKS * this.#usualMs : -Infinity
-    const restsUntil = Math.max(this.#joinedAt ?? Infinity, quietAt)
-    return Math.max(wantedSince, Math.min(restsUntil, wantedSince + MAX_REST_MS))
+    const joinedAt = this.#joinedAt ?? Infinity
+    const isOfCrowd = this.#usualMs > CROWD_MS && wantedSince < joinedAt + MAX_REST_MS
+    const quietAt = isOfCrowd ? this.#changedAt + QUIET_LINKS * this.#usualMs * this.#leisure : -Infinity
+    return Math.max(wantedSince, Math.min(Math.max(joinedAt, quietAt), wantedSince + MAX_REST_MS))
   }
 
   /** When an attempt is no reason any more to wait with the next one: a handshake is none, but in a crowd. */
   hedgeAt({ seen, startedAt, offeredAt, openedAt }: MeshLink): number {
-    if (this.#isKnown) return Infinity
     if (openedAt !== undefined) {
       const tookMs = openedAt - startedAt
       return tookMs > CROWD_MS ? openedAt + Math.max(HEDGE_MS, tookMs) : openedAt
     }
-    if (seen.size > 0 || offeredAt === undefined) return Infinity
-    return offeredAt + Math.max(HEDGE_MS, SLOW_OFFERS * (offeredAt - startedAt))
+    if (this.#isKnown || seen.size > 0) return Infinity
+    if (this.#isImpatient) return (offeredAt ?? startedAt) + HEDGE_MS
+    if (offeredAt === undefined) return startedAt + NO_OFFER_MS
+    const patienceMs = Math.max(HEDGE_MS, SLOW_OFFERS * (offeredAt - startedAt))
+    return offeredAt + Math.min(MAX_HEDGE_MS, patienceMs)
   }
 }

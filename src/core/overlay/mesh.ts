@@ -9,6 +9,7 @@
 import type { LinkId } from '../events.ts'
 import type { NodeId } from '../identity/node-id.ts'
 import { compareNodeIds, randomName } from '../identity/node-id.ts'
+import { shortOf } from '../membership/hash.ts'
 import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
 import type { Random } from '../time.ts'
@@ -122,7 +123,7 @@ export class Mesh {
     this.#random = options.random
     this.#tuning = options.tuning
     this.#redials = new Redials(options.random, options.tuning)
-    this.#pace = new DialPace(options.tuning.maxDials)
+    this.#pace = new DialPace(options.tuning.maxDials, 1 + shortOf(options.table.own) / 2 ** 32)
     this.#minLinks = options.minLinks
     this.#maxLinks = options.maxLinks
     this.#isShutOut = options.isShutOut
@@ -512,7 +513,11 @@ export class Mesh {
         if (this.#table.status(nodeId) === 'up') this.#contacts.delete(nodeId)
     }
     const wanted = new Set([...this.#contacts, ...live, ...lost])
-    this.#unlinked = [...wanted].filter((nodeId) => !this.#book.to(nodeId) && !this.#isShutOut(nodeId))
+    // Those that were not tried yet come before those that have failed.
+    const failuresOf = (nodeId: NodeId): number => this.#redials.failuresOf(nodeId)
+    this.#unlinked = [...wanted]
+      .filter((nodeId) => !this.#book.to(nodeId) && !this.#isShutOut(nodeId))
+      .sort((a, b) => failuresOf(a) - failuresOf(b))
     for (const nodeId of this.#unlinked) this.#redials.wanted(nodeId, now)
   }
 
@@ -541,6 +546,7 @@ export class Mesh {
     for (const link of this.#ownAttempts()) {
       attempts++
       if (now < this.#pace.hedgeAt(link)) dialling++
+      else if (link.phase === 'connecting') this.#pace.hedged()
     }
     let next = Infinity
     for (const nodeId of this.#unlinked) {
@@ -623,7 +629,9 @@ export class Mesh {
   #dueAt(nodeId: NodeId): number {
     const isContact = this.#contacts.has(nodeId)
     const since = this.#redials.wantedSince(nodeId)
-    const from = this.#establishedCount === 0 ? since : this.#pace.opensAt(since)
+    // Strangers and lost ones that are met while healing do not wait.
+    const isUrgent = this.#establishedCount === 0 || (isContact && !this.#pace.isNew)
+    const from = isUrgent ? since : this.#pace.opensAt(since)
     return this.#redials.dueAt(nodeId, isContact || compareNodeIds(this.#table.own, nodeId) < 0, from)
   }
 

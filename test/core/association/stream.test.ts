@@ -108,7 +108,7 @@ class Pair {
   arriveReceipt(at = 0): void {
     const [frame] = this.receipts.splice(at % Math.max(1, this.receipts.length), 1)
     if (!frame) return
-    this.out.onReceipt(frame, this.now)
+    this.out.onReceipt(frame, true, this.now)
     this.pump()
   }
 

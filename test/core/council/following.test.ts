@@ -112,6 +112,18 @@ describe('where two councils meet, that of the other side', () => {
     expect(council.group).toBe(THEIRS)
   })
 
+  it('is held off for a second at most by voters that are neither up nor lost', () => {
+    for (const process of [B, C]) {
+      live.delete(process)
+      published.delete(process)
+    }
+    meetOthers()
+    expect(council.group).toBe(OURS)
+    mono += 1_000
+    council.tick(now())
+    expect(council.group).toBe(THEIRS)
+  })
+
   it('is not held off by voters that were never met', () => {
     published = new Map([[A, { ...ours, voters: [A, 'y'.repeat(16), 'z'.repeat(16)] }]])
     live = new Set([A, SELF])

@@ -69,12 +69,21 @@ describe('a newcomer', () => {
   it('is patient where its own offer took long, and as patient with a handshake as the channel took', () => {
     const pace = paceOf()
     const link = newLink(begin, 5_000)
-    expect(pace.hedgeAt(link), 'nothing was offered').toBe(Infinity)
+    expect(pace.hedgeAt(link), 'nothing was offered').toBe(10_000)
     expect(pace.hedgeAt({ ...link, offeredAt: 5_400 })).toBe(6_400)
     expect(pace.hedgeAt({ ...link, offeredAt: 6_000 })).toBe(8_000)
+    expect(pace.hedgeAt({ ...link, offeredAt: 9_000 }), 'not without a limit').toBe(12_000)
     expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 5_500 }), 'as quick as ever').toBe(5_500)
     expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 5_600 })).toBe(6_600)
+    expect(paceOf(50).hedgeAt({ ...link, openedAt: 5_600 }), 'also of a link after the first').toBe(6_600)
     expect(pace.hedgeAt({ ...link, offeredAt: 5_100, openedAt: 8_000 })).toBe(11_000)
+  })
+
+  it('is patient with one contact only', () => {
+    const pace = paceOf()
+    pace.hedged()
+    expect(pace.hedgeAt(newLink(begin, 5_000))).toBe(6_000)
+    expect(pace.hedgeAt({ ...newLink(begin, 5_000), offeredAt: 7_000 })).toBe(8_000)
   })
 
   it('of a crowd waits until nobody has come for as long as two links take, for 5 s at most', () => {
@@ -84,6 +93,13 @@ describe('a newcomer', () => {
     expect([pace.opensAt(1_000), pace.opensAt(4_500), pace.opensAt(6_000)]).toEqual([5_000, 5_000, 6_000])
     pace.changed(8_000)
     expect([pace.opensAt(1_000), pace.opensAt(6_000)]).toEqual([6_000, 10_000])
+    pace.changed(20_000)
+    expect(pace.opensAt(20_000), 'long after it joined').toBe(20_000)
+    const other = new DialPace(MAX_DIALS, 1.5)
+    other.made(1_000)
+    other.joined(2_000)
+    other.changed(3_000)
+    expect(other.opensAt(2_000), 'not all at the same moment').toBe(6_000)
     const slow = paceOf(500)
     slow.joined(2_000)
     slow.changed(3_000)

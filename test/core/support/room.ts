@@ -77,6 +77,8 @@ export class Room {
   passes: (from: NodeId, to: NodeId, frames: readonly Frame[]) => boolean = () => true
   /** Whether signaling carries a message. */
   signals: (from: NodeId, to: NodeId, data: string) => boolean = () => true
+  /** A transport takes so long to make an offer, in ms. */
+  offerMs = 0
   /** Whether the signaling server answers a member that is connected to it. */
   answers: (asker: NodeId) => boolean = () => true
   /** Whom the signaling server names to `asker`; all others by default. */
@@ -286,7 +288,7 @@ export class Room {
         if (!initiator) return
         const name = `offer ${seat.lives.at(-1)} ${linkId}`
         if (this.connects(seat.participant.nodeId, nodeId)) this.#offers.set(name, end)
-        return this.#later(0, () => this.#feed(seat, { type: 'link-signal', linkId, data: name }))
+        return this.#later(this.offerMs, () => this.#feed(seat, { type: 'link-signal', linkId, data: name }))
       }
       case 'link-signal':
         return this.#onTransportSignal(seat, output.linkId, output.data)
