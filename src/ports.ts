@@ -22,10 +22,7 @@ export interface LinkHandlers {
   onOpen(): void
   /** The bytes are the receiver's to keep. */
   onMessage(bytes: Uint8Array): void
-  /**
-   * `bufferedBytes` were above `LINK_LOW_WATER`, or what `drainAt` was given, and are no longer. Waits on no timer, and
-   * never comes inside `send`.
-   */
+  /** `bufferedBytes` were above `LINK_LOW_WATER` and are no longer. Waits on no timer, and never comes inside `send`. */
   onDrain(): void
   onClose(reason: string): void
 }
@@ -47,11 +44,6 @@ export interface LinkEnd {
   close(): void
   /** Bytes accepted by `send` and not yet handed to the network. */
   readonly bufferedBytes: number
-  /**
-   * From now on `onDrain` comes when `bufferedBytes` fall to this, in bytes. Called only while they are above. Optional:
-   * what is asked for is kept busy better where the network is faster than the page, and no more.
-   */
-  drainAt?(bytes: number): void
   /**
    * What names the two ends of the encrypted channel, from `onOpen` on. Members sign both, so that nobody can sit
    * between them. Absent where the transport has no such thing.

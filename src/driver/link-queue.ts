@@ -22,11 +22,6 @@ export const JOINED_BYTES = 16 * 1024
  */
 export const FILL_BYTES = 48 * 1024
 /**
- * They go on when the buffer has fallen to this: a busy page hears of it late, and the network goes idle meanwhile.
- * Measured as above on a busy machine: 0.85 of the rate of a raw channel, and 0.78 where it falls to `LINK_LOW_WATER`.
- */
-export const REFILL_BYTES = 40 * 1024
-/**
  * After a message of a higher lane so many of a lower one go one at a time. Measured: an echo beside bulk takes half the
  * time it takes where 32 KiB are kept in the buffer.
  */
@@ -54,8 +49,6 @@ export class LinkQueue {
     bulk: new Waiting(),
   }
   #isOver = false
-  /** When the link says that it has drained. */
-  #drainAt = LINK_LOW_WATER
   readonly #aboveCall = new Sharing()
   readonly #aboveBulk = new Sharing()
 
@@ -87,7 +80,6 @@ export class LinkQueue {
   /** Hands over what the link has room for. To be called after what was pushed, and when the link has room again. */
   flush(): void {
     for (let lane = this.#next(false); lane; lane = this.#next(false)) if (!this.#send(lane, false)) return
-    this.#awaitDrain()
   }
 
   /** Hands over everything that waits, whatever is in the link's buffer, then closes the link. */
@@ -112,17 +104,6 @@ export class LinkQueue {
     if (call.length + bulk.length === 0) return undefined
     const lane = call.length > 0 ? 'call' : 'bulk'
     return all || this.end.bufferedBytes <= this.#fill(lane) ? lane : undefined
-  }
-
-  /** Whatever waits now waits for room. */
-  #awaitDrain(): void {
-    const { call, bulk } = this.#lanes
-    if (this.#isOver || call.length + bulk.length === 0) return
-    const fill = this.#fill(call.length > 0 ? 'call' : 'bulk')
-    const drainAt = fill === FILL_BYTES ? REFILL_BYTES : fill
-    if (drainAt === this.#drainAt) return
-    this.#drainAt = drainAt
-    this.end.drainAt?.(drainAt)
   }
 
   /** What may be in the link's buffer when more of this lane goes there. */

@@ -8,10 +8,8 @@ import {
   JOINED_BYTES,
   LANE_BYTES,
   LinkQueue,
-  REFILL_BYTES,
   type Traffic,
 } from '../../src/driver/link-queue.ts'
-import { LINK_LOW_WATER } from '../../src/ports.ts'
 
 const FRAGMENT = 16_000
 
@@ -31,7 +29,6 @@ function createRig() {
     bufferedBytes: 0,
     closed: 0,
     fails: false,
-    drainsAt: LINK_LOW_WATER,
     signal: () => undefined,
     send(bytes: Uint8Array) {
       if (link.fails) throw new Error('too large')
@@ -40,10 +37,6 @@ function createRig() {
       sent.push(`${String.fromCharCode(bytes[0]!)}${bytes.length}`)
     },
     close: () => void link.closed++,
-    drainAt(bytes: number) {
-      if (link.bufferedBytes <= bytes) throw new Error('it would never say so')
-      link.drainsAt = bytes
-    },
   }
   const queue = new LinkQueue(link, traffic, (reason) => void broken.push(reason))
   const push = (lane: Lane, length: number) =>
@@ -143,7 +136,6 @@ describe('a link that is slow', () => {
     for (let i = 0; i < 80; i++) push('bulk', FRAGMENT)
     flush()
     const full = sent.length
-    expect(link.drainsAt).toBe(REFILL_BYTES)
     push('control', 32)
     flush()
     expect(sent.at(-1), 'behind what is in the buffer and nothing else').toBe('c32')
@@ -154,7 +146,6 @@ describe('a link that is slow', () => {
     const before = sent.length
     drain()
     expect(sent.slice(before)).toEqual([`b${FRAGMENT}`])
-    expect(link.drainsAt, 'else bulk would wait for ever').toBe(LINK_LOW_WATER)
     push('control', 32)
     flush()
     expect(sent.at(-1)).toBe('c32')
@@ -166,7 +157,6 @@ describe('a link that is slow', () => {
     }
     drain()
     expect(sent.length - calm, 'then the buffer is filled again').toBe(CALM_MESSAGES - 1 + full)
-    expect(link.drainsAt).toBe(REFILL_BYTES)
   })
 
   it('lets calls wait for one fragment of bulk as well, and bulk go on beside calls', () => {

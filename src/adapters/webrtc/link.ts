@@ -115,10 +115,6 @@ export class WebRtcLink implements LinkEnd {
     return this.#channel?.bufferedAmount ?? 0
   }
 
-  drainAt(bytes: number): void {
-    if (this.#channel) this.#channel.bufferedAmountLowThreshold = bytes
-  }
-
   get fingerprints(): Fingerprints | undefined {
     return this.#fingerprints.both
   }
