@@ -65,7 +65,10 @@ export class LinkQueue {
     return this.end.bufferedBytes + control.bytes + call.bytes + bulk.bytes
   }
 
-  /** Takes one message: a sequence of frames. The bytes must not change before the other end has them. Returns whether there was room. */
+  /**
+   * Takes one message: a sequence of frames. The bytes must not change before the other end has them. Returns whether
+   * there was room.
+   */
   push(lane: Lane, bytes: Uint8Array): boolean {
     if (this.#isOver) return false
     const waiting = this.#lanes[lane]

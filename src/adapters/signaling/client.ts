@@ -89,9 +89,9 @@ export function createSignalingClient(options: SignalingClientOptions): Signalin
       return () => mine.close()
     },
     open(room, nodeId, handlers) {
-      const taken = ahead
+      const mine = ahead
       ahead = undefined
-      return new Session(settings, room, nodeId, handlers, taken)
+      return new Session(settings, room, nodeId, handlers, mine)
     },
   }
 }

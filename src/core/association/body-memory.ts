@@ -10,8 +10,7 @@ const MAX_SPARE_BYTES = 2 * 1024 * 1024
  *
  * Memory stays within its stream, and only its receiver gives it free: if that says too early that a body has arrived,
  * while it waits before their link, it is sent another one of its own in its place, and never what is meant for somebody
- * else. Where all streams keep too much, the
- * one that has not given anything back for longest loses what it keeps.
+ * else. Where all streams keep too much, the one that has not given anything back for longest loses what it keeps.
  */
 export class BodyMemory {
   readonly #bytes: number

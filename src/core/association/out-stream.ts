@@ -54,7 +54,7 @@ const NOTHING = new Uint8Array(0)
 const LARGE_BODY = 4 * 1024
 /** Before a large body so much is left free for what goes before it in a message. */
 const HEADROOM = 64
-/** What a body takes in memory, with what is left free before it, and no more than a message may have behind it. */
+/** What the largest body takes in memory, in bytes, with what is left free before it and some room behind. */
 export const BODY_MEMORY = HEADROOM + MAX_BODY + 64
 const writer = new Writer(BODY_MEMORY)
 
