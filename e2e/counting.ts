@@ -79,6 +79,7 @@ export class CountingRoom {
     const page = await host.evaluate<string>('grains.page')
     const nodeId = await host.evaluate<string>('grains.cluster.self.nodeId')
     const pid = kind === 'killed' || kind === 'stopped' ? await this.#pidOf(host) : 0
+    await expect.poll(() => this.#lastHost(), { message: 'whoever is lost hosts the counter' }).toBe(page)
     const askedAt = Date.now()
     const tabs = this.#tabs.filter((tab) => tab !== host)
     if (kind === 'killed') {
@@ -149,7 +150,7 @@ export class CountingRoom {
     return this.#losses
   }
 
-  /** From each loss to the end of the first call that was begun after it and that another host answered, in ms. */
+  /** From each loss to the first answer that another host gave, in ms; it may be to a call that waited for that. */
   get recoveries(): readonly (HostLoss & { readonly ms: number })[] {
     return this.#losses.map((loss) => ({ ...loss, ms: this.#recoveryOf(loss)! - loss.goneAt }))
   }
@@ -188,11 +189,21 @@ export class CountingRoom {
     return pids[this.#tabs.indexOf(tab)]!
   }
 
+  /** Who gave the newest answer. */
+  #lastHost(): string | undefined {
+    let newest: Ended | undefined
+    for (const end of this.#ended) {
+      const isAnswer = end.key === this.#key && end.host !== undefined
+      if (isAnswer && end.endedAt > (newest?.endedAt ?? 0)) newest = end
+    }
+    return newest?.host
+  }
+
   /** When it was served again. */
   #recoveryOf(loss: HostLoss): number | undefined {
     const times = this.#ended
-      .filter(({ startedAt, page, host }) => {
-        return startedAt >= loss.goneAt && page !== loss.page && host !== undefined && host !== loss.page
+      .filter(({ endedAt, page, host }) => {
+        return endedAt >= loss.goneAt && page !== loss.page && host !== undefined && host !== loss.page
       })
       .map(({ endedAt }) => endedAt)
     return times.length === 0 ? undefined : Math.min(...times)
