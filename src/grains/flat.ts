@@ -21,6 +21,8 @@ export function flatProblem(flat: unknown): string | undefined {
 class Check {
   readonly #entries: readonly unknown[]
   readonly #seen = new Set<number>()
+  /** Of all arrays with holes together. */
+  #sparseLength = 0
 
   constructor(entries: readonly unknown[]) {
     this.#entries = entries
@@ -67,7 +69,9 @@ class Check {
 
   #sparse(list: readonly unknown[], depth: number): string | undefined {
     const length = list[1]
-    if (typeof length !== 'number' || length > MAX_SPARSE_LENGTH) return 'an array with holes is too long'
+    if (typeof length !== 'number' || length < 0) return 'an array with holes has no length'
+    this.#sparseLength += length
+    if (this.#sparseLength > MAX_SPARSE_LENGTH) return 'arrays with holes are too long'
     return this.#all(
       list.filter((_, i) => i > 2 && i % 2 === 1),
       depth,

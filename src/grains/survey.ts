@@ -7,8 +7,8 @@
 export const MAX_DEPTH = 128
 /** Digits of a bigint: reading one takes time that grows with their square. */
 export const MAX_BIGINT_DIGITS = 1_024
-/** Length of an array with holes, which has no bytes for them. */
-export const MAX_SPARSE_LENGTH = 1_000_000
+/** Length of all arrays with holes of one value: holes have no bytes, but whoever walks a value walks them. */
+export const MAX_SPARSE_LENGTH = 100_000
 
 /** Typed arrays by their place on the wire. Only ever add at the end. */
 export const VIEWS = [
@@ -48,6 +48,8 @@ class Survey {
   /** Indices, keys, and what leads into maps and sets. Made into text only where something is refused. */
   readonly #path: (number | string | Within)[] = []
   #seen: Set<object> | undefined
+  /** Of all arrays with holes together. */
+  #sparseLength = 0
 
   constructor(what: string) {
     this.#what = what
@@ -98,10 +100,8 @@ class Survey {
     for (let i = 0; i < value.length; i++) {
       if (!(i in value)) {
         plain = false
+        if (!holes) this.#countHoles(value.length)
         holes = true
-        if (value.length > MAX_SPARSE_LENGTH) {
-          this.#refuse(`has holes and a length of ${value.length}, over ${MAX_SPARSE_LENGTH}`)
-        }
         continue
       }
       plain = this.#step(value[i], i) && plain
@@ -109,6 +109,13 @@ class Survey {
     // JSON would drop fields beside the elements without a word; a dense array has no other way to have more keys
     if (!holes && hasFields(value)) this.#refuse('is an array with fields of its own')
     return plain
+  }
+
+  #countHoles(length: number): void {
+    this.#sparseLength += length
+    if (this.#sparseLength <= MAX_SPARSE_LENGTH) return
+    const total = this.#sparseLength === length ? '' : `, with those before it ${this.#sparseLength}`
+    this.#refuse(`has holes and a length of ${length}${total}, over ${MAX_SPARSE_LENGTH}`)
   }
 
   #fields(value: object): boolean {

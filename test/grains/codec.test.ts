@@ -29,6 +29,9 @@ const bytesOf = (tag: number, text: string): Uint8Array =>
   Uint8Array.from([tag, ...new TextEncoder().encode(text)])
 const decodeRefusal = (bytes: Uint8Array): string => refusal(() => valueCodec.decode(bytes, 'args'))
 
+/** An array of that length with one element. */
+const holes = (length: number): unknown[] => Object.assign([1], { length })
+
 /** The one key that is refused makes a test of its own. */
 const plainJson = fc
   .jsonValue({ maxDepth: 6 })
@@ -56,7 +59,7 @@ describe('values that are carried', () => {
     ['an object with awkward keys', { constructor: 1, toString: 2, '': 3, 'a b': 4, hasOwnProperty: 5 }],
     ['a buffer', new Uint8Array([1, 2, 3]).buffer],
     ['holes', [1, , 3]], // oxlint-disable-line no-sparse-arrays
-    ['many holes', Object.assign([1], { length: 500 })],
+    ['many holes', holes(500)],
     ['typed arrays', [new Float64Array([Number.NaN, -0]), new BigInt64Array([-1n]), new Uint16Array(0)]],
     ['a view of data', new DataView(new Uint8Array([9, 8]).buffer)],
   ])('%s', (_name, value) => {
@@ -159,6 +162,11 @@ describe('values that are refused', () => {
     ['args[0] is an instance of List', [new (class List extends Array {})()]],
     ['args[0] has the key __proto__', [JSON.parse('{"__proto__":{"x":1}}')]],
     ['args[0] is an array with fields of its own', [Object.assign([1], { extra: 1 })]],
+    ['args[0] has holes and a length of 100001, over 100000', [holes(100_001)]],
+    [
+      'args[1].b has holes and a length of 60000, with those before it 120000, over 100000',
+      [{ a: holes(60_000) }, { b: holes(60_000) }],
+    ],
     [`args[0] is a bigint of more than ${MAX_BIGINT_DIGITS} digits`, [10n ** 5_000n]],
   ])('%s', (message, value) => {
     expect(encodeRefusal(value)).toBe(`${message}.`)
@@ -235,6 +243,8 @@ describe('hostile bytes', () => {
     ['a boxed value', bytesOf(2, '[["Object",1],1]')],
     ['a buffer in text', bytesOf(2, '[["ArrayBuffer","AAAA"]]')],
     ['an array of four billion', bytesOf(2, '[[-7,4294967295]]')],
+    ['an array of less than nothing', bytesOf(2, '[[1,2],[-7,-1000000],[-7,100001]]')],
+    ['many long arrays of nothing', bytesOf(2, '[[1,2,3],[-7,40000],[-7,40000],[-7,40000]]')],
     ['a bigint of a million digits', bytesOf(2, `[["BigInt","${'9'.repeat(1_000_000)}"]]`)],
     ['a bigint that is none', bytesOf(2, '[["BigInt","0x10"]]')],
     ['a date of the wrong kind', bytesOf(2, '[["Date",[1]]]')],
