@@ -36,11 +36,14 @@ export type ClusterErrorCode =
   | 'invalid-value'
   /** A value is over its limit; the message has the size and the limit, in bytes. */
   | 'too-large'
-  /** No member hosts this kind of grain. Give its definition to `grains` in some tab, or correct the name. */
+  /** No member hosts this kind of grain, nor did one when it was last called from here. Give its definition to `grains` in some tab, or correct the name. */
   | 'unknown-kind'
   /** The kind has no such method where it is hosted: old and new code meet. Raise `version`, or reload the older tab. */
   | 'unknown-method'
-  /** Members that host the kind share no version with this one: reload the older tab, or widen `accepts`. */
+  /**
+   * Whoever hosts the grain, or the kind at all, has another version than the caller, and neither accepts the other's:
+   * reload the older tab, or widen `accepts`. It was not sent.
+   */
   | 'version-mismatch'
   /** The arguments do not fit the method's schemas; `issues` names each. The handler did not run. */
   | 'invalid-arguments'

@@ -1,4 +1,5 @@
 /** How calls that came to nothing are told to their callers: each with what happened, and what can be done. */
+import type { KindVersions } from '../core/published-kinds.ts'
 import type { CallEnd } from '../core/rpc/calls.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterErrorCode } from '../errors.ts'
@@ -10,6 +11,17 @@ export interface CallName {
   readonly kind: string
   readonly key: string
   readonly method: string
+}
+
+/** What else its caller knows at the end of a call. */
+interface Circumstances {
+  readonly args: Uint8Array
+  /** Of the kind, where the caller has more than its name. */
+  readonly versions: KindVersions | undefined
+  /** Why its signal was aborted. */
+  readonly abortedBy: unknown
+  /** Whether anybody hosts the kind now. */
+  readonly isHosted: boolean
 }
 
 /** Of a call that was never sent. */
@@ -34,19 +46,25 @@ export function leftError(call: CallName, wasSent: boolean): ClusterError {
 export function callError(
   end: Extract<CallEnd, { type: 'error' }>,
   call: CallName,
-  argsBytes: number,
-  abortedBy: unknown,
+  known: Circumstances,
 ): ClusterError {
   const { code, attempts, mayHaveRun, bytes } = end
+  const { abortedBy } = known
   const details: CallDetails = { ...nameOf(call), attempts, mayHaveRun }
   if (bytes && code === 'failed') {
     const fault = decodeFault(bytes)
     return errorOf(fault, NOT_RUN.has(fault.code) ? { ...details, mayHaveRun: false } : details)
   }
   if (bytes && code === 'activation-failed') return activationError(bytes, details)
-  const [as, reason] = reasonOf(end, argsBytes)
+  const [as, reason] = reasonOf(end, known)
   const cause = code === 'aborted' && abortedBy !== undefined ? { cause: abortedBy } : {}
   return new ClusterError(as, `${placeOf(call)}: ${reason}`, { ...details, ...cause })
+}
+
+/** Why a version is not called. */
+export function mismatchOf(hosted: readonly number[], { accepts }: KindVersions): string {
+  const here = `${accepts.join(', ')} is accepted here`
+  return `version ${hosted.join(', ')} is hosted, and ${here}: reload the older tab, or widen \`accepts\`.`
 }
 
 /** The handler was not begun: it does not exist, or what it was called with was refused. */
@@ -68,16 +86,16 @@ const NOBODY_DECIDES =
   'Is the kind in `grains` of some tab? In the first seconds of a room it takes until nobody can be coming back.'
 
 function reasonOf(
-  { code, attempts, mayHaveRun, ms }: Extract<CallEnd, { type: 'error' }>,
-  argsBytes: number,
+  { code, attempts, mayHaveRun, ms, hosted = 0 }: Extract<CallEnd, { type: 'error' }>,
+  { args, versions, isHosted }: Circumstances,
 ): readonly [ClusterErrorCode, string] {
   switch (code) {
     case 'deadline':
-      if (attempts === 0 && !mayHaveRun)
+      if (attempts === 0 && !mayHaveRun && isHosted)
         return ['no-council', `for ${Math.round(ms)} ms nobody could say who hosts it. ${NOBODY_DECIDES}`]
       return [
         code,
-        `there was no answer within ${Math.round(ms)} ms. ${deadlineAdvice(attempts, mayHaveRun)}`,
+        `there was no answer within ${Math.round(ms)} ms.${isHosted ? '' : ' Nobody hosts this kind now.'} ${deadlineAdvice(attempts, mayHaveRun)}`,
       ]
     case 'aborted':
       return [
@@ -111,6 +129,8 @@ function reasonOf(
       return [code, 'too many grains wait for each other in a row: return first, then call the next.']
     case 'unknown-kind':
       return [code, 'nobody hosts this kind: give it to `grains` in some tab, or correct the name.']
+    case 'version-mismatch':
+      return [code, mismatchOf([hosted], versions!)]
     case 'state-limit':
       return [
         code,
@@ -118,7 +138,10 @@ function reasonOf(
       ]
     case 'too-large':
       return attempts === 0
-        ? [code, `the arguments have ${argsBytes} bytes, over the limit for a call: send less, or in parts.`]
+        ? [
+            code,
+            `the arguments have ${args.length} bytes, over the limit for a call: send less, or in parts.`,
+          ]
         : [code, 'the result is over the limit of its host; the change was undone: return less.']
     case 'activation-failed':
       return [code, 'the grain could not be set up in time: look at its setup and `onActivate`.']

@@ -4,6 +4,8 @@
  */
 import type { Input } from '../core/events.ts'
 import type { CallRequest } from '../core/rpc/call.ts'
+import type { KindVersions } from '../core/published-kinds.ts'
+import { getAlong } from '../core/published-kinds.ts'
 import type { CallEnd } from '../core/rpc/calls.ts'
 import { grainName } from '../core/rpc/call-id.ts'
 import type { Parent } from '../core/rpc/messages.ts'
@@ -15,7 +17,7 @@ import type { ValueCodec } from '../grains/codec.ts'
 import { checkArguments } from '../grains/schema.ts'
 import type { GrainKind, StandardSchema } from '../grains/types.ts'
 import type { CallName } from './call-errors.ts'
-import { callError, leftError, unsent } from './call-errors.ts'
+import { callError, leftError, mismatchOf, unsent } from './call-errors.ts'
 
 export interface GrainCallsOptions {
   readonly codec: ValueCodec
@@ -23,7 +25,7 @@ export interface GrainCallsOptions {
   /** Hands inputs to the core, in one turn. Returns `false` while there is none. */
   readonly feed: (inputs: readonly Input[]) => boolean
   /** Versions of a kind that live members publish; `undefined` while that is not known. */
-  readonly versionsOf: (kind: string) => ReadonlySet<number> | undefined
+  readonly versionsOf: (kind: string) => readonly KindVersions[] | undefined
   /** Each call once, when it has ended. */
   readonly onEnded?: ((call: EndedCall) => void) | undefined
 }
@@ -56,6 +58,8 @@ interface Open extends CallName {
   readonly id: number
   readonly args: Uint8Array
   readonly deadlineMs: number | undefined
+  /** Of the kind, where the caller has more than its name. */
+  readonly versions: KindVersions | undefined
   readonly parent: Parent | undefined
   readonly startedAt: number
   readonly resolve: (result: unknown) => void
@@ -73,12 +77,16 @@ interface Open extends CallName {
 
 /** Of a kind that only its name is known of. As the core has it. */
 const DEFAULT_DEADLINE_MS = 10_000
+/** More kinds than a cluster has. */
+const MAX_REMEMBERED = 1_024
 /** Calls that go to the core in one task: with more, whoever calls thousands at once would stop the page. */
 const MAX_TOGETHER = 128
 
 export class GrainCalls {
   readonly #options: GrainCallsOptions
   readonly #open = new Map<number, Open>()
+  /** Kinds that were called here while somebody hosted them. */
+  readonly #hosted = new Set<string>()
   /** The last call of each line that is not ready to be sent: those behind it wait, for calls of a line keep order. */
   readonly #lines = new Map<string, Promise<void>>()
   #outgoing: Open[] = []
@@ -116,13 +124,15 @@ export class GrainCalls {
     }
     const deadlineMs = target.deadlineMs ?? definition?.options.deadlineMs
     const schemas = definition?.options.schemas.get(method)?.args
-    return this.#accept(name, bytes, deadlineMs, origin.parent, signal, schemas)
+    const more = { deadlineMs, versions: definition?.options, parent: origin.parent }
+    return this.#accept(name, bytes, more, signal, schemas)
   }
 
   /** Calls a method of our own, whose name begins with `$`. */
   callOwn(name: CallName, args: readonly unknown[], deadlineMs: number): Promise<unknown> {
     if (this.#isOver) return this.#refuse(name, leftError(name, false))
-    return this.#accept(name, this.#encode(args), deadlineMs, undefined, undefined, undefined)
+    const more = { deadlineMs, versions: undefined, parent: undefined }
+    return this.#accept(name, this.#encode(args), more)
   }
 
   /** The one end of a call that the core has. */
@@ -130,7 +140,8 @@ export class GrainCalls {
     const call = this.#open.get(id)
     if (!call) return
     if (end.type === 'error') {
-      this.#fail(call, callError(end, call, call.args.length, call.abortedBy))
+      const isHosted = this.#options.versionsOf(call.kind)?.length !== 0
+      this.#fail(call, callError(end, call, { ...call, isHosted }))
       return
     }
     this.#close(call)
@@ -196,18 +207,22 @@ export class GrainCalls {
     if (name.method.startsWith('$')) {
       return unsent('unknown-method', name, "names that begin with $ are Grainmesh's own.")
     }
-    const versions = this.#options.versionsOf(name.kind)
-    if (!versions) return undefined
-    if (versions.size === 0) {
+    const hosted = this.#options.versionsOf(name.kind)
+    if (!hosted) return undefined
+    if (hosted.length === 0) {
+      // Its only host may be reloading: its calls wait for it.
+      if (this.#hosted.has(name.kind)) return undefined
       const advice = 'give it to `grains` in some tab, or correct the name.'
       return unsent('unknown-kind', name, `nobody hosts this kind: ${advice}`)
     }
-    if (!definition) return undefined
-    const { accepts } = definition.options
-    if (accepts.some((version) => versions.has(version))) return undefined
-    const there = [...versions].toSorted((a, b) => a - b).join(', ')
-    const reason = `version ${there} is hosted, and ${accepts.join(', ')} is accepted here: reload the older tab, or widen \`accepts\`.`
-    return unsent('version-mismatch', name, reason)
+    this.#remember(name.kind)
+    if (!definition || hosted.some((versions) => getAlong(definition.options, versions))) return undefined
+    const there = [...new Set(hosted.map(({ version }) => version))].toSorted((a, b) => a - b)
+    return unsent('version-mismatch', name, mismatchOf(there, definition.options))
+  }
+
+  #remember(kind: string): void {
+    if (this.#hosted.size < MAX_REMEMBERED) this.#hosted.add(kind)
   }
 
   #encode(args: readonly unknown[]): Uint8Array {
@@ -219,10 +234,9 @@ export class GrainCalls {
   #accept(
     name: CallName,
     args: Uint8Array,
-    deadlineMs: number | undefined,
-    parent: Parent | undefined,
-    signal: AbortSignalLike | undefined,
-    schemas: readonly StandardSchema[] | undefined,
+    { deadlineMs, versions, parent }: Pick<Open, 'deadlineMs' | 'versions' | 'parent'>,
+    signal?: AbortSignalLike,
+    schemas?: readonly StandardSchema[],
   ): Promise<unknown> {
     const id = ++this.#ids
     return new Promise((resolve, reject) => {
@@ -234,6 +248,7 @@ export class GrainCalls {
         id,
         args,
         deadlineMs,
+        versions,
         parent,
         startedAt: this.#options.clock.now().mono,
         resolve,
@@ -341,11 +356,20 @@ export class GrainCalls {
 
 /** Its deadline is absolute: what it has waited here counts. */
 function requestOf(
-  { id, kind, key, method, args, deadlineMs = DEFAULT_DEADLINE_MS, parent, startedAt }: Open,
+  { id, kind, key, method, args, deadlineMs = DEFAULT_DEADLINE_MS, versions, parent, startedAt }: Open,
   now: number,
 ): CallRequest {
   const left = Math.max(1, startedAt + deadlineMs - now)
-  return { id, kind, key, method, args, deadlineMs: left, ...(parent && { parent }) }
+  return {
+    id,
+    kind,
+    key,
+    method,
+    args,
+    deadlineMs: left,
+    ...(versions && { versions }),
+    ...(parent && { parent }),
+  }
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

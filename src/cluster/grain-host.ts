@@ -13,7 +13,7 @@ import { isGrainKind, isGrainRef, keyProblem } from '../grains/define.ts'
 import { encodeFault, faultOfThrown } from '../grains/faults.ts'
 import type { GrainCallOptions, GrainKind, GrainProxy, GrainRef } from '../grains/types.ts'
 import type { Clock, Random } from '../ports.ts'
-import type { CallTarget, EndedCall, Origin } from './grain-calls.ts'
+import type { CallTarget, EndedCall, GrainCallsOptions, Origin } from './grain-calls.ts'
 import { GrainCalls } from './grain-calls.ts'
 import { grainProxy } from './grain-proxy.ts'
 import { HostedGrain, TICK } from './hosted-grain.ts'
@@ -36,7 +36,7 @@ export interface GrainHostOptions {
   /** What the handler of an invocation needs to call others; `undefined` once its right to run has ended. */
   readonly parentOf: (invocation: number) => Parent | undefined
   /** Versions of a kind that live members publish, this process included; `undefined` while that is not known. */
-  readonly versionsOf: (kind: string) => ReadonlySet<number> | undefined
+  readonly versionsOf: GrainCallsOptions['versionsOf']
   /** Each call that this process made, once, when it has ended. */
   readonly onCallEnded?: (call: EndedCall) => void
   /** User code of a grain threw, or a turn of a timer could not be stored: see the event `grain-threw`. */

@@ -1,5 +1,6 @@
 /** The kinds of grains that a process hosts, as they are given, and as the core and the other members know them. */
 import type { HostedKind } from '../core/grain/grain-outputs.ts'
+import { formatKind } from '../core/published-kinds.ts'
 import { isGrainKind } from '../grains/define.ts'
 import type { GrainKind } from '../grains/types.ts'
 
@@ -23,7 +24,7 @@ export function kindProblems(given: unknown): string[] {
     }
     if (names.has(kind.name)) problems.push(`grains has the kind "${kind.name}" twice`)
     names.add(kind.name)
-    bytes += `${kind.name}:${kind.options.version},`.length
+    bytes += `${formatKind(kind.name, kind.options)} `.length
   }
   if (bytes > MAX_PUBLISHED_BYTES) {
     const advice = 'use shorter names, or fewer kinds'
@@ -38,8 +39,9 @@ export function kindProblems(given: unknown): string[] {
 export function hostedKinds(kinds: readonly GrainKind[]): ReadonlyMap<string, HostedKind> {
   return new Map(
     kinds.map(({ name, options }) => {
-      const { version, concurrency, queueDepth, queue, reentrant, idleMs, persist } = options
-      return [name, { version, concurrency, queueDepth, queuePolicy: queue, reentrant, idleMs, persist }]
+      const { version, accepts, concurrency, queueDepth, queue, reentrant, idleMs, persist } = options
+      const tuning = { concurrency, queueDepth, queuePolicy: queue, reentrant, idleMs, persist }
+      return [name, { version, accepts, ...tuning }]
     }),
   )
 }

@@ -13,6 +13,7 @@ import type { NodeId, ProcessId } from './identity/node-id.ts'
 import type { Life, LifeGrains } from './life.ts'
 import type { TableChange } from './membership/table.ts'
 import type { Outbox } from './outbox.ts'
+import type { KindVersions } from './published-kinds.ts'
 import { formatKinds, KINDS_KEY } from './published-kinds.ts'
 import { Roster } from './roster.ts'
 import type { Parent } from './rpc/messages.ts'
@@ -74,6 +75,7 @@ export class GrainBinding implements LifeGrains {
       seats: () => roster.seats(),
       isLive: (other) => roster.isLive(other),
       isLinked: (other) => this.#isLinked(other),
+      versionOf: (other, kind) => roster.versionOf(other, kind),
       candidates: (kind) => roster.candidates(kind, this.#now.mono),
       hasEnded: (other) => roster.hasEnded(other, this.#now.mono),
       lostFor: (other, now) => roster.lostFor(other, now.mono),
@@ -167,7 +169,7 @@ export class GrainBinding implements LifeGrains {
   }
 
   /** Versions of a kind that are hosted; `undefined` while this process was not told who is there. */
-  versionsOf(kind: string): ReadonlySet<number> | undefined {
+  versionsOf(kind: string): readonly KindVersions[] | undefined {
     return this.#knowsOthers ? this.#roster.versionsOf(kind) : undefined
   }
 

@@ -18,7 +18,7 @@ import type { Loss } from './council/raft-messages.ts'
 import type { ProcessId } from './identity/node-id.ts'
 import { decodeRpc, writeRpc } from './rpc/call-codec.ts'
 import type { CallRequest } from './rpc/call.ts'
-import type { CallEnd, CallTuning } from './rpc/calls.ts'
+import type { CallEnd, CallsOptions, CallTuning } from './rpc/calls.ts'
 import { Calls, DEFAULT_CALL_TUNING } from './rpc/calls.ts'
 import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
 import type { Now } from './time.ts'
@@ -64,6 +64,8 @@ export interface GrainsOptions extends Pick<
   readonly kinds: ReadonlyMap<string, KindTuning>
   /** It is up. */
   readonly isLive: (process: ProcessId) => boolean
+  /** Versions of a kind as it hosts it, as far as that is known. */
+  readonly versionOf: CallsOptions['versionOf']
   /** What is said to it goes over one link. */
   readonly isLinked: (process: ProcessId) => boolean
   /** A process whose last life has lost even its tombstone. */
@@ -210,6 +212,7 @@ export class Grains {
       ownerOf: (partition) => this.#entryOf(partition),
       askMap: (partition) => this.#askMap(partition),
       isLive: options.isLive,
+      versionOf: options.versionOf,
       send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
       ended: options.ended,
     })

@@ -9,6 +9,7 @@ import type { Commons } from './commons.ts'
 import type { Input, LinkId, Output } from './events.ts'
 import type { HostedKind } from './grain/grain-outputs.ts'
 import type { NodeId, ProcessId } from './identity/node-id.ts'
+import type { KindVersions } from './published-kinds.ts'
 import type { Parent } from './rpc/messages.ts'
 import { Memory } from './gossip/memory.ts'
 import type { GrainInput } from './grain-binding.ts'
@@ -147,7 +148,7 @@ export class NodeCore {
   }
 
   /** Versions of a kind that members host; `undefined` while this process was not told who is there. */
-  versionsOf(kind: string): ReadonlySet<number> | undefined {
+  versionsOf(kind: string): readonly KindVersions[] | undefined {
     return this.#binding.versionsOf(kind)
   }
 

@@ -11,8 +11,8 @@ import { authorityOf } from './identity/node-id.ts'
 import type { Visibility } from './membership/record.ts'
 import type { MembershipTable, NodeRecord, TableChange } from './membership/table.ts'
 import type { Candidate } from './partition/placement.ts'
-import type { PublishedKinds } from './published-kinds.ts'
-import { KINDS_KEY, parseKinds } from './published-kinds.ts'
+import type { KindVersions, PublishedKinds } from './published-kinds.ts'
+import { formatKind, KINDS_KEY, parseKinds } from './published-kinds.ts'
 
 /** What has become of a process. */
 export type RosterNews =
@@ -63,7 +63,7 @@ export class Roster {
   #seats: readonly Seat[] | undefined
   #published: ReadonlyMap<ProcessId, PublishedCouncil> | undefined
   readonly #candidates = new Map<string, readonly Candidate[]>()
-  readonly #versions = new Map<string, ReadonlySet<number>>()
+  readonly #versions = new Map<string, readonly KindVersions[]>()
 
   constructor(own: ProcessId, tombstoneMs: number) {
     this.#own = own
@@ -216,17 +216,23 @@ export class Roster {
     return published
   }
 
-  /** Versions of a kind that members which are not gone host. */
-  versionsOf(kind: string): ReadonlySet<number> {
+  /** Versions of a kind that members which are not gone host, each once. */
+  versionsOf(kind: string): readonly KindVersions[] {
     const known = this.#versions.get(kind)
     if (known) return known
-    const versions = new Set<number>()
-    this.#versions.set(kind, versions)
-    for (const { process, life } of this.#known.values()) {
-      const version = life === undefined ? undefined : this.#kindsOf(process).get(kind)
-      if (version !== undefined) versions.add(version)
+    const versions = new Map<string, KindVersions>()
+    for (const process of this.#known.keys()) {
+      const hosted = this.versionOf(process, kind)
+      if (hosted) versions.set(formatKind(kind, hosted), hosted)
     }
-    return versions
+    const found = [...versions.values()]
+    this.#versions.set(kind, found)
+    return found
+  }
+
+  /** Versions of a kind as this process hosts it; `undefined` if it does not, or that was not heard yet. */
+  versionOf(process: ProcessId, kind: string): KindVersions | undefined {
+    return this.#kindsOf(process).get(kind)
   }
 
   /** Whether it hosts anything. */

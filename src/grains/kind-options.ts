@@ -7,7 +7,10 @@ export interface KindOptions<M = unknown> {
    * Version of the methods: raise it when a change of them breaks callers. Default 1.
    */
   readonly version?: number
-  /** Versions that this code can call and be called by. Default: its own alone. */
+  /**
+   * Versions that this code can call and be called by: it is enough if one of two accepts the other. Members publish
+   * them. Default: its own alone.
+   */
   readonly accepts?: readonly number[]
   /**
    * Whether a call that comes from this grain, by way of others, runs while the first one waits. Default `false`: it is

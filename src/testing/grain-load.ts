@@ -59,7 +59,7 @@ export interface GrainCounts {
 export const LOG_KIND = 'log'
 /** Kept in memory a short while only, so that logs are put away and taken up again within a run. */
 export const LOG_KINDS: ReadonlyMap<string, HostedKind> = new Map([
-  [LOG_KIND, { ...DEFAULT_KIND_TUNING, idleMs: 4_000, version: 1 }],
+  [LOG_KIND, { ...DEFAULT_KIND_TUNING, idleMs: 4_000, version: 1, accepts: [1] }],
 ])
 
 const KEYS = ['likes', 'votes', 'board', 'chat', 'undo', 'money']

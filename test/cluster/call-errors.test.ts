@@ -1,7 +1,7 @@
 /** Every way in which the core ends a call has a code that users know, and a sentence that tells what to do. */
 import { describe, expect, it } from 'vitest'
 import { callError } from '../../src/cluster/call-errors.ts'
-import type { CallErrorCode } from '../../src/core/rpc/call.ts'
+import type { CallError, CallErrorCode } from '../../src/core/rpc/call.ts'
 import type { ClusterErrorCode } from '../../src/errors.ts'
 import { encodeFault } from '../../src/grains/faults.ts'
 
@@ -23,14 +23,21 @@ const CODES: Readonly<Record<CallErrorCode, ClusterErrorCode>> = {
   'too-large': 'too-large',
   'invalid-name': 'invalid-value',
   'invalid-deadline': 'invalid-option',
+  'version-mismatch': 'version-mismatch',
 }
 
 const call = { kind: 'counter', key: 'likes', method: 'add' }
-const ended = (
-  code: CallErrorCode,
-  more: { attempts?: number; mayHaveRun?: boolean; bytes?: Uint8Array } = {},
-) =>
-  callError({ type: 'error', code, attempts: 1, mayHaveRun: false, ms: 300.4, ...more }, call, 77, undefined)
+const known = {
+  args: new Uint8Array(77),
+  versions: { version: 2, accepts: [2] },
+  abortedBy: undefined,
+  isHosted: true,
+}
+const ended = (code: CallErrorCode, more: Partial<CallError> = {}, isHosted = true) =>
+  callError({ type: 'error', code, attempts: 1, mayHaveRun: false, ms: 300.4, ...more }, call, {
+    ...known,
+    isHosted,
+  })
 
 describe('the end of a call', () => {
   it.each(Object.entries(CODES))('%s is told as %s', (code, as) => {
@@ -45,6 +52,9 @@ describe('the end of a call', () => {
     expect(ended('deadline', { attempts: 0 })).toMatchObject({ code: 'no-council' })
     expect(ended('deadline', { attempts: 0 }).message).toContain('in `grains` of some tab?')
     expect(ended('aborted').message).toContain('It has not run')
+    const alone = ended('deadline', { attempts: 0 }, false)
+    expect(alone.code).toBe('deadline')
+    expect(alone.message).toContain('Nobody hosts this kind now. It was not sent.')
   })
 
   it('tells arguments that are too large from results that are', () => {

@@ -668,6 +668,50 @@ describe('kinds and versions', () => {
     expect(await room.settled(tab.host.grain(grainRef<typeof Counter>('counter'), 'k').add(1))).toBe(2)
   })
 
+  it('are told from each other by who hosts the key', async () => {
+    const room = new HostRoom(1)
+    const [old, other] = [room.join([versioned(1)]), room.join([versioned(2)])]
+    const isOwner = ({ process: { id, grains } }: Tab): boolean =>
+      keys.some((key) => grains.holdings.entryOf(partitionOf('counter', key))?.owner === id)
+    const keys = Array.from({ length: 40 }, (_, i) => `k${i}`)
+    await room.until('both host some', () => isOwner(old) && isOwner(other))
+    const ownerOf = async (key: string): Promise<number> => {
+      await room.settled(old.host.grain(grainRef<typeof Counter>('counter'), key).add(1))
+      return room.hostsOf('counter', key)[0] === old ? 1 : 2
+    }
+    const seen = new Set<string>()
+    for (const key of keys) {
+      const version = await ownerOf(key)
+      for (const accepted of [1, 2]) {
+        const call = room.settled(other.host.grain(versioned(accepted), key).read())
+        const outcome = accepted === version ? await call : (await errorOf(call)).message
+        seen.add(`${version} ${accepted} ${outcome}`.replace(key, 'k'))
+      }
+      expect(await room.settled(other.host.grain(versioned(2, [2, 1]), key).read())).toBe(1)
+    }
+    const mismatch = (hosted: number, accepted: number): string =>
+      `counter/k.read: version ${hosted} is hosted, and ${accepted} is accepted here: reload the older tab, or widen \`accepts\`.`
+    expect([...seen].toSorted()).toEqual(
+      ['1 1 1', `1 2 ${mismatch(1, 2)}`, `2 1 ${mismatch(2, 1)}`, '2 2 1'].toSorted(),
+    )
+  })
+
+  it('whose only host is away are waited for', async () => {
+    const room = new HostRoom(1)
+    const [host, viewer] = [room.join([Counter]), room.join([])]
+    await room.until(
+      'known to both',
+      () => host.process.grains.council.knows('counter') && room.room.seenBy(viewer.process).length === 2,
+    )
+    const counter = viewer.host.grain(Counter, 'k', { deadlineMs: 2_000 })
+    expect(await room.settled(counter.add(1))).toBe(1)
+    room.room.close(host.process)
+    await room.until('alone', () => room.room.seenBy(viewer.process).length === 1)
+    const waits = await errorOf(room.settled(counter.read()))
+    expect(waits).toMatchObject({ code: 'deadline', mayHaveRun: false })
+    expect(waits.message).toContain('Nobody hosts this kind now.')
+  })
+
   it('have methods, or have them not', async () => {
     const { room, tab } = await roomOf(1, [Counter])
     const other = grainRef<GrainKind<'counter', { more(): void }>>('counter')

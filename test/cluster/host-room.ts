@@ -6,7 +6,8 @@ import { GrainHost } from '../../src/cluster/grain-host.ts'
 import type { Threw } from '../../src/cluster/grain-host.ts'
 import { hostedKinds } from '../../src/cluster/hosted-kinds.ts'
 import type { Input } from '../../src/core/events.ts'
-import type { GrainOutput, HostedKind } from '../../src/core/grain/grain-outputs.ts'
+import type { GrainOutput } from '../../src/core/grain/grain-outputs.ts'
+import type { KindVersions } from '../../src/core/published-kinds.ts'
 import type { CallEnd } from '../../src/core/rpc/calls.ts'
 import type { ClusterError } from '../../src/errors.ts'
 import { DEFAULT_ACTIVATION_LIMITS } from '../../src/grains/activation-host.ts'
@@ -113,13 +114,11 @@ export class HostRoom {
     )
   }
 
-  #versionsOf(process: Process, kind: string): ReadonlySet<number> | undefined {
-    const versions = new Set<number>()
-    for (const other of this.room.seenBy(process)) {
-      const hosted = kindsOf(other).get(kind) as HostedKind | undefined
-      if (hosted) versions.add(hosted.version)
-    }
-    return versions
+  #versionsOf(process: Process, kind: string): readonly KindVersions[] {
+    return this.room.seenBy(process).flatMap((other) => {
+      const hosted = kindsOf(other).get(kind)
+      return hosted ? [hosted] : []
+    })
   }
 }
 

@@ -1,4 +1,5 @@
 /** What the core asks of the driver, which runs user code, and what it hears back. */
+import type { KindVersions } from '../published-kinds.ts'
 import type { CallerId } from '../rpc/messages.ts'
 
 export type GrainOutput =
@@ -64,11 +65,8 @@ export interface KindTuning {
   readonly persist?: boolean
 }
 
-/** A kind as a process hosts it. */
-export interface HostedKind extends KindTuning {
-  /** Of its methods; members publish it. */
-  readonly version: number
-}
+/** A kind as a process hosts it. Members publish its versions. */
+export interface HostedKind extends KindTuning, KindVersions {}
 
 export const DEFAULT_KIND_TUNING: KindTuning = {
   concurrency: 1,

@@ -1,5 +1,6 @@
 /** One call on its caller's side: what was asked, and how far it has come. */
 import type { ProcessId } from '../identity/node-id.ts'
+import type { KindVersions } from '../published-kinds.ts'
 import type { CallStream } from './call-stream.ts'
 import type { Parent, RefusalReason } from './messages.ts'
 
@@ -11,6 +12,8 @@ export interface CallRequest {
   readonly method: string
   readonly args: Uint8Array
   readonly deadlineMs?: number
+  /** Of the kind as the caller has it: whoever does not get along with that is not called. */
+  readonly versions?: KindVersions
   /** Of a call that a handler makes: what `Activations.parentOf` gave for it. */
   readonly parent?: Parent
 }
@@ -23,6 +26,7 @@ export type CallErrorCode =
   | 'invalid-deadline'
   | 'chain-too-long'
   | 'too-many-calls'
+  | 'version-mismatch'
 
 export interface CallError {
   readonly code: CallErrorCode
@@ -32,6 +36,8 @@ export interface CallError {
   readonly ms: number
   /** Of `failed` and `activation-failed`: what was thrown. */
   readonly bytes?: Uint8Array
+  /** Of `version-mismatch`: the one that hosts it. */
+  readonly hosted?: number
 }
 
 export interface Call {
@@ -40,6 +46,7 @@ export interface Call {
   readonly sequence: number
   readonly method: string
   readonly args: Uint8Array
+  readonly versions: KindVersions | undefined
   readonly startedAt: number
   readonly deadlineAt: number
   /** Its neighbours in the stream, as long as they have not ended. */
@@ -61,7 +68,7 @@ export interface Call {
 }
 
 export const callOf = (
-  { id, method, args }: CallRequest,
+  { id, method, args, versions }: CallRequest,
   stream: CallStream,
   sequence: number,
   deadlineAt: number,
@@ -72,6 +79,7 @@ export const callOf = (
   sequence,
   method,
   args,
+  versions,
   startedAt,
   deadlineAt,
   before: undefined,

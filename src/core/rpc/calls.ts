@@ -11,6 +11,8 @@ import { Deadlines } from '../deadlines.ts'
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now, Random } from '../time.ts'
 import { isGrainKey, isKind } from '../partition/partition.ts'
+import type { KindVersions } from '../published-kinds.ts'
+import { getAlong } from '../published-kinds.ts'
 import { grainName, isMethod } from './call-id.ts'
 import type { Call, CallError, CallRequest } from './call.ts'
 import { callOf } from './call.ts'
@@ -69,6 +71,8 @@ export interface CallsOptions {
   /** `onMap` is expected soon. */
   readonly askMap: (partition: PartitionId) => void
   readonly isLive: (process: ProcessId) => boolean
+  /** Versions of a kind as it hosts it, as far as that is known. */
+  readonly versionOf: (process: ProcessId, kind: string) => KindVersions | undefined
   /** Lane `grain`. Messages to this process come back like all others, never within this call. */
   readonly send: (to: ProcessId, message: RpcMessage) => void
   readonly ended: (id: number, end: CallEnd) => void
@@ -182,12 +186,12 @@ export class Calls {
         return
       case 'failed':
         call.mayHaveRun = true
-        this.#fail(call, 'failed', now, outcome.bytes)
+        this.#fail(call, 'failed', now, { bytes: outcome.bytes })
         return
       case 'refused':
         if (outcome.ran) call.mayHaveRun = true
         for (const attempt of attempts) call.open.delete(attempt)
-        this.#fail(call, outcome.code, now, outcome.bytes)
+        this.#fail(call, outcome.code, now, outcome.bytes && { bytes: outcome.bytes })
         return
       case 'elsewhere':
         if (outcome.ran) call.mayHaveRun = true
@@ -315,6 +319,11 @@ export class Calls {
       this.#wait(call, now)
       return
     }
+    const hosted = call.versions && this.#options.versionOf(owner.owner, stream.kind)
+    if (hosted && !getAlong(call.versions!, hosted)) {
+      this.#fail(call, 'version-mismatch', now, { hosted: hosted.version })
+      return
+    }
     const { parent } = stream
     const remainingMs = Math.ceil(call.deadlineAt - now.mono)
     call.attempts++
@@ -387,11 +396,11 @@ export class Calls {
     return stream.parent || !stream.isEmpty ? stream.first() : this.#sequence + 1
   }
 
-  #fail(call: Call, code: CallError['code'], now: Now, bytes?: Uint8Array): void {
+  #fail(call: Call, code: CallError['code'], now: Now, more?: Pick<CallError, 'bytes' | 'hosted'>): void {
     const { attempts } = call
     const mayHaveRun = call.mayHaveRun || call.open.size > 0
     const ms = now.mono - call.startedAt
-    this.#end(call, { type: 'error', code, attempts, mayHaveRun, ms, ...(bytes && { bytes }) })
+    this.#end(call, { type: 'error', code, attempts, mayHaveRun, ms, ...more })
   }
 
   #end(call: Call, end: CallEnd): void {

@@ -8,7 +8,7 @@ import { seededRandom } from '../../../src/testing/random.ts'
 import { GrainTabs } from '../support/grain-tabs.ts'
 import { processOf } from '../support/names.ts'
 
-const KINDS = new Map([['counter', { ...DEFAULT_KIND_TUNING, version: 1, persist: true }]])
+const KINDS = new Map([['counter', { ...DEFAULT_KIND_TUNING, version: 1, accepts: [1], persist: true }]])
 
 /** What one browser keeps. */
 class Disk {
@@ -378,7 +378,7 @@ describe('a kind that persists', () => {
     const room = new PersistentTabs()
     const tab = room.join({
       keepsCopies: true,
-      kinds: new Map([['counter', { ...DEFAULT_KIND_TUNING, version: 1 }]]),
+      kinds: new Map([['counter', { ...DEFAULT_KIND_TUNING, version: 1, accepts: [1] }]]),
     })
     room.room.onPersist = () => {
       throw new Error('it was written')

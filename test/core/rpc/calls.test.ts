@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { KindVersions } from '../../../src/core/published-kinds.ts'
+import type { CallRequest } from '../../../src/core/rpc/call.ts'
 import { Calls, DEFAULT_CALL_TUNING } from '../../../src/core/rpc/calls.ts'
 import type { CallEnd, CallTuning } from '../../../src/core/rpc/calls.ts'
 import type {
@@ -20,6 +22,7 @@ class Caller {
   owner: OwnerHint | undefined = { owner: A, epoch: 1 }
   time = 1_000
   readonly dead = new Set<string>()
+  readonly versions = new Map<string, KindVersions>()
   readonly sent: { to: string; message: RpcMessage }[] = []
   readonly ends = new Map<number, CallEnd>()
   asked = 0
@@ -33,6 +36,7 @@ class Caller {
       ownerOf: () => this.owner,
       askMap: () => this.asked++,
       isLive: (process) => !this.dead.has(process),
+      versionOf: (process) => this.versions.get(process),
       send: (to, message) => this.sent.push({ to, message }),
       ended: (id, end) => {
         expect(this.ends.has(id), `call ${id} ends once`).toBe(false)
@@ -45,7 +49,7 @@ class Caller {
   }
   call(
     id: number,
-    more: { deadlineMs?: number; parent?: Parent; args?: Uint8Array; key?: string } = {},
+    more: Partial<Pick<CallRequest, 'deadlineMs' | 'parent' | 'args' | 'key' | 'versions'>> = {},
   ): void {
     this.calls.call({ id, kind: 'counter', key: 'k', method: 'add', args: ARGS, ...more }, this.now)
   }
@@ -223,6 +227,49 @@ describe('a call', () => {
     it.reply(it.take()[0]!, elsewhere({ owner: A, epoch: 1 }), B)
     it.pass(1_000)
     expect(it.take()).toMatchObject([{ to: A, epoch: 1 }])
+  })
+})
+
+describe('versions', () => {
+  it('that do not get along end a call before it is sent', () => {
+    const one = new Caller()
+    one.versions.set(A, { version: 1, accepts: [1] })
+    one.call(1, { versions: { version: 2, accepts: [2] } })
+    expect(one.take()).toEqual([])
+    const refused = { type: 'error', code: 'version-mismatch', hosted: 1, attempts: 0, mayHaveRun: false }
+    expect(one.ends.get(1)).toMatchObject(refused)
+    expect(one.calls.size).toBe(0)
+  })
+
+  it.each<[string, number[], number[]]>([
+    ['the caller', [2, 1], [1]],
+    ['the host', [2], [1, 2]],
+  ])('get along where %s accepts the other', (_name, accepts, accepted) => {
+    const one = new Caller()
+    one.versions.set(A, { version: 1, accepts: accepted })
+    one.call(1, { versions: { version: 2, accepts } })
+    expect(one.take()).toHaveLength(1)
+  })
+
+  it('that were not heard of yet, or are not named, hold up nothing', () => {
+    const one = new Caller()
+    one.call(1, { versions: { version: 2, accepts: [2] } })
+    one.versions.set(A, { version: 1, accepts: [1] })
+    one.call(2)
+    expect(one.take()).toHaveLength(2)
+  })
+
+  it('are looked at anew where another has become the owner', () => {
+    const one = new Caller()
+    one.versions.set(A, { version: 2, accepts: [2] })
+    one.versions.set(B, { version: 1, accepts: [1] })
+    one.call(1, { versions: { version: 2, accepts: [2] } })
+    expect(one.take()).toHaveLength(1)
+    one.owner = { owner: B, epoch: 2 }
+    one.calls.onMap('counter#0', one.now)
+    expect(one.take()).toEqual([])
+    // what went to the first may have run there
+    expect(one.ends.get(1)).toMatchObject({ code: 'version-mismatch', attempts: 1, mayHaveRun: true })
   })
 })
 

@@ -12,7 +12,9 @@ import type { CoreOptions } from './nodes.ts'
 import type { GrainWork, Participant } from './room.ts'
 import { Room } from './room.ts'
 
-export const COUNTER: CoreOptions = { kinds: new Map([['counter', { ...DEFAULT_KIND_TUNING, version: 1 }]]) }
+export const COUNTER: CoreOptions = {
+  kinds: new Map([['counter', { ...DEFAULT_KIND_TUNING, version: 1, accepts: [1] }]]),
+}
 
 export interface Op {
   readonly name: string

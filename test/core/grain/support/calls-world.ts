@@ -131,6 +131,7 @@ export class Process {
       ownerOf: (p) => this.map.get(p),
       askMap: (p) => world.after(between(world.random, 5, 100), () => this.learn(p)),
       isLive: (process) => !this.dead.has(process),
+      versionOf: () => undefined,
       send: (to, message) => world.send(this, to, message),
       ended: (id, end) => this.#onEnded(id, end),
     })

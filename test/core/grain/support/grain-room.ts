@@ -8,7 +8,7 @@ import type { Command } from '../../../../src/core/council/partition-map.ts'
 import type { PublishedCouncil } from '../../../../src/core/council/published-council.ts'
 import { parseCouncil } from '../../../../src/core/council/published-council.ts'
 import type { Seat } from '../../../../src/core/council/voters.ts'
-import type { GrainOutput, KindTuning } from '../../../../src/core/grain/grain-outputs.ts'
+import type { GrainOutput, HostedKind } from '../../../../src/core/grain/grain-outputs.ts'
 import { DEFAULT_KIND_TUNING } from '../../../../src/core/grain/grain-outputs.ts'
 import type { GrainLane } from '../../../../src/core/grains.ts'
 import { Grains } from '../../../../src/core/grains.ts'
@@ -29,7 +29,7 @@ export interface Op {
 
 /** What runs user code in the place of the room's own handlers. */
 export interface RoomDriver {
-  readonly kinds: ReadonlyMap<string, KindTuning>
+  readonly kinds: ReadonlyMap<string, HostedKind>
   /** Called within a turn. */
   execute(output: GrainOutput): void
   ended(id: number, end: CallEnd): void
@@ -109,6 +109,7 @@ export class GrainRoom {
       seats: () => this.#seats(process),
       isLive: (other) => this.#seats(process).some((seat) => seat.process === other),
       isLinked: () => true,
+      versionOf: (other, kind) => kindsOf(this.#named(other)).get(kind),
       candidates: (kind) =>
         this.#seats(process).map((seat) => ({
           process: seat.process,
@@ -399,8 +400,10 @@ export class GrainRoom {
   }
 }
 
-const COUNTER: ReadonlyMap<string, KindTuning> = new Map([['counter', DEFAULT_KIND_TUNING]])
-export const kindsOf = ({ driver }: Process): ReadonlyMap<string, KindTuning> => driver?.kinds ?? COUNTER
+const COUNTER: ReadonlyMap<string, HostedKind> = new Map([
+  ['counter', { ...DEFAULT_KIND_TUNING, version: 1, accepts: [1] }],
+])
+export const kindsOf = ({ driver }: Process): ReadonlyMap<string, HostedKind> => driver?.kinds ?? COUNTER
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
