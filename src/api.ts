@@ -142,8 +142,10 @@ export interface Mailbox {
   readonly name: string
   /**
    * Sends to a member: to an authority, whichever life of it, or to a nodeId, that life alone. Each message arrives
-   * once and in its lane's order, or not at all. While there is no way to the member it waits, within limits. Resolves
-   * when the listener at the other side is done with it. Bytes must not be changed before that.
+   * once and in its lane's order, or not at all. While there is no way to the member it waits, within limits: to an
+   * authority that has left, for its next life, until it is forgotten after `tuning.tombstoneMs` (ten minutes). Whoever
+   * waits for less gives `signal: AbortSignal.timeout(ms)`. Resolves when the listener at the other side is done with it.
+   * Bytes must not be changed before that.
    * @throws ClusterError `invalid-value` `too-large` `queue-full` `quarantined` `unknown-member` `no-receiver`
    *   `dead-letter` `aborted` `left`
    */

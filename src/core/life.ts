@@ -340,6 +340,7 @@ export class Life {
     this.associations.tick(now)
     if (now >= this.#collectAt) {
       this.table.collect(now - this.#options.tuning.tombstoneMs)
+      this.associations.onCollected()
       this.#collectAt = now + COLLECT_MS
     }
     if (this.#leaveBy !== undefined && now >= this.#leaveBy) this.#finishLeaving(now)

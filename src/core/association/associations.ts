@@ -242,6 +242,11 @@ export class Associations {
     this.#dirty.add(association)
   }
 
+  /** Lives were forgotten: of an authority that has no other, nothing is waited for any more. */
+  onCollected(): void {
+    for (const association of this.#all.values()) this.#dirty.add(association)
+  }
+
   tick(now: number): void {
     if (now >= this.#quarantineEndsAt) {
       this.#quarantineEndsAt = Infinity

@@ -1,5 +1,6 @@
 /** The order of life: joining, up, isolated, leaving; accusation and refutation; removal and what allows it. */
 import { describe, expect, it } from 'vitest'
+import type { Output } from '../../../src/core/events.ts'
 import { authorityOf } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { DEFAULT_TUNING } from '../../../src/core/tuning.ts'
@@ -24,6 +25,18 @@ const statuses = (room: Room, core: NodeCore, of: string): string[] =>
     .events(core, 'member-status')
     .filter(({ nodeId }) => nodeId === of)
     .map(({ to }) => to)
+
+/** What becomes of what it sends from now on. */
+function outcomesOf(core: NodeCore): Extract<Output, { type: 'outcome' }>[] {
+  const outcomes: Extract<Output, { type: 'outcome' }>[] = []
+  const handle = core.handle.bind(core)
+  core.handle = (input, now) => {
+    const outputs = handle(input, now)
+    for (const output of outputs) if (output.type === 'outcome') outcomes.push(output)
+    return outputs
+  }
+  return outcomes
+}
 
 /** Parts the room in two: no signaling and no frames across. */
 function part(room: Room, left: readonly NodeCore[], right: readonly NodeCore[]): void {
@@ -344,6 +357,31 @@ describe('removal', () => {
     ghost.introduce(a.nodeId)
     room.run(10)
     expect(ghost.heard('refuse')).toMatchObject([{ code: 'removed' }])
+  })
+})
+
+describe('mail for an authority that has left', () => {
+  it('waits for its next life, and is given up when it is forgotten', () => {
+    const { room, cores } = three()
+    const [a, b, c] = cores
+    const authority = authorityOf(c.nodeId)
+    room.feed(c, { type: 'leave' })
+    room.until(() => agree([a, b]), 'c has left')
+    const message = {
+      to: authority,
+      mailbox: 'chat',
+      lane: 'call',
+      bytes: new Uint8Array(1),
+      text: false,
+    } as const
+    const outcomes = outcomesOf(a)
+    room.feed(a, { type: 'send', messages: [{ id: 1, ...message }] })
+    room.run(tombstoneMs - 60_000)
+    expect(outcomes).toEqual([])
+    room.run(120_000)
+    expect(outcomes).toMatchObject([{ id: 1, outcome: 'forgotten' }])
+    room.feed(a, { type: 'send', messages: [{ id: 2, ...message }] })
+    expect(outcomes.slice(1)).toMatchObject([{ id: 2, outcome: 'unknown-member' }])
   })
 })
 
