@@ -73,7 +73,7 @@ describe('code in README.md', () => {
   const folder = path.join(cacheFolder, 'readme')
 
   it('compiles as a reader would paste it', async () => {
-    expect(blocks).toHaveLength(5)
+    expect(blocks).toHaveLength(6)
     await mkdir(folder, { recursive: true })
     const files = blocks.map((_, i) => `block-${i}.ts`)
     await Promise.all(blocks.map((code, i) => writeFile(path.join(folder, files[i]!), code)))
