@@ -63,6 +63,7 @@ export function readPieces(body: Uint8Array, maxTotal: number): Piece[] | string
     if (reader.problem) return reader.problem
     if (isFirst && !isMailboxName(mailbox)) return 'mailbox name is not allowed'
     const isLast = (flags & LAST) !== 0
+    if (bytes.length === 0 && !(isFirst && isLast)) return 'a piece of a message is empty'
     pieces.push({ isFirst, isLast, isText: (flags & TEXT) !== 0, mailbox, total, bytes })
   }
   return reader.problem ?? pieces

@@ -374,13 +374,16 @@ describe('a stream', () => {
       }
     }
     const fault = (...body: number[]): unknown => new Pair().in.receive(segment(...body))
-    expect(fault(2, 0)).toBe('pieces of messages are mixed up')
+    expect(fault(2, 1, 0)).toBe('pieces of messages are mixed up')
+    expect(fault(1, 1, 0x61, 5, 0), 'costs little to send, and more to keep').toBe(
+      'a piece of a message is empty',
+    )
     expect(fault(3, 1, 0x61, 5, 1, 0)).toBe('a message has another size than it says')
     expect(fault(1, 1, 0x61, 1, 2, 0, 0)).toBe('a message is larger than it says')
     expect(fault(9, 1, 0x61, 0, 0)).toBe('piece flags 9 are unknown')
     expect(fault(3, 1, 0x20, 0, 0)).toBe('mailbox name is not allowed')
     expect(fault(3, 1, 0x61, 0, 3)).toBe('piece is cut short')
-    expect(fault(1, 1, 0x61, 0xff, 0xff, 0x7f, 0)).toMatch(/over its limit/)
+    expect(fault(1, 1, 0x61, 0xff, 0xff, 0x7f, 1, 0)).toMatch(/over its limit/)
   })
 
   it('an ended stream gives each message one outcome', () => {
