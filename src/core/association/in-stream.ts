@@ -7,6 +7,7 @@ import type { Incoming } from '../events.ts'
 import { WireLimits } from '../wire/decode.ts'
 import type { Frame, Stream } from '../wire/frames.ts'
 import { isGrainStream } from '../wire/frames.ts'
+import { Assembly, toKeep } from './assembly.ts'
 import { INITIAL_WINDOW } from './out-stream.ts'
 import { readPieces } from './pieces.ts'
 
@@ -30,21 +31,13 @@ interface Held {
   bytes: number
 }
 
-/** A message of several pieces, as far as it has come. */
-interface Assembly {
-  readonly mailbox: string
-  readonly total: number
-  readonly isText: boolean
-  readonly parts: Uint8Array[]
-  size: number
-}
-
 export class InStream {
   readonly name: Stream
   /** All of it came from the other end of a link. What others have brought they may have made. */
   isProven = true
   readonly #limits: InStreamLimits
-  readonly #ahead = new Map<number, SegmentFrame>()
+  /** Bodies that have come before one that is missing, by sequence. */
+  readonly #ahead = new Map<number, Uint8Array>()
   #aheadBytes = 0
   #received = 0
   #assembly: Assembly | undefined
@@ -122,14 +115,14 @@ export class InStream {
     if (sequence > this.#received + 1) {
       // It comes again: a sender of many small ones may be that far ahead of one that was lost.
       if (sequence > this.#received + MAX_AHEAD) return NONE
-      this.#ahead.set(sequence, frame)
+      this.#ahead.set(sequence, toKeep(body))
       this.#aheadBytes += body.length
       return NONE
     }
     const messages: Incoming[] = []
-    for (let next: SegmentFrame | undefined = frame; next; next = this.#takeAhead()) {
-      this.#received = next.sequence
-      const problem = this.#read(next.body, messages)
+    for (let next: Uint8Array | undefined = body; next; next = this.#takeAhead()) {
+      this.#received++
+      const problem = this.#read(next, messages)
       if (problem !== undefined) return problem
     }
     return messages
@@ -169,13 +162,13 @@ export class InStream {
     }
   }
 
-  #takeAhead(): SegmentFrame | undefined {
+  #takeAhead(): Uint8Array | undefined {
     if (this.#ahead.size === 0) return undefined
-    const next = this.#ahead.get(this.#received + 1)
-    if (!next) return undefined
-    this.#ahead.delete(next.sequence)
-    this.#aheadBytes -= next.body.length
-    return next
+    const body = this.#ahead.get(this.#received + 1)
+    if (!body) return undefined
+    this.#ahead.delete(this.#received + 1)
+    this.#aheadBytes -= body.length
+    return body
   }
 
   #read(body: Uint8Array, messages: Incoming[]): string | undefined {
@@ -190,15 +183,14 @@ export class InStream {
         messages.push({ mailbox, bytes: isGrainStream(this.name) ? bytes : bytes.slice(), text: isText })
         continue
       }
-      const assembly = (this.#assembly ??= { mailbox, total, isText, parts: [], size: 0 })
-      assembly.parts.push(bytes)
-      assembly.size += bytes.length
+      const assembly = (this.#assembly ??= new Assembly(mailbox, total, isText))
+      assembly.add(bytes)
       if (assembly.size > assembly.total) return 'a message is larger than it says'
       if (!isLast) continue
       if (assembly.size !== assembly.total) return 'a message has another size than it says'
       this.#assembly = undefined
       this.#complete++
-      messages.push({ mailbox: assembly.mailbox, bytes: join(assembly), text: assembly.isText })
+      messages.push({ mailbox: assembly.mailbox, bytes: assembly.join(), text: assembly.isText })
     }
     if (this.#complete > this.#taken) this.#hold(body.length)
     else this.#free(body.length)
@@ -222,13 +214,3 @@ export class InStream {
 const NONE: readonly Incoming[] = []
 /** A sender that was told less room than there was, because all streams held much, is not at fault. */
 const SLACK = 64 * 1024
-
-function join({ parts, total }: Assembly): Uint8Array {
-  const bytes = new Uint8Array(total)
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
-}
