@@ -6,7 +6,7 @@
  * Grains have two streams of their own, to lives: what they bring is handed on at once, and when a life ends, what has
  * not arrived is lost without a word.
  */
-import type { DeadLetterReason, Outcome, Outgoing } from '../events.ts'
+import type { DeadLetterReason, Incoming, Outcome, Outgoing } from '../events.ts'
 import type { Authority, NodeId } from '../identity/node-id.ts'
 import { authorityOf, isAuthority, isNodeId } from '../identity/node-id.ts'
 import type { MembershipTable, TableChange } from '../membership/table.ts'
@@ -190,11 +190,13 @@ export class Associations {
     }
     stream.isProven &&= isProven
     const before = stream.bytes
-    const messages = stream.receive(frame)
+    const messages: Incoming[] = []
+    const problem = stream.receive(frame, messages)
     if (isGrains && messages.length > 0) stream.take(messages.length, NO_REFUSALS)
     this.#heldBytes += stream.bytes - before
-    if (typeof messages === 'string') return this.fault(authority, messages, stream.isProven, now)
-    this.#owe(stream, now)
+    if (problem !== undefined) this.fault(authority, problem, stream.isProven, now)
+    else this.#owe(stream, now)
+    // What was complete before a fault is handed out: it counts among those that are handled.
     if (messages.length === 0) return
     if (!isGrains) outbox.push({ type: 'deliver', nodeId: origin, lane: laneOf(name), messages })
     else for (const { bytes } of messages) this.#options.onGrain(origin, bytes, stream.isProven)

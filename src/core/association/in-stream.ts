@@ -94,8 +94,8 @@ export class InStream {
     return this.#complete - this.#taken
   }
 
-  /** Returns the messages that are complete now, or what is wrong with what has come. */
-  receive(frame: SegmentFrame): readonly Incoming[] | string {
+  /** Adds the messages that are complete now to `messages`; returns what is wrong with what has come, if anything is. */
+  receive(frame: SegmentFrame, messages: Incoming[]): string | undefined {
     this.#owes = true
     const { sequence, body, settled, more } = frame
     this.#isContinued = more
@@ -107,25 +107,24 @@ export class InStream {
     if (sequence <= this.#received || this.#ahead.has(sequence)) {
       // What was told has been lost.
       this.#isUrgent = true
-      return NONE
+      return undefined
     }
     if (this.#heldBytes + this.#aheadBytes + body.length > this.#limits.windowBytes + SLACK) {
       return 'more bytes than the window has'
     }
     if (sequence > this.#received + 1) {
       // It comes again: a sender of many small ones may be that far ahead of one that was lost.
-      if (sequence > this.#received + MAX_AHEAD) return NONE
+      if (sequence > this.#received + MAX_AHEAD) return undefined
       this.#ahead.set(sequence, toKeep(body))
       this.#aheadBytes += body.length
-      return NONE
+      return undefined
     }
-    const messages: Incoming[] = []
+    let problem: string | undefined
     for (let next: Uint8Array | undefined = body; next; next = this.#takeAhead()) {
       this.#received++
-      const problem = this.#read(next, messages)
-      if (problem !== undefined) return problem
+      problem = this.#read(next, messages) ?? problem
     }
-    return messages
+    return problem
   }
 
   /** Further messages were handled; `refused` are those of them, from 0, that found no receiver. */
@@ -133,11 +132,7 @@ export class InStream {
     const before = this.#taken
     this.#taken = Math.min(this.#complete, before + count)
     for (const index of refused) this.#refused.push(before + index + 1)
-    while (this.#held.length > 0 && this.#held[0]!.until <= this.#taken) {
-      const { bytes } = this.#held.shift()!
-      this.#heldBytes -= bytes
-      this.#free(bytes)
-    }
+    this.#letGo()
     this.#owes = true
   }
 
@@ -172,6 +167,14 @@ export class InStream {
   }
 
   #read(body: Uint8Array, messages: Incoming[]): string | undefined {
+    const problem = this.#readPieces(body, messages)
+    // Also of a body with a fault: what came before that is handed out, and the sender may use its room again.
+    if (this.#complete > this.#taken) this.#hold(body.length)
+    else this.#free(body.length)
+    return problem
+  }
+
+  #readPieces(body: Uint8Array, messages: Incoming[]): string | undefined {
     const pieces = readPieces(body, this.#limits.messageBytes)
     if (typeof pieces === 'string') return pieces
     for (const { isFirst, isLast, isText, mailbox, total, bytes } of pieces) {
@@ -192,8 +195,6 @@ export class InStream {
       this.#complete++
       messages.push({ mailbox: assembly.mailbox, bytes: assembly.join(), text: assembly.isText })
     }
-    if (this.#complete > this.#taken) this.#hold(body.length)
-    else this.#free(body.length)
     return undefined
   }
 
@@ -205,12 +206,23 @@ export class InStream {
     else this.#held.push({ until: this.#complete, bytes })
   }
 
+  /** In one go: there may be many, and whoever handled nothing for a while handles them at once. */
+  #letGo(): void {
+    let count = 0
+    for (const { until, bytes } of this.#held) {
+      if (until > this.#taken) break
+      count++
+      this.#heldBytes -= bytes
+      this.#free(bytes)
+    }
+    if (count > 0) this.#held.splice(0, count)
+  }
+
   #free(bytes: number): void {
     this.#freed += bytes
     if (this.#freed - this.#told >= this.#limits.windowBytes / TELL_SHARE) this.#isUrgent = true
   }
 }
 
-const NONE: readonly Incoming[] = []
 /** A sender that was told less room than there was, because all streams held much, is not at fault. */
 const SLACK = 64 * 1024

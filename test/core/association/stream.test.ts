@@ -6,7 +6,7 @@ import { letterOf } from '../../../src/core/association/letter.ts'
 import type { Letter } from '../../../src/core/association/letter.ts'
 import { BODY_MEMORY, INITIAL_WINDOW, MAX_BODY, OutStream } from '../../../src/core/association/out-stream.ts'
 import type { Way } from '../../../src/core/association/out-stream.ts'
-import type { Outcome } from '../../../src/core/events.ts'
+import type { Incoming, Outcome } from '../../../src/core/events.ts'
 import { MAX_FRAME } from '../../../src/core/wire/codec.ts'
 import type { Frame } from '../../../src/core/wire/frames.ts'
 
@@ -83,8 +83,9 @@ class Pair {
   }
 
   receive(frame: SegmentFrame): void {
-    const messages = this.in.receive(frame)
-    if (typeof messages === 'string') throw new Error(messages)
+    const messages: Incoming[] = []
+    const problem = this.in.receive(frame, messages)
+    if (problem !== undefined) throw new Error(problem)
     for (const { bytes } of messages) this.#waiting.push(numberIn(bytes))
     this.most = Math.max(this.most, this.in.bytes)
   }
@@ -136,6 +137,18 @@ class Pair {
 const numberIn = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1)
+
+const segmentOf = (sequence: number, ...body: number[]): SegmentFrame => ({
+  kind: 'segment',
+  stream: 'call',
+  more: false,
+  sequence,
+  settled: 0,
+  body: Uint8Array.from(body),
+})
+
+/** A piece that is a whole message of one byte. */
+const wholeOf = (byte: number): number[] => [3, 1, 0x61, 1, 1, byte]
 
 describe('a stream', () => {
   it('hands out every message once, in order, whatever happens on the way', () => {
@@ -340,7 +353,7 @@ describe('a stream', () => {
       body,
     })
     pair.receive(empty(1_000_000))
-    expect(pair.in.receive({ ...empty(3), settled: 1 })).toBe('settled messages that were not handled')
+    expect(pair.in.receive({ ...empty(3), settled: 1 }, [])).toBe('settled messages that were not handled')
     for (let sequence = 1; sequence < 5_000; sequence++) pair.receive(empty(sequence))
     expect(pair.in.bytes).toBe(0)
     expect(pair.in.receipt(true).received).toBe(4_999)
@@ -358,22 +371,12 @@ describe('a stream', () => {
         body: new Uint8Array(60_000),
       }
     }
-    const answers = range(8).map((i) => pair.in.receive(segment(i + 1)))
+    const answers = range(8).map((i) => pair.in.receive(segment(i + 1), []))
     expect(answers.at(-1)).toBe('more bytes than the window has')
   })
 
   it('says what is wrong with pieces that do not fit together', () => {
-    const segment = (...body: number[]): SegmentFrame => {
-      return {
-        kind: 'segment',
-        stream: 'call',
-        more: false,
-        sequence: 1,
-        settled: 0,
-        body: Uint8Array.from(body),
-      }
-    }
-    const fault = (...body: number[]): unknown => new Pair().in.receive(segment(...body))
+    const fault = (...body: number[]): unknown => new Pair().in.receive(segmentOf(1, ...body), [])
     expect(fault(2, 1, 0)).toBe('pieces of messages are mixed up')
     expect(fault(1, 1, 0x61, 5, 0), 'costs little to send, and more to keep').toBe(
       'a piece of a message is empty',
@@ -384,6 +387,20 @@ describe('a stream', () => {
     expect(fault(3, 1, 0x20, 0, 0)).toBe('mailbox name is not allowed')
     expect(fault(3, 1, 0x61, 0, 3)).toBe('piece is cut short')
     expect(fault(1, 1, 0x61, 0xff, 0xff, 0x7f, 1, 0)).toMatch(/over its limit/)
+  })
+
+  it('hands out what was complete before a fault, and what waited behind it', () => {
+    const { in: stream } = new Pair()
+    const messages: Incoming[] = []
+    expect(stream.receive(segmentOf(2, ...wholeOf(8)), messages)).toBeUndefined()
+    expect(stream.receive(segmentOf(1, ...wholeOf(7), 2, 1, 0), messages)).toBe(
+      'pieces of messages are mixed up',
+    )
+    expect(messages.map(({ bytes }) => bytes[0])).toEqual([7, 8])
+    expect(stream.open, 'so what is handled next is counted as what it is').toBe(2)
+    stream.take(2, [])
+    expect(stream.receipt(true)).toMatchObject({ received: 2, taken: 2 })
+    expect(stream.bytes).toBe(0)
   })
 
   it('an ended stream gives each message one outcome', () => {
