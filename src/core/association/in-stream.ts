@@ -9,10 +9,13 @@ import type { Frame, Stream } from '../wire/frames.ts'
 import { isGrainStream } from '../wire/frames.ts'
 import { Assembly, toKeep } from './assembly.ts'
 import { INITIAL_WINDOW } from './out-stream.ts'
-import { readPieces } from './pieces.ts'
+import { MIN_MESSAGE, readPieces } from './pieces.ts'
+import { Refusals } from './refusals.ts'
 
 /** Segments that may arrive before one that is missing. */
 const MAX_AHEAD = 1_024
+/** While the sender does not know of so many refusals, it is given no more room. More than a receipt names. */
+const MANY_REFUSED = 1_024
 /** Of the window, so much may have been freed before the sender is told. */
 const TELL_SHARE = 4
 
@@ -36,6 +39,8 @@ export class InStream {
   /** All of it came from the other end of a link. What others have brought they may have made. */
   isProven = true
   readonly #limits: InStreamLimits
+  /** Who keeps to the window comes to no more refusals that it does not know of. */
+  readonly #mostRefused: number
   /** Bodies that have come before one that is missing, by sequence. */
   readonly #ahead = new Map<number, Uint8Array>()
   #aheadBytes = 0
@@ -44,8 +49,8 @@ export class InStream {
   /** Messages that are complete, and so were handed out; those that were handled. */
   #complete = 0
   #taken = 0
-  /** Handled ones that found no receiver, until the sender knows; ascending. */
-  readonly #refused: number[] = []
+  /** Handled ones that found no receiver, until the sender knows. */
+  readonly #refused = new Refusals()
   readonly #held: Held[] = []
   #heldBytes = 0
   #freed = 0
@@ -62,6 +67,7 @@ export class InStream {
   constructor(name: Stream, limits: InStreamLimits) {
     this.name = name
     this.#limits = { ...limits, windowBytes: Math.max(limits.windowBytes, INITIAL_WINDOW) }
+    this.#mostRefused = MANY_REFUSED + (this.#limits.windowBytes + SLACK) / MIN_MESSAGE
   }
 
   /** Something is to be told. */
@@ -100,10 +106,7 @@ export class InStream {
     const { sequence, body, settled, more } = frame
     this.#isContinued = more
     if (settled > this.#taken) return 'settled messages that were not handled'
-    while (this.#refused.length > 0 && this.#refused[0]! <= settled) {
-      this.#refused.shift()
-      this.#isUrgent = true
-    }
+    if (this.#refused.forgetTo(settled)) this.#isUrgent = true
     if (sequence <= this.#received || this.#ahead.has(sequence)) {
       // What was told has been lost.
       this.#isUrgent = true
@@ -112,6 +115,7 @@ export class InStream {
     if (this.#heldBytes + this.#aheadBytes + body.length > this.#limits.windowBytes + SLACK) {
       return 'more bytes than the window has'
     }
+    if (this.#refused.size > this.#mostRefused) return 'more messages without a receiver than the window has'
     if (sequence > this.#received + 1) {
       // It comes again: a sender of many small ones may be that far ahead of one that was lost.
       if (sequence > this.#received + MAX_AHEAD) return undefined
@@ -131,7 +135,7 @@ export class InStream {
   take(count: number, refused: readonly number[]): void {
     const before = this.#taken
     this.#taken = Math.min(this.#complete, before + count)
-    for (const index of refused) this.#refused.push(before + index + 1)
+    for (const index of refused) this.#refused.add(before + index + 1)
     this.#letGo()
     this.#owes = true
   }
@@ -140,13 +144,14 @@ export class InStream {
   receipt(mayGrow: boolean): ReceiptFrame {
     this.#owes = this.#isUrgent = false
     this.#isStarved = !mayGrow
-    if (mayGrow) {
+    // Who sends on and on to nobody goes on once it knows of these.
+    if (mayGrow && this.#refused.size <= MANY_REFUSED) {
       this.#told = this.#freed
       this.#limit = this.#freed + this.#limits.windowBytes
     }
     // What the next one is about, is told once these are known.
-    const taken = (this.#refused[WireLimits.refused] ?? this.#taken + 1) - 1
-    const refused = this.#refused.slice(0, WireLimits.refused)
+    const taken = (this.#refused.at(WireLimits.refused) ?? this.#taken + 1) - 1
+    const refused = this.#refused.first(WireLimits.refused)
     return {
       kind: 'receipt',
       stream: this.name,

@@ -17,6 +17,9 @@ const KNOWN_FLAGS = FIRST | LAST | TEXT
 /** Longest name of a mailbox, in characters. */
 export const MAX_MAILBOX = 64
 
+/** Bytes that the shortest message takes in a body: an empty one for a mailbox of one character. */
+export const MIN_MESSAGE = 1 + 2 + 1 + 1
+
 /** What may stand on the wire: printable ASCII, so that a character is a byte. */
 export const isMailboxName = (name: string): boolean => /^[\x21-\x7e][\x20-\x7e]{0,63}$/.test(name)
 

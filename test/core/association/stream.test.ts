@@ -90,6 +90,11 @@ class Pair {
     this.most = Math.max(this.most, this.in.bytes)
   }
 
+  /** Messages that wait to be handled. */
+  get open(): number {
+    return this.#waiting.length
+  }
+
   /** The receiver's listener is done with so many; those in `refused` had none. */
   take(count: number, refused: readonly number[] = []): void {
     const taken = this.#waiting.splice(0, count)
@@ -373,6 +378,46 @@ describe('a stream', () => {
     }
     const answers = range(8).map((i) => pair.in.receive(segment(i + 1), []))
     expect(answers.at(-1)).toBe('more bytes than the window has')
+  })
+
+  it('brings any number of messages to nobody, and keeps few refusals that the sender does not know of', () => {
+    const pair = new Pair()
+    pair.way = undefined
+    for (let i = 0; i < 100_000; i++) pair.send(4)
+    pair.changeWay(true)
+    let room = 0
+    let unknown = 0
+    for (let round = 0; pair.outcomes.size < pair.accepted && round < 5_000; round++) {
+      while (pair.segments.length > 0) pair.arriveSegment()
+      pair.take(
+        pair.open,
+        range(pair.open).map((i) => i - 1),
+      )
+      unknown = Math.max(unknown, pair.refused.size - pair.outcomes.size)
+      pair.tell()
+      room = Math.max(room, pair.receipts[0]!.limit)
+      pair.arriveReceipt()
+    }
+    expect(pair.now, 'nobody waits').toBe(0)
+    expect([...pair.outcomes.values()].every((outcome) => outcome === 'no-receiver')).toBe(true)
+    expect(pair.outcomes.size).toBe(100_000)
+    expect(unknown).toBeLessThan(1_024 + WINDOW / 5)
+    expect(room, 'all in all, as more became known').toBeGreaterThan(2 * WINDOW)
+  })
+
+  it('takes messages to nobody for a fault where their sender neither keeps to the window nor says it knows', () => {
+    const { in: stream } = new Pair()
+    const nobodys = Array.from({ length: 3_000 }, () => [3, 1, 0x61, 0, 0]).flat()
+    let problem: string | undefined
+    let sequence = 0
+    while (problem === undefined && sequence < 100) {
+      const messages: Incoming[] = []
+      problem = stream.receive(segmentOf(++sequence, ...nobodys), messages)
+      stream.take(messages.length, [...messages.keys()])
+      stream.receipt(true)
+    }
+    expect(problem).toBe('more messages without a receiver than the window has')
+    expect(sequence).toBeLessThan(30)
   })
 
   it('says what is wrong with pieces that do not fit together', () => {

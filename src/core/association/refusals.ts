@@ -1,0 +1,37 @@
+/** Numbers of messages that found no receiver, ascending, until the sender is known to know of them. */
+export class Refusals {
+  readonly #numbers: number[] = []
+  /** So many at the front are forgotten: taking each from a long array would move all the others. */
+  #forgotten = 0
+
+  get size(): number {
+    return this.#numbers.length - this.#forgotten
+  }
+
+  /** `number` is above all before. */
+  add(number: number): void {
+    this.#numbers.push(number)
+  }
+
+  /** The one behind the first `index`, if there is one. */
+  at(index: number): number | undefined {
+    return this.#numbers[this.#forgotten + index]
+  }
+
+  /** Up to `most` of them, the lowest. */
+  first(most: number): number[] {
+    return this.#numbers.slice(this.#forgotten, this.#forgotten + most)
+  }
+
+  /** The sender knows of all up to this number. Returns whether any of them was new. */
+  forgetTo(number: number): boolean {
+    const before = this.#forgotten
+    while (this.size > 0 && this.at(0)! <= number) this.#forgotten++
+    const isNew = this.#forgotten > before
+    if (2 * this.#forgotten > this.#numbers.length) {
+      this.#numbers.splice(0, this.#forgotten)
+      this.#forgotten = 0
+    }
+    return isNew
+  }
+}
