@@ -174,6 +174,7 @@ export class Life {
       limits,
       queuePolicy: options.queuePolicy ?? 'reject-new',
       wayTo: (member, now) => this.#wayTo(member, now),
+      answersByLink: (member, now) => this.#detector.hasAnswered(member, now),
       linkRevision: () => this.#mesh.revision,
       carry: (to, frame, lane, now) => this.#carrier.carry(to, frame, lane, now),
       onGrain: (origin, bytes, isProven) => options.grains?.receive(origin, bytes, isProven),

@@ -35,6 +35,8 @@ export interface AssociationsOptions {
   readonly queuePolicy: QueuePolicy
   /** The way to a member now. */
   readonly wayTo: (nodeId: NodeId, now: number) => Way | undefined
+  /** A member has lately answered on its link to this one: it sends nothing by another way. */
+  readonly answersByLink: (nodeId: NodeId, now: number) => boolean
   /** Grows with every link of this member that is established or ends. */
   readonly linkRevision: () => number
   readonly carry: (nodeId: NodeId, frame: CarriedFrame, lane: Lane, now: number) => boolean
@@ -166,8 +168,12 @@ export class Associations {
     this.#starved.clear()
   }
 
+  /** `isProven`: it came by the link to its origin; else anybody on its way may have made it. */
   onFrame(origin: NodeId, frame: StreamFrame, isProven: boolean, now: number): void {
-    const { table, limits, outbox } = this.#options
+    const { table, limits, outbox, answersByLink } = this.#options
+    // Forged, or sent before there was a link: then it has been sent again by that. If that link is over at the other
+    // end only, it falls silent here, and what comes again by other ways is taken.
+    if (!isProven && answersByLink(origin, now)) return
     const authority = authorityOf(origin)
     // Of lives that are over, or not heard of yet, nothing is taken; what is not acknowledged comes again.
     if (table.currentLife(authority) !== origin || this.quarantineOf(authority)) return

@@ -48,6 +48,8 @@ const SECOND_FACTOR = 1.25
 /** How many others are asked to try (SWIM's k). */
 const HELPERS = 3
 const NO_LINK: LinkId = 0
+/** An answer counts as one of lately for so many intervals of probes: one or two that are lost change nothing. */
+const LATELY = 5
 /**
  * A link whose member lives, but not for us, is given up this long after others were first known to reach it. How long
  * it was silent before says nothing: where the member's network was gone and is back, all its links come back within
@@ -99,6 +101,16 @@ export class Detector {
   /** Smoothed round trip in ms, once measured. */
   rtt(linkId: LinkId): number | undefined {
     return this.#byLink.get(linkId)?.rttMs
+  }
+
+  /**
+   * Whether a member has lately answered on the link to it: then the link is established at its end as well, and both
+   * ways work, so all that it says to this member comes by that link.
+   */
+  hasAnswered(nodeId: NodeId, now: number): boolean {
+    const watch = this.#watches.get(nodeId)
+    if (watch?.linkId === undefined || watch.rttMs === undefined) return false
+    return now - watch.evidenceAt < LATELY * this.#options.tuning.probeIntervalMs
   }
 
   /** Whether every watched member is silent. */

@@ -24,7 +24,7 @@ interface InTransit {
   readonly from: Post
   readonly bytes: Uint8Array
   readonly at: number
-  readonly road: number
+  readonly isDirect: boolean
 }
 
 export class Post {
@@ -60,6 +60,7 @@ export class Post {
       queuePolicy: policy,
       wayTo: () =>
         network.road === 'none' ? undefined : { id: network.roadId, isDirect: network.road === 'direct' },
+      answersByLink: () => network.answersByLink ?? network.road === 'direct',
       linkRevision: () => network.roadId,
       carry: (_, frame) => network.carry(this, frame as StreamFrame),
       onGrain: () => undefined,
@@ -85,6 +86,8 @@ export class PostalPair {
   now = 1_000
   road: Road = 'direct'
   roadId = 1
+  /** Whether both seem to answer each other on a link; if undefined, they do where there is one. */
+  answersByLink: boolean | undefined
   /** Receipts that were given to the network, and when. */
   readonly receipts: { readonly from: Post; readonly at: number }[] = []
   readonly #random: Random
@@ -114,10 +117,11 @@ export class PostalPair {
     const to = from === this.a ? this.b : this.a
     const bytes = encodeMessage([encodeFrame(frame)])
     const isRouted = this.road === 'routed'
+    const isDirect = !isRouted
     const copies = isRouted && this.#random() < this.loss ? (this.#random() < 0.5 ? 0 : 2) : 1
     for (let i = 0; i < copies; i++) {
       const at = this.now + (isRouted ? 5 + this.#random() * 60 * this.loss : 5)
-      this.#transit.push({ to, from, bytes, at, road: this.roadId })
+      this.#transit.push({ to, from, bytes, at, isDirect })
     }
     return true
   }
@@ -129,11 +133,11 @@ export class PostalPair {
       this.now += 5
       const due = this.#transit.filter(({ at }) => at <= this.now).sort((x, y) => x.at - y.at)
       this.#transit = this.#transit.filter(({ at }) => at > this.now)
-      for (const { to, from, bytes } of due) {
+      for (const { to, from, bytes, isDirect } of due) {
         const decoded = decodeMessage(bytes)
         if (!decoded.ok) throw new Error(decoded.reason)
         for (const { frame } of decoded.envelopes)
-          to.associations.onFrame(from.nodeId, frame as StreamFrame, this.road === 'direct', this.now)
+          to.associations.onFrame(from.nodeId, frame as StreamFrame, isDirect, this.now)
         this.#settle(to)
       }
       for (const post of [this.a, this.b]) {

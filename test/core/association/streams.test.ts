@@ -98,6 +98,24 @@ describe('streams', () => {
     expectDelivered(pair.a, pair.b, sent)
   })
 
+  it('lose nothing where a link is over at one end alone: what the other end did not take comes again', () => {
+    const random = seededRandom(1, 'half a link')
+    const pair = new PostalPair(random)
+    pair.change('routed')
+    pair.answersByLink = true
+    const sent: Sent[] = Array.from({ length: 100 }, (_, number) => ({
+      id: pair.a.send(pair.b, 'call', bodyOf(number, random)),
+      lane: 'call',
+      number,
+      isRefused: false,
+    }))
+    pair.run(4_000)
+    expect(pair.b.received.call).toEqual([])
+    pair.answersByLink = false
+    pair.run(60_000)
+    expectDelivered(pair.a, pair.b, sent)
+  })
+
   it('let a receiver that handles nothing hold a window, and no more', () => {
     const random = seededRandom(2, 'slow')
     const pair = new PostalPair(random)

@@ -1,11 +1,13 @@
 /** What goes over several links may have been made by any member on its way: nobody pays for it but with an event. */
 import { expect, it, vi } from 'vitest'
+import type { Outcome } from '../../../src/core/events.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { decodeMessage, encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
 import type { Frame } from '../../../src/core/wire/frames.ts'
 import { LinkQueue } from '../../../src/driver/link-queue.ts'
-import { cluster } from '../support/nodes.ts'
+import { cluster, isLinked } from '../support/nodes.ts'
 import { Puppet } from '../support/puppet.ts'
+import type { Room } from '../support/room.ts'
 
 const body = Uint8Array.of(0xff, 9)
 const segment = { kind: 'segment', more: false, settled: 0, body } as const
@@ -17,6 +19,9 @@ it.each<[string, (i: number) => Frame]>([
 ])('malformed %s in the name of a member do not have it quarantined', (_, frame) => {
   const { room, cores } = cluster(3)
   const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
+  // Of a member that is linked nothing is taken that comes by other ways.
+  room.connects = (from, to) => ![from, to].every((nodeId) => nodeId === a.nodeId || nodeId === c.nodeId)
+  room.cut(a, c)
   const puppet = new Puppet(room)
   room.join(puppet)
   puppet.enter(a.nodeId)
@@ -27,6 +32,69 @@ it.each<[string, (i: number) => Frame]>([
   }
   expect(room.events(a, 'frame-rejected').length).toBeGreaterThan(2)
   expect(room.events(a, 'association').filter(({ to }) => to === 'quarantined')).toEqual([])
+})
+
+/** What `core` is told of messages of others, which it handles at once, and of its own. */
+function mailOf(room: Room, core: NodeCore): { texts: string[]; outcomes: Outcome[] } {
+  const mail = { texts: [] as string[], outcomes: [] as Outcome[] }
+  const handle = core.handle.bind(core)
+  vi.spyOn(core, 'handle').mockImplementation((input, now) => {
+    const outputs = handle(input, now)
+    for (const output of outputs) {
+      if (output.type === 'outcome') mail.outcomes.push(output.outcome)
+      if (output.type !== 'deliver') continue
+      const { nodeId, lane, messages } = output
+      for (const { bytes } of messages) mail.texts.push(new TextDecoder().decode(bytes))
+      room.later(1, core, { type: 'taken', nodeId, lane, count: messages.length, refused: [] })
+    }
+    return outputs
+  })
+  return mail
+}
+
+function sendText(room: Room, from: NodeCore, to: NodeCore, id: number): void {
+  const bytes = new TextEncoder().encode(`text ${id}`)
+  const message = { id, to: to.nodeId, mailbox: 'm', lane: 'call', bytes, text: true } as const
+  room.feed(from, { type: 'send', messages: [message] })
+}
+
+it('stream frames in the name of a member that is linked change nothing', () => {
+  const { room, cores } = cluster(3)
+  const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
+  const puppet = new Puppet(room)
+  room.join(puppet)
+  puppet.enter(a.nodeId)
+  room.run(30_000)
+  expect(isLinked(a, c)).toBe(true)
+  const mail = mailOf(room, a)
+  const header = { origin: c.nodeId, destination: a.nodeId, ttl: 9, trail: [1] }
+  // a message that never ends
+  const endless = {
+    ...segment,
+    stream: 'call',
+    sequence: 1,
+    body: Uint8Array.of(1, 1, 0x6d, 9, 1, 0),
+  } as const
+  puppet.sayBytes(encodeMessage([encodeFrame(endless, header)]))
+  room.run(20)
+  for (let id = 1; id <= 3; id++) sendText(room, c, a, id)
+  room.run(1_000)
+  expect(mail.texts).toEqual(['text 1', 'text 2', 'text 3'])
+  // and what nobody has handled
+  room.passes = (from, to) => from !== a.nodeId || to !== c.nodeId
+  sendText(room, a, c, 4)
+  const receipt = {
+    kind: 'receipt',
+    stream: 'call',
+    received: 1,
+    taken: 1,
+    limit: 300_000,
+    refused: [],
+  } as const
+  puppet.sayBytes(encodeMessage([encodeFrame(receipt, header)]))
+  room.run(20)
+  expect(mail.outcomes).toEqual([])
+  expect(room.events(a, 'frame-rejected')).toEqual([])
 })
 
 it('receipts in the name of a member do not spoil what waits before the link to it', () => {
@@ -79,6 +147,9 @@ it('receipts in the name of a member do not spoil what waits before the link to 
     })
 
   send(1)
+  // until c has not answered for so long that what comes by other ways is taken
+  room.run(5_500)
+  expect(room.openLinks(a, c)).toEqual([linkId])
   for (let received = 1; received <= 20; received++) {
     const receipt = {
       kind: 'receipt',
