@@ -201,7 +201,7 @@ export class Associations {
     if (isGrains && messages.length > 0) stream.take(messages.length, NO_REFUSALS)
     this.#heldBytes += stream.bytes - before
     if (problem !== undefined) this.fault(authority, problem, stream.isProven, now)
-    else this.#owe(stream, now)
+    this.#owe(stream, now)
     // What was complete before a fault is handed out: it counts among those that are handled.
     if (messages.length === 0) return
     if (!isGrains) outbox.push({ type: 'deliver', nodeId: origin, lane: laneOf(name), messages })

@@ -8,9 +8,10 @@ import { WireLimits } from '../wire/decode.ts'
 import type { Frame, Stream } from '../wire/frames.ts'
 import { isGrainStream } from '../wire/frames.ts'
 import { Assembly, toKeep } from './assembly.ts'
+import { NumberQueue } from './number-queue.ts'
 import { INITIAL_WINDOW } from './out-stream.ts'
+import type { Piece } from './pieces.ts'
 import { MIN_MESSAGE, readPieces } from './pieces.ts'
-import { Refusals } from './refusals.ts'
 
 /** Segments that may arrive before one that is missing. */
 const MAX_AHEAD = 1_024
@@ -46,11 +47,15 @@ export class InStream {
   #aheadBytes = 0
   #received = 0
   #assembly: Assembly | undefined
-  /** Messages that are complete, and so were handed out; those that were handled. */
+  /** Messages that are complete, and so were handed out, or lost; those that were handled. */
   #complete = 0
   #taken = 0
   /** Handled ones that found no receiver, until the sender knows. */
-  readonly #refused = new Refusals()
+  readonly #refused = new NumberQueue()
+  /** Messages that were lost by a fault, until those before were handled: then they count as refused. */
+  readonly #lost = new NumberQueue()
+  /** The newest message was lost: what else comes of it, up to the next first piece, is passed over. */
+  #isLosing = false
   readonly #held: Held[] = []
   #heldBytes = 0
   #freed = 0
@@ -95,11 +100,6 @@ export class InStream {
     return this.#heldBytes + this.#aheadBytes + (this.#assembly?.size ?? 0)
   }
 
-  /** Messages that were handed out and not handled. */
-  get open(): number {
-    return this.#complete - this.#taken
-  }
-
   /** Adds the messages that are complete now to `messages`; returns what is wrong with what has come, if anything is. */
   receive(frame: SegmentFrame, messages: Incoming[]): string | undefined {
     this.#owes = true
@@ -131,11 +131,17 @@ export class InStream {
     return problem
   }
 
-  /** Further messages were handled; `refused` are those of them, from 0, that found no receiver. */
+  /** Further messages were handled; `refused` are those of them, from 0, that found no receiver, ascending. */
   take(count: number, refused: readonly number[]): void {
-    const before = this.#taken
-    this.#taken = Math.min(this.#complete, before + count)
-    for (const index of refused) this.#refused.add(before + index + 1)
+    let next = 0
+    for (let index = 0; index < count && this.#taken < this.#complete; index++) {
+      this.#taken++
+      if (refused[next] === index) {
+        next++
+        this.#refused.add(this.#taken)
+      }
+      this.#passLost()
+    }
     this.#letGo()
     this.#owes = true
   }
@@ -173,6 +179,7 @@ export class InStream {
 
   #read(body: Uint8Array, messages: Incoming[]): string | undefined {
     const problem = this.#readPieces(body, messages)
+    this.#passLost()
     // Also of a body with a fault: what came before that is handed out, and the sender may use its room again.
     if (this.#complete > this.#taken) this.#hold(body.length)
     else this.#free(body.length)
@@ -181,26 +188,57 @@ export class InStream {
 
   #readPieces(body: Uint8Array, messages: Incoming[]): string | undefined {
     const pieces = readPieces(body, this.#limits.messageBytes)
-    if (typeof pieces === 'string') return pieces
-    for (const { isFirst, isLast, isText, mailbox, total, bytes } of pieces) {
-      if (isFirst === (this.#assembly !== undefined)) return 'pieces of messages are mixed up'
-      if (isFirst && isLast) {
-        if (bytes.length !== total) return 'a message has another size than it says'
-        this.#complete++
-        // A copy: a listener may keep it, and give its memory away. Grains read theirs at once, and keep copies.
-        messages.push({ mailbox, bytes: isGrainStream(this.name) ? bytes : bytes.slice(), text: isText })
-        continue
-      }
-      const assembly = (this.#assembly ??= new Assembly(mailbox, total, isText))
-      assembly.add(bytes)
-      if (assembly.size > assembly.total) return 'a message is larger than it says'
-      if (!isLast) continue
-      if (assembly.size !== assembly.total) return 'a message has another size than it says'
-      this.#assembly = undefined
-      this.#complete++
-      messages.push({ mailbox: assembly.mailbox, bytes: assembly.join(), text: assembly.isText })
+    if (typeof pieces === 'string') return this.#lose(pieces)
+    let problem: string | undefined
+    for (const piece of pieces) {
+      if (piece.isFirst && this.#assembly) problem = this.#lose(MIXED_UP)
+      problem = this.#add(piece, messages) ?? problem
     }
+    return problem
+  }
+
+  #add(piece: Piece, messages: Incoming[]): string | undefined {
+    const { isFirst, isLast, isText, mailbox, total, bytes } = piece
+    if (isFirst) this.#isLosing = false
+    else if (this.#isLosing) return undefined
+    if (isFirst && isLast) {
+      if (bytes.length !== total) return this.#lose(OTHER_SIZE)
+      this.#complete++
+      // A copy: a listener may keep it, and give its memory away. Grains read theirs at once, and keep copies.
+      messages.push({ mailbox, bytes: isGrainStream(this.name) ? bytes : bytes.slice(), text: isText })
+      return undefined
+    }
+    if (isFirst) this.#assembly = new Assembly(mailbox, total, isText)
+    const assembly = this.#assembly
+    if (!assembly) return this.#lose(MIXED_UP)
+    assembly.add(bytes)
+    if (assembly.size > assembly.total) return this.#lose('a message is larger than it says')
+    if (!isLast) return undefined
+    if (assembly.size !== assembly.total) return this.#lose(OTHER_SIZE)
+    this.#assembly = undefined
+    this.#complete++
+    messages.push({ mailbox: assembly.mailbox, bytes: assembly.join(), text: assembly.isText })
     return undefined
+  }
+
+  /**
+   * The message under way, or that was to come next, is lost by a fault, which is returned. Somebody else may have made
+   * what it is in: so the stream goes on with the next message, and this one counts as refused.
+   */
+  #lose(problem: string): string {
+    if (!this.#isLosing) this.#lost.add(++this.#complete)
+    this.#isLosing = true
+    this.#assembly = undefined
+    return problem
+  }
+
+  /** Nobody handles a lost message: its turn is over once it has come. */
+  #passLost(): void {
+    while (this.#lost.at(0) === this.#taken + 1) {
+      this.#taken++
+      this.#lost.forgetTo(this.#taken)
+      this.#refused.add(this.#taken)
+    }
   }
 
   /** One entry for all segments that end in the same message: segments may be empty, and many. */
@@ -229,5 +267,7 @@ export class InStream {
   }
 }
 
+const MIXED_UP = 'pieces of messages are mixed up'
+const OTHER_SIZE = 'a message has another size than it says'
 /** A sender that was told less room than there was, because all streams held much, is not at fault. */
 const SLACK = 64 * 1024

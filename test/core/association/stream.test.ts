@@ -442,9 +442,55 @@ describe('a stream', () => {
       'pieces of messages are mixed up',
     )
     expect(messages.map(({ bytes }) => bytes[0])).toEqual([7, 8])
-    expect(stream.open, 'so what is handled next is counted as what it is').toBe(2)
     stream.take(2, [])
-    expect(stream.receipt(true)).toMatchObject({ received: 2, taken: 2 })
+    expect(stream.receipt(true), 'so each is counted as what it is').toMatchObject({
+      received: 2,
+      taken: 3,
+      refused: [2],
+    })
+    expect(stream.bytes).toBe(0)
+  })
+
+  it.each<[string, number[][]]>([
+    ['that never ends', [[1, 1, 0x61, 9, 1, 0]]],
+    [
+      'that never began',
+      [
+        [0, 1, 0],
+        [0, 1, 0],
+        [2, 1, 0],
+      ],
+    ],
+    ['of another size', [[3, 1, 0x61, 5, 1, 0]]],
+    [
+      'that is too long',
+      [
+        [1, 1, 0x61, 1, 2, 0, 0],
+        [0, 1, 0],
+        [2, 1, 0],
+      ],
+    ],
+    [
+      'that is too short',
+      [
+        [1, 1, 0x61, 9, 1, 0],
+        [2, 1, 0],
+      ],
+    ],
+    ['that cannot be read', [[1, 1, 0x61, 9, 1, 0], [0xff], [0xff], [2, 1, 0]]],
+  ])('goes on after a message %s, which counts as one that was refused', (_, bodies) => {
+    const { in: stream } = new Pair()
+    const messages: Incoming[] = []
+    const problems = [wholeOf(1), ...bodies, wholeOf(2), wholeOf(3)].map((body, i) =>
+      stream.receive(segmentOf(i + 1, ...body), messages),
+    )
+    expect(problems.filter((problem) => problem !== undefined).length).toBeGreaterThan(0)
+    expect(problems.at(-1)).toBeUndefined()
+    expect(messages.map(({ bytes }) => bytes[0])).toEqual([1, 2, 3])
+    stream.take(1, [])
+    expect(stream.receipt(true)).toMatchObject({ taken: 2, refused: [2] })
+    stream.take(2, [1])
+    expect(stream.receipt(true)).toMatchObject({ taken: 4, refused: [2, 4] })
     expect(stream.bytes).toBe(0)
   })
 

@@ -1,6 +1,7 @@
 /** What goes over several links may have been made by any member on its way: nobody pays for it but with an event. */
 import { expect, it, vi } from 'vitest'
 import type { Outcome } from '../../../src/core/events.ts'
+import type { NodeId } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { decodeMessage, encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
 import type { Frame } from '../../../src/core/wire/frames.ts'
@@ -11,6 +12,13 @@ import type { Room } from '../support/room.ts'
 
 const body = Uint8Array.of(0xff, 9)
 const segment = { kind: 'segment', more: false, settled: 0, body } as const
+/** Begins a message that does not go on. */
+const endless = (sequence: number): Frame => ({
+  ...segment,
+  stream: 'call',
+  sequence,
+  body: Uint8Array.of(1, 1, 0x6d, 9, 1, 0),
+})
 
 it.each<[string, (i: number) => Frame]>([
   ['datagrams', () => ({ kind: 'datagram', body })],
@@ -20,8 +28,7 @@ it.each<[string, (i: number) => Frame]>([
   const { room, cores } = cluster(3)
   const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
   // Of a member that is linked nothing is taken that comes by other ways.
-  room.connects = (from, to) => ![from, to].every((nodeId) => nodeId === a.nodeId || nodeId === c.nodeId)
-  room.cut(a, c)
+  unlink(room, a, c)
   const puppet = new Puppet(room)
   room.join(puppet)
   puppet.enter(a.nodeId)
@@ -52,11 +59,45 @@ function mailOf(room: Room, core: NodeCore): { texts: string[]; outcomes: Outcom
   return mail
 }
 
+/** From now on messages between the two take other ways. */
+function unlink(room: Room, a: NodeCore, b: NodeCore): void {
+  const isOfPair = (nodeId: NodeId): boolean => nodeId === a.nodeId || nodeId === b.nodeId
+  room.connects = (from, to) => !isOfPair(from) || !isOfPair(to)
+  room.cut(a, b)
+}
+
 function sendText(room: Room, from: NodeCore, to: NodeCore, id: number): void {
   const bytes = new TextEncoder().encode(`text ${id}`)
   const message = { id, to: to.nodeId, mailbox: 'm', lane: 'call', bytes, text: true } as const
   room.feed(from, { type: 'send', messages: [message] })
 }
+
+it('a segment in the name of a member that is not linked costs it one message, and it is told', () => {
+  const { room, cores } = cluster(3)
+  const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
+  unlink(room, a, c)
+  const puppet = new Puppet(room)
+  room.join(puppet)
+  puppet.enter(a.nodeId)
+  // until c knows of another way
+  room.run(10_000)
+  const [mail, sent] = [mailOf(room, a), mailOf(room, c)]
+  sendText(room, c, a, 1)
+  room.run(1_000)
+  const header = { origin: c.nodeId, destination: a.nodeId, ttl: 9, trail: [1] }
+  puppet.sayBytes(encodeMessage([encodeFrame(endless(2), header)]))
+  room.run(20)
+  for (let id = 2; id <= 5; id++) {
+    sendText(room, c, a, id)
+    room.run(3_000)
+  }
+  expect(isLinked(a, c)).toBe(false)
+  expect(mail.texts).toEqual(['text 1', 'text 3', 'text 4', 'text 5'])
+  expect(sent.outcomes).toEqual(['taken', 'no-receiver', 'taken', 'taken', 'taken'])
+  expect(room.events(a, 'frame-rejected').map(({ reason }) => reason)).toEqual([
+    'pieces of messages are mixed up',
+  ])
+})
 
 it('stream frames in the name of a member that is linked change nothing', () => {
   const { room, cores } = cluster(3)
@@ -68,14 +109,7 @@ it('stream frames in the name of a member that is linked change nothing', () => 
   expect(isLinked(a, c)).toBe(true)
   const mail = mailOf(room, a)
   const header = { origin: c.nodeId, destination: a.nodeId, ttl: 9, trail: [1] }
-  // a message that never ends
-  const endless = {
-    ...segment,
-    stream: 'call',
-    sequence: 1,
-    body: Uint8Array.of(1, 1, 0x6d, 9, 1, 0),
-  } as const
-  puppet.sayBytes(encodeMessage([encodeFrame(endless, header)]))
+  puppet.sayBytes(encodeMessage([encodeFrame(endless(1), header)]))
   room.run(20)
   for (let id = 1; id <= 3; id++) sendText(room, c, a, id)
   room.run(1_000)

@@ -1,5 +1,5 @@
-/** Numbers of messages that found no receiver, ascending, until the sender is known to know of them. */
-export class Refusals {
+/** Ascending numbers, which are forgotten from the lowest on. */
+export class NumberQueue {
   readonly #numbers: number[] = []
   /** So many at the front are forgotten: taking each from a long array would move all the others. */
   #forgotten = 0
@@ -23,15 +23,15 @@ export class Refusals {
     return this.#numbers.slice(this.#forgotten, this.#forgotten + most)
   }
 
-  /** The sender knows of all up to this number. Returns whether any of them was new. */
+  /** Forgets all up to this number. Returns whether there was any. */
   forgetTo(number: number): boolean {
     const before = this.#forgotten
     while (this.size > 0 && this.at(0)! <= number) this.#forgotten++
-    const isNew = this.#forgotten > before
+    const hasAny = this.#forgotten > before
     if (2 * this.#forgotten > this.#numbers.length) {
       this.#numbers.splice(0, this.#forgotten)
       this.#forgotten = 0
     }
-    return isNew
+    return hasAny
   }
 }
