@@ -13,7 +13,9 @@
  */
 import type { Stamp } from '../partition/partition.ts'
 import type { HeldPartition, KeyContent } from './held-partition.ts'
-import type { CallRecord, KeyChange, KeyContents, Other, RecordDrop } from './key-contents.ts'
+import type { CallerContents, CallRecord, KeyChange, KeyContents, Other, RecordDrop } from './key-contents.ts'
+import { MAX_CALLERS, MAX_OUTCOMES, outcomesOf } from './key-contents.ts'
+import type { CallOutcome } from '../rpc/messages.ts'
 
 /** Under this council an owner began at that epoch, with a copy that stood at that number. */
 export interface TenureStart extends Stamp {
@@ -140,19 +142,36 @@ function judge(ours: KeyContent, theirs: KeyContent, relation: Relation | undefi
   return kept === undefined ? 'take' : 'conflict'
 }
 
-/** A change that brings what callers were answered there. What is known here counts. */
+/**
+ * A change that brings what callers were answered there. What is known here counts. Half of the room that a key has for
+ * that is left to its calls: of what is too much, the older calls of a caller are too old from then on.
+ */
 function callersFor(ours: KeyContents | undefined, theirs: KeyContents | undefined) {
   const records: CallRecord[] = []
   const drops: RecordDrop[] = []
-  for (const [caller, { first, keepMs, outcomes }] of theirs?.callers ?? []) {
+  let seats = MAX_CALLERS / 2 - (ours?.callers.size ?? 0)
+  let places = Math.max(0, MAX_OUTCOMES / 2 - outcomesOf(ours))
+  for (const [caller, contents] of theirs?.callers ?? []) {
     const known = ours?.callers.get(caller)
-    for (const [sequence, outcome] of outcomes) {
-      if (sequence < (known?.first ?? 0) || known?.outcomes.has(sequence)) continue
-      records.push({ caller, sequence, outcome, keepMs })
-    }
+    if (!known && seats-- <= 0) continue
+    const news = newsOf(contents, known)
+    const taken = news.slice(Math.max(0, news.length - places))
+    places -= taken.length
+    records.push(
+      ...taken.map(([sequence, outcome]) => ({ caller, sequence, outcome, keepMs: contents.keepMs })),
+    )
+    const oldest = taken.length < news.length ? (taken[0]?.[0] ?? 0) : 0
+    const first = Math.max(contents.first, oldest)
     if (first > (known?.first ?? 0)) drops.push({ caller, first })
   }
   return { records, drops }
+}
+
+/** Outcomes of a caller that are not known here, the newest last. */
+function newsOf(theirs: CallerContents, ours: CallerContents | undefined): [number, CallOutcome][] {
+  const isNew = (sequence: number): boolean =>
+    sequence >= (ours?.first ?? 0) && ours?.outcomes.has(sequence) !== true
+  return [...theirs.outcomes].filter(([sequence]) => isNew(sequence)).sort(([a], [b]) => a - b)
 }
 
 /** What waits stays, even if it is too much; of what was taken the oldest is forgotten. */

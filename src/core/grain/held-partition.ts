@@ -8,11 +8,11 @@
  * owners tell (`fork.ts`). And under one council equal stamps mean equal content, since an owner gives each number of an epoch once.
  */
 import { utf8Length } from '../utf8.ts'
-import type { CallOutcome } from '../rpc/messages.ts'
+import type { CallerId, CallOutcome } from '../rpc/messages.ts'
 import type { TenureStart } from './fork.ts'
 import { MAX_TENURES } from './fork.ts'
 import type { KeyChange, KeyContents, Other } from './key-contents.ts'
-import { applyChange } from './key-contents.ts'
+import { applyChange, MAX_CALLERS, MAX_OUTCOMES, outcomesOf } from './key-contents.ts'
 import type { Source } from './messages.ts'
 import type { Stamp } from '../partition/partition.ts'
 
@@ -119,19 +119,24 @@ export class HeldPartition {
     return copy
   }
 
-  /** By how much the copy would grow. */
+  /** By how much the copy would grow; `Infinity` where the key would have more callers or outcomes than it may. */
   growthOf(key: string, { state, records, drops, others }: KeyChange): number {
     const held = this.#keys.get(key)
+    const callers = held?.contents?.callers
+    const strangers = new Set<CallerId>()
     let growth = held ? 0 : keyBytes(key)
     if (others) growth += othersBytes(others) - othersBytes(held?.contents?.others)
     if (state !== undefined) growth += (state?.length ?? 0) - (held?.contents?.state?.length ?? 0)
     for (const { caller, outcome } of records) {
       growth += recordBytes(outcome)
-      if (!held?.contents?.callers.has(caller)) growth += callerBytes(caller)
+      if (!callers?.has(caller)) strangers.add(caller)
     }
     // What is remembered of a caller without records is its `first`.
     for (const { caller, first } of drops)
-      if (first !== Infinity && !held?.contents?.callers.has(caller)) growth += callerBytes(caller)
+      if (first !== Infinity && !callers?.has(caller)) strangers.add(caller)
+    if (strangers.size > 0 && (callers?.size ?? 0) + strangers.size > MAX_CALLERS) return Infinity
+    if (records.length > 0 && outcomesOf(held?.contents) + records.length > MAX_OUTCOMES) return Infinity
+    for (const caller of strangers) growth += callerBytes(caller)
     return growth
   }
 

@@ -17,7 +17,8 @@ import { Writer } from '../wire/writer.ts'
 import type { KeyContent } from './held-partition.ts'
 import type { TenureStart } from './fork.ts'
 import { MAX_TENURES, MAX_OTHERS } from './fork.ts'
-import type { CallerContents, KeyChange, Other } from './key-contents.ts'
+import type { CallerContents, KeyChange, KeyContents, Other } from './key-contents.ts'
+import { MAX_CALLERS, MAX_OUTCOMES, outcomesOf } from './key-contents.ts'
 import type {
   At,
   CopiedItem,
@@ -38,8 +39,8 @@ export const HOLDING_VERSION = 1
 export const HoldingLimits = {
   items: 65_536,
   entries: 65_536,
-  callers: 65_536,
-  records: 65_536,
+  callers: MAX_CALLERS,
+  records: MAX_OUTCOMES,
   callerBytes: 32,
   browserBytes: 256,
   groupBytes: 24,
@@ -331,6 +332,8 @@ function readChange(r: Reader): KeyChange {
     const first = count(r, 'first')
     return { caller, first: first === 0 ? Infinity : first }
   })
+  // Each would cost a look at all that is kept of it.
+  if (new Set(drops.map(({ caller }) => caller)).size < drops.length) r.fail('a caller is settled twice')
   return { records, drops, ...(state !== undefined && { state }), ...(others && { others }) }
 }
 
@@ -398,7 +401,8 @@ export function readContent(r: Reader): KeyContent {
   const others = bits & 4 ? readOthers(r) : undefined
   const stated = bits & 8 ? { epoch: count(r, 'epoch'), number: count(r, 'number') } : undefined
   const callers = new Map(readList(r, HoldingLimits.callers, readCallerContents))
-  const contents = { state, callers, ...(others && { others }), ...(stated && { stated }) }
+  const contents: KeyContents = { state, callers, ...(others && { others }), ...(stated && { stated }) }
+  if (outcomesOf(contents) > HoldingLimits.records) r.fail('a key has too many outcomes')
   return { key, epoch, number, contents }
 }
 

@@ -5,6 +5,14 @@
 import type { Stamp } from '../partition/partition.ts'
 import type { CallerId, CallOutcome } from '../rpc/messages.ts'
 
+/**
+ * Callers of a key, and outcomes of all of them together, that may be kept: each change takes time for all of them. An
+ * owner takes no calls long before (`RecordLimits`), but a change brings along what its caller has read: see
+ * `CallRecords`.
+ */
+export const MAX_CALLERS = 8_192
+export const MAX_OUTCOMES = 8_192
+
 /** A call that has taken effect, so that it never does again. */
 export interface CallRecord {
   readonly caller: CallerId
@@ -55,15 +63,24 @@ export interface KeyContents {
   readonly stated?: Stamp
 }
 
+export function outcomesOf(contents: KeyContents | undefined): number {
+  let count = 0
+  for (const { outcomes } of contents?.callers.values() ?? []) count += outcomes.size
+  return count
+}
+
 /** The contents of a key after a change; `undefined` when nothing is left to keep. */
 export function applyChange(before: KeyContents | undefined, change: KeyChange): KeyContents | undefined {
   const { state, records, drops } = change
   const callers = new Map(before?.callers)
+  // Copied once for all records of a caller: they may be thousands.
+  const copies = new Map<CallerId, Map<number, CallOutcome>>()
   for (const { caller, sequence, outcome, keepMs } of records) {
     const known = callers.get(caller)
     // Settled while it ran: nobody will ask for it.
     if (known && sequence < known.first) continue
-    const outcomes = new Map(known?.outcomes).set(sequence, outcome)
+    const outcomes = copies.get(caller) ?? new Map(known?.outcomes)
+    copies.set(caller, outcomes.set(sequence, outcome))
     callers.set(caller, { first: known?.first ?? 0, keepMs: Math.max(keepMs, known?.keepMs ?? 0), outcomes })
   }
   for (const { caller, first } of drops) {

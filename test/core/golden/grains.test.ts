@@ -258,7 +258,7 @@ describe('grains in PROTOCOL.md', () => {
       'items of a holding message': HoldingLimits.items,
       'keys of standing, repair or copy': HoldingLimits.entries,
       'callers of a key': HoldingLimits.callers,
-      'outcomes of a caller': HoldingLimits.records,
+      'outcomes of a key, or a change': HoldingLimits.records,
       'bytes of a caller in a record': HoldingLimits.callerBytes,
       'bytes of a state': HoldingLimits.stateBytes,
       'bytes of arguments, a result or an error': RpcLimits.bytes,

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { CallRecords } from '../../../src/core/grain/call-records.ts'
 import { applyChange } from '../../../src/core/grain/key-contents.ts'
 import type { KeyChange, KeyContents } from '../../../src/core/grain/key-contents.ts'
@@ -29,6 +29,17 @@ function change(
   records.dropped(drops)
   records.recorded(caller, sequence, { outcome: OK, number: 1, isRecorded: true, child: undefined })
   return applyChange(contents, made)
+}
+
+/** Entries of maps that are set meanwhile, by copying included. */
+function setsDuring(act: () => void): number {
+  const set = vi.spyOn(Map.prototype, 'set')
+  try {
+    act()
+    return set.mock.calls.length
+  } finally {
+    set.mockRestore()
+  }
 }
 
 describe('call records', () => {
@@ -100,6 +111,18 @@ describe('a change', () => {
     const kept = applyChange(undefined, { state: new Uint8Array(3), records: [], drops: [] })
     expect(applyChange(kept, { records: [], drops: [] })!.state).toHaveLength(3)
     expect(applyChange(kept, { state: null, records: [], drops: [] })).toBeUndefined()
+  })
+
+  it('of many calls copies what is kept of their caller once', () => {
+    const records = Array.from({ length: 1_000 }, (_, i) => ({
+      caller: i % 2 ? A : childOf(1),
+      sequence: i,
+      outcome: OK,
+      keepMs: 0,
+    }))
+    const before = applyChange(undefined, { records: records.slice(0, 500), drops: [] })
+    expect(setsDuring(() => applyChange(before, { records, drops: [] }))).toBeLessThan(5_000)
+    expect(before!.callers.get(A)!.outcomes.size).toBe(250)
   })
 
   it('drops a caller altogether, or what it has settled', () => {

@@ -14,7 +14,8 @@ import {
 } from '../../../src/core/grain/fork.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import type { KeyContent } from '../../../src/core/grain/held-partition.ts'
-import type { KeyContents } from '../../../src/core/grain/key-contents.ts'
+import type { CallerContents, KeyContents } from '../../../src/core/grain/key-contents.ts'
+import { MAX_CALLERS } from '../../../src/core/grain/key-contents.ts'
 import { bytes, change } from './support/holding-bench.ts'
 
 const tenure = (group: string, epoch = 0, number = 0): TenureStart => ({ group, epoch, number })
@@ -121,10 +122,9 @@ describe('what another side has', () => {
     contents: { state: state === undefined ? undefined : bytes(state), callers: new Map(), ...more },
   })
   const none: KeyContent = { key: 'k', epoch: 0, number: 0, contents: undefined }
-  const callers = new Map([
-    ['p', { first: 4, keepMs: 5, outcomes: new Map([[4, { type: 'result', bytes: bytes('r') } as const]]) }],
-  ])
-  const record = { caller: 'p', sequence: 4, outcome: { type: 'result', bytes: bytes('r') }, keepMs: 5 }
+  const outcome = { type: 'result', bytes: bytes('r') } as const
+  const callers = new Map([['p', { first: 4, keepMs: 5, outcomes: new Map([[4, outcome]]) }]])
+  const record = { caller: 'p', sequence: 4, outcome, keepMs: 5 }
   const ask = (ours: KeyContent, theirs: KeyContent, known: typeof relation | undefined = relation) =>
     changeFor(ours, theirs, known, tenure('b', 4))
 
@@ -138,6 +138,30 @@ describe('what another side has', () => {
     })
     expect(ask(none, key(4, 9, 'new'))).toMatchObject({ state: bytes('new') })
     expect(ask(key(1, 3, 'old'), key(4, 9))).toMatchObject({ state: null })
+  })
+
+  it('comes with so many outcomes that half of the room is left to calls, the newest of each caller', () => {
+    const told = (caller: string, first: number, last: number): [string, CallerContents] => {
+      const outcomes = Array.from({ length: last - first + 1 }, (_, i) => [last - i, outcome] as const)
+      return [caller, { first, keepMs: 0, outcomes: new Map(outcomes) }]
+    }
+    const mine = new Map([told('c', 1, 1_000)])
+    const yours = new Map([told('d', 1, 3_000), told('c', 1, 1_200), told('e', 7, 9)])
+    const taken = ask(key(1, 3, 'old', { callers: mine }), key(4, 9, 'new', { callers: yours }))!
+    const of = (caller: string): number[] =>
+      taken.records.filter((record) => record.caller === caller).map(({ sequence }) => sequence)
+    expect([of('d').length, of('c'), of('e')]).toEqual([
+      3_000,
+      Array.from({ length: 96 }, (_, i) => 1_105 + i),
+      [],
+    ])
+    expect(taken.drops).toEqual([
+      { caller: 'd', first: 1 },
+      { caller: 'c', first: 1_105 },
+      { caller: 'e', first: 7 },
+    ])
+    const many = new Map(Array.from({ length: MAX_CALLERS }, (_, i) => told(`c${i}`, 2, 1)))
+    expect(ask(key(1, 3, 'old'), key(4, 9, 'new', { callers: many }))!.drops).toHaveLength(MAX_CALLERS / 2)
   })
 
   it('is nothing where only this side was changed, or neither', () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { CopyOut } from '../../../src/core/grain/copy-out.ts'
 import { HeldPartition } from '../../../src/core/grain/held-partition.ts'
 import type { CallerContents, KeyChange } from '../../../src/core/grain/key-contents.ts'
+import { MAX_CALLERS, MAX_OUTCOMES } from '../../../src/core/grain/key-contents.ts'
 import { isGrainKey, isKind, parsePartition, partitionOf } from '../../../src/core/partition/partition.ts'
 import { bytes, change } from './support/holding-bench.ts'
 
@@ -54,6 +55,49 @@ describe('a copy', () => {
     expect(copy.isEmpty).toBe(false)
     copy.collect(5)
     expect([copy.isEmpty, copy.bytes]).toEqual([true, 0])
+  })
+
+  it('grows by one caller, however many of its calls are new', () => {
+    const copy = new HeldPartition(1)
+    const records = [1, 2, 3].flatMap((sequence) => recorded('', sequence).records)
+    const next = {
+      records,
+      drops: [
+        { caller: 'c', first: 2 },
+        { caller: 'd', first: 1 },
+      ],
+    }
+    const growth = copy.growthOf('a', { ...next, drops: next.drops.slice(1) })
+    copy.apply(1, 'a', { ...next, drops: next.drops.slice(1) })
+    expect(copy.bytes).toBe(growth)
+  })
+
+  it('has no room for more callers and outcomes of a key than it may have', () => {
+    const copy = new HeldPartition(1)
+    const many = (count: number, caller: (i: number) => string): KeyChange => ({
+      records: Array.from({ length: count }, (_, i) => ({
+        ...recorded('', i).records[0]!,
+        caller: caller(i),
+      })),
+      drops: [],
+    })
+    copy.apply(
+      1,
+      'a',
+      many(MAX_OUTCOMES, () => 'c'),
+    )
+    expect(copy.growthOf('a', recorded('1', MAX_OUTCOMES))).toBe(Infinity)
+    expect(copy.growthOf('a', change('1'))).toBe(1)
+    expect(
+      copy.growthOf(
+        'b',
+        many(MAX_OUTCOMES, (i) => `c${i}`),
+      ),
+    ).toBeLessThan(Infinity)
+    const settled = Array.from({ length: MAX_CALLERS }, (_, i) => ({ caller: `c${i}`, first: 2 }))
+    copy.apply(1, 'b', { records: [], drops: settled })
+    expect(copy.growthOf('b', recorded('1', 1))).toBe(Infinity)
+    expect(copy.growthOf('b', { records: [], drops: settled })).toBe(0)
   })
 
   it('takes keys of another, and their absence', () => {

@@ -54,7 +54,7 @@ const record: CallRecord = {
 }
 const drops = [
   { caller, first: 4 },
-  { caller, first: Infinity },
+  { caller: '0'.repeat(32), first: Infinity },
 ]
 const SAMPLES: readonly HoldingMessage[] = [
   { type: 'beacon', id: 1, heard: 2 ** 40, sole: true },
@@ -201,6 +201,34 @@ describe('holding messages', () => {
     const source = { epoch: 1, number: 1, taken: [], holders: [], back: [] }
     const stored = { ...stray, tenures: [], source }
     expect(reason(...encodeHoldingMessage({ type: 'stray', items: [stored] }))).toBe('it is of no council')
+  })
+
+  it('refuses more outcomes of a key than are kept, however they are spread, and a caller that is settled twice', () => {
+    const outcome = { type: 'result', bytes: new Uint8Array(0) } as const
+    const outcomes = (count: number) =>
+      new Map(Array.from({ length: count }, (_, i) => [i, outcome] as const))
+    const reason = (message: HoldingMessage): string => {
+      const result = decodeHoldingMessage(encodeHoldingMessage(message))
+      return result.ok ? 'nothing' : result.reason
+    }
+    const copyOf = (...counts: number[]): HoldingMessage => {
+      const callers = new Map(
+        counts.map((count, i) => [
+          `${'abc'[i]}`.repeat(16),
+          { first: 1, keepMs: 0, outcomes: outcomes(count) },
+        ]),
+      )
+      const entries = [{ key: 'k', epoch: 1, number: 1, contents: { state: undefined, callers } }]
+      return { type: 'copy', items: [{ ...at, attempt: 1, index: 0, entries, handed: false }] }
+    }
+    expect(reason(copyOf(4_096, 4_096))).toBe('nothing')
+    expect(reason(copyOf(4_096, 4_096, 1))).toBe('a key has too many outcomes')
+    const settle = (...drops: KeyChange['drops']): HoldingMessage => ({
+      type: 'store',
+      items: [{ ...at, tenure: 1, number: 1, acked: 0, key: 'k', change: { records: [], drops } }],
+    })
+    expect(reason(settle({ caller, first: 1 }))).toBe('nothing')
+    expect(reason(settle({ caller, first: 1 }, { caller, first: 2 }))).toBe('a caller is settled twice')
   })
 
   it('refuses callers and processes that are none', () => {
