@@ -126,30 +126,15 @@ export class Owning {
     peer.confirmed = item.epoch
     peer.stored = Math.max(peer.stored, item.number)
     peer.quietSince = peer.stored < copy.number ? now.mono : undefined
-    if (item.wants && item.number < copy.number)
-      this.#repair(part, peer, item.number, copy.changedAfter(item.number))
+    peer.wantsFrom = item.wants ? item.number : undefined
     this.#shop.touch(part)
   }
 
   onStanding(from: ProcessId, part: Part, item: StandingItem, now: Now): void {
     const peer = this.#peer(from, part, item, now)
     if (!peer || peer.state !== 'claimed') return
-    const copy = part.copy!
-    const theirs = new Map(item.keys.map((stamp) => [stamp.key, stamp]))
-    const keys = new Set([...theirs.keys(), ...copy.changedAfter(item.since).map(({ key }) => key)])
-    const different = [...keys].filter((key) => {
-      const own = copy.stampOf(key)
-      const other = theirs.get(key)
-      // What is no more common is different, even where two councils have given one epoch and number.
-      return own.number !== (other?.number ?? -1) || own.epoch !== other?.epoch || own.number > item.common
-    })
+    peer.standing = item
     peer.quietSince = now.mono
-    this.#repair(
-      part,
-      peer,
-      item.number,
-      different.map((key) => ({ key })),
-    )
     this.#shop.touch(part)
   }
 
@@ -180,6 +165,7 @@ export class Owning {
   /** Decides what is to be done about the partition. Returns when to look again if nothing happens. */
   look(part: Part, now: Now): number {
     const tenure = part.tenure!
+    for (const peer of tenure.peers.values()) this.#answer(part, peer)
     this.#advance(part, tenure)
     if (tenure.isReleased) return this.#lookReleased(part, tenure, now)
     let due = Infinity
@@ -432,6 +418,18 @@ export class Owning {
     this.#shop.mail.put(peer.process, type, item, tenures.length * TENURE_BYTES)
   }
 
+  /** One repair for everything that it has said in this turn. */
+  #answer(part: Part, peer: Peer): void {
+    const { standing, wantsFrom, state } = peer
+    const copy = part.copy!
+    peer.standing = undefined
+    peer.wantsFrom = undefined
+    if (standing && state === 'claimed')
+      this.#repair(part, peer, standing.number, differentFrom(copy, standing))
+    else if (wantsFrom !== undefined && wantsFrom < copy.number && state === 'synced')
+      this.#repair(part, peer, wantsFrom, copy.changedAfter(wantsFrom))
+  }
+
   #repair(part: Part, peer: Peer, from: number, keys: readonly { readonly key: string }[]): void {
     const copy = part.copy!
     const entries: KeyContent[] = keys.map(({ key }) => copy.contentOf(key))
@@ -492,6 +490,21 @@ const NOBODY: readonly ProcessId[] = []
 
 const at = (part: Part): At => ({ partition: part.id, epoch: part.entry!.epoch })
 
+/** Keys that a copy that stands there may have otherwise. */
+function differentFrom(copy: HeldPartition, { keys, since, common }: StandingItem): { key: string }[] {
+  const theirs = new Map(keys.map((stamp) => [stamp.key, stamp]))
+  const all = new Set([...theirs.keys(), ...copy.changedAfter(since).map(({ key }) => key)])
+  const different: { key: string }[] = []
+  for (const key of all) {
+    const own = copy.stampOf(key)
+    const other = theirs.get(key)
+    // What is no more common is different, even where two councils have given one epoch and number.
+    if (own.number !== (other?.number ?? -1) || own.epoch !== other?.epoch || own.number > common)
+      different.push({ key })
+  }
+  return different
+}
+
 const newPeer = (process: ProcessId, state: Peer['state']): Peer => ({
   process,
   state,
@@ -500,4 +513,6 @@ const newPeer = (process: ProcessId, state: Peer['state']): Peer => ({
   quietSince: undefined,
   askedAt: -Infinity,
   copy: undefined,
+  standing: undefined,
+  wantsFrom: undefined,
 })

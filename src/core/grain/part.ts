@@ -5,7 +5,7 @@ import type { Beacons } from './beacons.ts'
 import type { CopyOut } from './copy-out.ts'
 import type { HeldPartition } from './held-partition.ts'
 import type { Mail } from './mail.ts'
-import type { ClaimItem } from './messages.ts'
+import type { ClaimItem, StandingItem } from './messages.ts'
 import type { MapEntry, PartitionId } from '../partition/partition.ts'
 import type { Proposals, Wish } from './proposals.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
@@ -24,6 +24,9 @@ export interface Peer {
   quietSince: number | undefined
   askedAt: number
   copy: CopyOut | undefined
+  /** What it has said in this turn that is answered with a repair: where it stands, or from where on it wants one. */
+  standing: StandingItem | undefined
+  wantsFrom: number | undefined
 }
 
 /** A time of owning without interruption. */
@@ -87,6 +90,8 @@ export interface Part {
   /** Came for an epoch that was not known yet. */
   missed: Missed | undefined
   owesStored: boolean
+  /** Came in this turn, and is to be answered. */
+  claim: ClaimItem | undefined
   /** One is missing in sync since a moment ago, and nobody is taken in before: see `takeInMs`. */
   takeInAt: number
   /** What there was no room for, in bytes. */
@@ -130,6 +135,7 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     refusedAttempt: 0,
     missed: undefined,
     owesStored: false,
+    claim: undefined,
     takeInAt: -Infinity,
     lacking: 0,
     wants: false,

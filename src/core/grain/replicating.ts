@@ -77,7 +77,7 @@ export class Replicating {
 
   onClaim(from: ProcessId, part: Part, item: ClaimItem, now: Now): void {
     if (!this.#isCurrent(from, part, item, now, { type: 'claim', from, item })) return
-    if (this.#hasRoom(part, part.lacking)) this.#stand(part, item)
+    if (this.#hasRoom(part, part.lacking)) this.#oweStanding(part, item)
   }
 
   onRepair(from: ProcessId, part: Part, item: RepairItem, now: Now): void {
@@ -177,6 +177,7 @@ export class Replicating {
   #lookAt(part: Part, now: Now): number {
     const { own, proposals, tuning } = this.#shop
     const entry = part.entry!
+    if (part.claim) this.#stand(part, part.claim)
     if (part.owesStored) this.#answer(part)
     if (entry.owner === own) return Infinity
     if (entry.inSync.includes(own)) return this.#seek(part, now)
@@ -290,7 +291,7 @@ export class Replicating {
     if (missed.type === 'claim') {
       // What both have in common only the tenures of the present owner tell; it claims again.
       const isOfOwner = missed.from === owner && missed.item.epoch === epoch
-      if (isOfOwner && inSync.includes(this.#shop.own)) this.#stand(part, missed.item)
+      if (isOfOwner && inSync.includes(this.#shop.own)) this.#oweStanding(part, missed.item)
     } else if (missed.type === 'copy') {
       const { attempt } = missed
       part.refusedAttempt = attempt
@@ -306,9 +307,12 @@ export class Replicating {
    * Tells what this copy may have that the owner's has not, and stamps of all that may differ otherwise. Where either
    * has forgotten what it deleted since, that is everything.
    */
-  #stand(part: Part, { tenures, forgotten }: ClaimItem): void {
+  #stand(part: Part, claim: ClaimItem): void {
     const { owner, epoch, inSync, born } = part.entry!
-    if (!inSync.includes(this.#shop.own)) return
+    const { tenures, forgotten } = claim
+    part.claim = undefined
+    // Whoever owns it by now claims again.
+    if (claim.epoch !== epoch || !inSync.includes(this.#shop.own)) return
     const copy = (part.copy ??= new HeldPartition(born))
     const { number } = copy
     const common = commonUpTo(copy, tenures)
@@ -324,6 +328,11 @@ export class Replicating {
 
   #learnAcked(copy: HeldPartition, acked: number): void {
     if (copy.ack(acked)) copy.collect(copy.acked)
+  }
+
+  #oweStanding(part: Part, claim: ClaimItem): void {
+    part.claim = claim
+    this.#shop.touch(part)
   }
 
   #owe(part: Part): void {

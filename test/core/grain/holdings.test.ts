@@ -922,6 +922,30 @@ describe('a hostile member', () => {
     expect(bench.last('standing', 'boss')).toMatchObject([{ partition: P, number: 0 }])
   })
 
+  it('that says one thing many times in a message is answered once', () => {
+    const at = { partition: P, epoch: 1 }
+    const bench = owner('a', 'b')
+    bench.append('k', 'v')
+    const wants = { ...at, tenure: 1, number: 0, wants: true }
+    const repairs = bench.count('repair', 'a')
+    bench.hear('a', { type: 'stored', items: Array.from({ length: 300 }, () => wants) })
+    expect(bench.count('repair', 'a') - repairs).toBe(1)
+    expect(bench.last('repair', 'a')).toMatchObject([{ from: 0, number: 1 }])
+
+    const claiming = new Bench()
+    claiming.map(entryOf(1, 'me', 'a'))
+    const standing = { ...at, number: 0, common: 0, since: 0, keys: [] }
+    claiming.hear('a', { type: 'standing', items: Array.from({ length: 300 }, () => standing) })
+    expect(claiming.last('repair', 'a')).toHaveLength(1)
+
+    const claimed = follower()
+    const claim = { ...at, forgotten: 0, tenures: FIRST }
+    const standings = claimed.count('standing')
+    claimed.hear('boss', { type: 'claim', items: Array.from({ length: 300 }, () => claim) })
+    expect(claimed.count('standing') - standings).toBe(1)
+    expect(claimed.last('standing', 'boss')).toHaveLength(1)
+  })
+
   it('that makes up partitions has so many remembered, the newest', () => {
     const bench = new Bench()
     bench.hear('evil', { type: 'where', items: madeUp })
