@@ -42,7 +42,8 @@ interface Caller {
 
 interface Refusal {
   readonly code: RefusalReason
-  readonly previous: number
+  /** The call that those behind it wait for in its place: an earlier one, 0 for none. */
+  previous: number
 }
 
 export interface RecordLimits {
@@ -131,9 +132,10 @@ export class CallRecords {
   awaited(name: CallerId, sequence: number): number {
     const refused = this.#callers.get(name)?.refused
     let awaited = sequence
-    // Always to an earlier one, whatever a caller says.
     for (let next = refused?.get(awaited); next; next = refused?.get(awaited)) {
-      awaited = next.previous < awaited ? next.previous : 0
+      awaited = next.previous
+      // Half as far the next time: a caller may have given up thousands, one behind the other.
+      next.previous = refused?.get(awaited)?.previous ?? awaited
     }
     return awaited === 0 || this.find(name, awaited) ? 0 : awaited
   }
@@ -171,7 +173,8 @@ export class CallRecords {
   refuse(name: CallerId, sequence: number, code: RefusalReason, previous: number): void {
     const caller = this.#callerOf(name)
     if (sequence < caller.first || caller.ended.has(sequence)) return
-    caller.refused.set(sequence, { code, previous })
+    // Always to an earlier one, whatever a caller says.
+    caller.refused.set(sequence, { code, previous: previous < sequence ? previous : 0 })
     if (caller.refused.size <= MAX_KEPT) return
     // It is too old from now on, as if a later one had been begun.
     const oldest = caller.refused.keys().next().value!

@@ -104,6 +104,16 @@ describe('call records', () => {
     records.refuse(A, 4, 'aborted', 3)
     expect(records.awaited(A, 4)).toBe(3)
   })
+
+  it('are not followed all the way each time that somebody looks', () => {
+    const records = fresh()
+    for (let sequence = 2; sequence <= 4_000; sequence++) records.refuse(A, sequence, 'aborted', sequence - 1)
+    const get = vi.spyOn(Map.prototype, 'get')
+    for (let look = 0; look < 100; look++) expect(records.awaited(A, 4_000)).toBe(1)
+    const { length } = get.mock.calls
+    get.mockRestore()
+    expect(length).toBeLessThan(40_000)
+  })
 })
 
 describe('a change', () => {
