@@ -24,6 +24,8 @@ export const RaftLimits = {
   entries: 1024,
   voters: 16,
   snapshotBytes: 16 * 1024 * 1024,
+  /** Of entries that a follower keeps without knowing them to be committed. A leader has a quarter of it at most. */
+  uncommittedBytes: 1024 * 1024,
   /** Rest of a lease. */
   waitMs: 60_000,
   /** Terms, indexes and stamps: far beyond any use, and adding to them stays exact. */

@@ -13,7 +13,7 @@ import type { ProcessId } from '../identity/node-id.ts'
 import type { Now, Random } from '../time.ts'
 import { RaftChange } from './raft-change.ts'
 import type { RaftLog } from './raft-log.ts'
-import { quorumOf } from './raft-log.ts'
+import { quorumOf, sizeOf } from './raft-log.ts'
 import type {
   ChangeFailure,
   Entry,
@@ -72,7 +72,6 @@ export class RaftLeadership {
   /** Ids by index. */
   readonly #proposals = new Map<number, number>()
   #confirms: number[] = []
-  #uncommittedBytes = 0
   #stamps = 0
   #heartbeatAt: number
   /** What was committed when everybody was last told. */
@@ -89,7 +88,6 @@ export class RaftLeadership {
     this.#heartbeatAt = now.mono
     const { log } = context
     this.#told = log.commit
-    for (const entry of log.slice(log.commit + 1, Infinity, Infinity)) this.#count(entry)
     this.#enlist(now)
     this.#firstIndex = log.append({ kind: 'no-op', term })
   }
@@ -98,10 +96,9 @@ export class RaftLeadership {
     const { log, tuning } = this.#context
     if (this.#transfer) return 'transferring'
     if (command.length > tuning.commandBytes) return 'command-too-large'
-    if (this.#uncommittedBytes + command.length > tuning.uncommittedBytes) return 'too-much-uncommitted'
     const entry: Entry = { kind: 'command', term: this.term, command }
+    if (log.uncommittedBytes + sizeOf(entry) > tuning.uncommittedBytes) return 'too-much-uncommitted'
     this.#proposals.set(log.append(entry), id)
-    this.#count(entry)
     return undefined
   }
 
@@ -216,8 +213,7 @@ export class RaftLeadership {
     matches.sort((a, b) => b - a)
     const index = matches[quorumOf(voters) - 1] ?? 0
     if (index <= log.commit || log.termAt(index) !== this.term) return false
-    for (let i = log.commit + 1; i <= index; i++) this.#discount(log.entryAt(i)!)
-    log.commit = index
+    log.commitTo(index)
     return true
   }
 
@@ -415,13 +411,5 @@ export class RaftLeadership {
     if (this.#change?.learner !== undefined) audience.add(this.#change.learner)
     audience.delete(self)
     return audience
-  }
-
-  #count(entry: Entry): void {
-    if (entry.kind === 'command') this.#uncommittedBytes += entry.command.length
-  }
-
-  #discount(entry: Entry): void {
-    if (entry.kind === 'command') this.#uncommittedBytes -= entry.command.length
   }
 }

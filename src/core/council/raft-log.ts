@@ -18,15 +18,20 @@ const VOTER_BYTES = 17
 const NOBODY: VoterSet = { index: 0, voters: [] }
 
 export class RaftLog {
-  /** Up to here all entries are known to be committed. */
-  commit = 0
+  #commit = 0
   #base = 0
   #baseTerm = 0
   #entries: Entry[] = []
   #bytes = 0
+  #uncommittedBytes = 0
   #snapshot: Snapshot | undefined
   /** By index; the first is what `base` is counted by. */
   #voterSets: VoterSet[] = [NOBODY]
+
+  /** Up to here all entries are known to be committed. */
+  get commit(): number {
+    return this.#commit
+  }
 
   get base(): number {
     return this.#base
@@ -43,6 +48,11 @@ export class RaftLog {
   /** Bytes of the entries, roughly. */
   get bytes(): number {
     return this.#bytes
+  }
+
+  /** Of those that are not known to be committed. */
+  get uncommittedBytes(): number {
+    return this.#uncommittedBytes
   }
 
   get snapshot(): Snapshot | undefined {
@@ -109,17 +119,38 @@ export class RaftLog {
 
   /** Returns the index that the entry got. */
   append(entry: Entry): number {
+    const bytes = sizeOf(entry)
     this.#entries.push(entry)
-    this.#bytes += sizeOf(entry)
+    this.#bytes += bytes
+    this.#uncommittedBytes += bytes
     const index = this.lastIndex
     if (entry.kind === 'voters') this.#voterSets.push({ index, voters: entry.voters })
     return index
   }
 
+  /** Up to there, as far as there are entries, all are known to be committed. */
+  commitTo(index: number): void {
+    while (this.#commit < Math.min(index, this.lastIndex))
+      this.#uncommittedBytes -= sizeOf(this.entryAt(++this.#commit)!)
+  }
+
+  /** The first entry with which there are more than so many bytes that are not committed. */
+  firstBeyond(bytes: number): number | undefined {
+    if (this.#uncommittedBytes <= bytes) return undefined
+    let sum = 0
+    for (let index = this.#commit + 1; ; index++) {
+      sum += sizeOf(this.entryAt(index)!)
+      if (sum > bytes) return index
+    }
+  }
+
   /** Drops the entries from `index` on; what is committed stays. */
   truncate(index: number): void {
     if (index <= this.commit) return
-    for (const entry of this.#entries.splice(index - this.#base - 1)) this.#bytes -= sizeOf(entry)
+    for (const entry of this.#entries.splice(index - this.#base - 1)) {
+      this.#bytes -= sizeOf(entry)
+      this.#uncommittedBytes -= sizeOf(entry)
+    }
     while (this.#voterSets.length > 1 && this.newest.index >= index) this.#voterSets.pop()
   }
 
@@ -148,11 +179,14 @@ export class RaftLog {
     this.#snapshot = snapshot
     this.#base = index
     this.#baseTerm = term
-    this.commit = Math.max(this.commit, index)
+    const commit = Math.max(this.#commit, index)
+    this.#commit = index
     this.#entries = []
     this.#bytes = 0
+    this.#uncommittedBytes = 0
     this.#voterSets = [{ index, voters }]
     for (const entry of rest) this.append(entry)
+    this.commitTo(commit)
   }
 
   #votersAt(index: number): readonly ProcessId[] {
@@ -164,7 +198,7 @@ export class RaftLog {
 export const quorumOf = (voters: readonly ProcessId[]): number => Math.floor(voters.length / 2) + 1
 
 /** What an entry takes in a message, at most. */
-function sizeOf(entry: Entry): number {
+export function sizeOf(entry: Entry): number {
   if (entry.kind === 'command') return ENTRY_BYTES + entry.command.length
   return entry.kind === 'voters' ? ENTRY_BYTES + VOTER_BYTES * entry.voters.length : ENTRY_BYTES
 }

@@ -148,6 +148,8 @@ export type Ignored =
   | 'has-leader'
   /** An answer that nobody waits for, or from a process that was not asked. */
   | 'not-asked'
+  /** More entries that are not committed than any leader has. */
+  | 'too-much-uncommitted'
   /** Contradicts what Raft guarantees: a second leader of a term, a term far ahead, or a change of what is committed. */
   | 'impossible'
 

@@ -36,7 +36,7 @@ export interface RaftTuning {
    * A proposed command must fit into one message. The largest there can be names 5 holders of each of 256 slots: 29 KiB.
    */
   readonly commandBytes: number
-  /** Bytes of commands that a leader appends and has not committed. */
+  /** Of entries that are not committed, beyond which a leader appends no command. A follower takes four times as much. */
   readonly uncommittedBytes: number
   /** Entries that stay in the log behind a snapshot, so that who lags a little need not take all of it. */
   readonly keptEntries: number

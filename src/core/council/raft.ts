@@ -15,8 +15,9 @@ import { RaftLimits } from './raft-codec.ts'
 import { RaftInstall } from './raft-install.ts'
 import type { RaftContext } from './raft-leadership.ts'
 import { RaftLeadership } from './raft-leadership.ts'
-import { quorumOf, RaftLog } from './raft-log.ts'
+import { quorumOf, RaftLog, sizeOf } from './raft-log.ts'
 import type {
+  Entry,
   Ignored,
   Loss,
   RaftBody,
@@ -329,7 +330,7 @@ export class Raft {
     this.#votes = new Set([this.self])
     this.#isTransfer = isTransfer
     if (role === 'candidate') {
-      this.#beginTerm(this.#term + 1)
+      this.#beginTerm(this.#term + 1, now)
       this.#votedFor = this.self
       if (!isTransfer) this.#waitFor(this.#leaseLeft(now), now)
     }
@@ -409,7 +410,7 @@ export class Raft {
   }
 
   #becomeFollower(term: number, now: Now): void {
-    if (term > this.#term) this.#beginTerm(term)
+    if (term > this.#term) this.#beginTerm(term, now)
     this.#leadership?.close()
     this.#leadership = undefined
     this.#role = 'follower'
@@ -417,11 +418,14 @@ export class Raft {
     this.#waitOrRest(now)
   }
 
-  #beginTerm(term: number): void {
+  #beginTerm(term: number, now: Now): void {
     this.#term = term
     this.#votedFor = undefined
     this.#leader = undefined
     this.#stamp = 0
+    // No leader that keeps to its limit has said so much; and the next one needs room for what begins its term.
+    const excess = this.#log.firstBeyond(RaftLimits.uncommittedBytes / 2)
+    if (excess !== undefined) this.#changeVoters(() => this.#log.truncate(excess), now)
   }
 
   #waitOrRest(now: Now): void {
@@ -474,7 +478,6 @@ export class Raft {
   #onAppend(message: MessageOf<'append'>, now: Now): Ignored | undefined {
     const { from, stamp, previousIndex, previousTerm, commit } = message
     const log = this.#log
-    const last = previousIndex + message.entries.length
     // What lies below the base is committed, so it agrees.
     const skipped = Math.max(0, log.base - previousIndex)
     const termHere = skipped > 0 ? previousTerm : log.termAt(previousIndex)
@@ -484,17 +487,26 @@ export class Raft {
       this.#send(from, this.#term, conflict(stamp, previousIndex, index, conflictTerm))
       return undefined
     }
-    let index = previousIndex + skipped
+    let index = previousIndex + Math.min(skipped, message.entries.length)
     for (const entry of message.entries.slice(skipped)) {
+      if (log.termAt(index + 1) !== entry.term) {
+        if (index < log.commit) return 'impossible'
+        if (index < log.lastIndex) this.#changeVoters(() => log.truncate(index + 1), now)
+        if (index >= commit && !this.#hasRoomFor(entry)) break
+        this.#changeVoters(() => log.append(entry), now)
+      }
       index++
-      if (log.termAt(index) === entry.term) continue
-      if (index <= log.commit) return 'impossible'
-      if (index <= log.lastIndex) this.#changeVoters(() => log.truncate(index), now)
-      this.#changeVoters(() => log.append(entry), now)
     }
-    log.commit = Math.max(log.commit, Math.min(commit, last))
-    this.#send(from, this.#term, { kind: 'appended', stamp, match: last })
+    log.commitTo(Math.min(commit, index))
+    // Its leader comes with it again, later where nothing is answered.
+    if (index === previousIndex && message.entries.length > 0) return 'too-much-uncommitted'
+    this.#send(from, this.#term, { kind: 'appended', stamp, match: index })
     return undefined
+  }
+
+  /** Leaders commit what they append, sooner or later: of what one does not there is so much at most. */
+  #hasRoomFor(entry: Entry): boolean {
+    return this.#log.uncommittedBytes + sizeOf(entry) <= RaftLimits.uncommittedBytes
   }
 
   #onInstall(message: MessageOf<'install'>, now: Now): Ignored | undefined {

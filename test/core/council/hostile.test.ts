@@ -8,7 +8,7 @@ import { encodeCommand } from '../../../src/core/council/map-codec.ts'
 import type { Command } from '../../../src/core/council/partition-map.ts'
 import { parseCouncil } from '../../../src/core/council/published-council.ts'
 import { decodeRaft, encodeRaft, RaftLimits } from '../../../src/core/council/raft-codec.ts'
-import type { RaftBody, RaftMessage, RaftOutput } from '../../../src/core/council/raft-messages.ts'
+import type { Entry, RaftBody, RaftMessage, RaftOutput } from '../../../src/core/council/raft-messages.ts'
 import { Raft } from '../../../src/core/council/raft.ts'
 import { MAX_KINDS } from '../../../src/core/council/partition-map.ts'
 import { place } from '../../../src/core/partition/placement.ts'
@@ -70,6 +70,56 @@ it('whoever knows of no term believes none that leaves no room', () => {
   const raft = Raft.join({ group: 'g', self: A, random: () => 0, emit: () => undefined })
   expect(raft.receive(says(B, 2 ** 48, { ...heartbeat, entries: [] }), at(0))).toBe('impossible')
   expect(raft.receive(says(B, 3, { ...heartbeat, entries: [] }), at(0))).toBeUndefined()
+})
+
+describe('entries that no leader commits', () => {
+  const noOps = (count: number, term: number) =>
+    Array.from({ length: count }, () => ({ kind: 'no-op', term }) as const)
+
+  /** Follows B, which has said as much as is taken. */
+  function overfull() {
+    const outputs: RaftOutput[] = []
+    const emit = (output: RaftOutput): void => void outputs.push(output)
+    const raft = Raft.join({ group: 'g', self: A, random: () => 0, emit, isVoter: () => true })
+    const append = (term: number, previousIndex: number, entries: readonly Entry[], commit = 0) => {
+      const previousTerm = raft.log.termAt(previousIndex) ?? 0
+      const body = { kind: 'append', stamp: ++stamp, previousIndex, previousTerm, commit, entries } as const
+      return raft.receive(says(B, term, body), at(1))
+    }
+    let stamp = 0
+    append(1, 0, [{ kind: 'voters', term: 1, voters: [A, B] }])
+    for (let i = 0; i < 100; i++) append(1, raft.log.lastIndex, noOps(1_000, 1))
+    const answers = () => outputs.flatMap((one) => (one.type === 'send' ? [one.message] : []))
+    return { raft, append, answers }
+  }
+
+  it('are kept up to a limit, and answered as far as they were taken', () => {
+    const { raft, append, answers } = overfull()
+    expect(raft.log.uncommittedBytes).toBeLessThanOrEqual(RaftLimits.uncommittedBytes)
+    expect(answers().at(-1)).toMatchObject({ kind: 'appended', match: raft.log.lastIndex })
+    const { length } = answers()
+    expect(append(1, raft.log.lastIndex, noOps(1, 1))).toBe('too-much-uncommitted')
+    expect(answers(), 'so that it is sent again later').toHaveLength(length)
+    append(1, raft.log.lastIndex, [], 1)
+    expect(append(1, raft.log.lastIndex, noOps(1, 1)), 'once another is committed').toBeUndefined()
+    expect(append(1, raft.log.lastIndex, noOps(1_000, 1), raft.log.lastIndex + 1_000)).toBeUndefined()
+    expect(raft.log.uncommittedBytes).toBe(0)
+  })
+
+  it('leave room for the next leader, whoever that is', () => {
+    const { raft, append } = overfull()
+    const half = RaftLimits.uncommittedBytes / 2
+    append(2, 1, [])
+    expect(raft.log.uncommittedBytes).toBeLessThanOrEqual(half)
+    expect(append(2, raft.log.lastIndex, noOps(1, 2))).toBeUndefined()
+    const own = overfull().raft
+    for (let t = 500; own.role !== 'candidate' && t < 20_000; t += 500) {
+      own.tick(at(t))
+      const granted = { kind: 'voted', pre: true, asked: 2, granted: true, waitMs: 0 } as const
+      own.receive(says(B, 1, granted), at(t))
+    }
+    expect([own.role, own.log.uncommittedBytes <= half]).toEqual(['candidate', true])
+  })
 })
 
 it('entries end where indexes do', () => {

@@ -618,7 +618,7 @@ describe('snapshots', () => {
 
 describe('proposals and messages', () => {
   it('refuses with the reason, and names the leader', () => {
-    const council = new Council(1, { commandBytes: 4, uncommittedBytes: 6 })
+    const council = new Council(1, { commandBytes: 4, uncommittedBytes: 30 })
     const [first, second] = council.grow(2)
     expect(council.propose(first!, 'large')).toEqual({ reason: 'command-too-large', leader: A })
     expect(council.propose(second!, 'abcd')).toEqual({ reason: 'not-leader', leader: A })

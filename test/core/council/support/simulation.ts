@@ -65,7 +65,7 @@ class Simulation {
       batchBytes: 40 + below(random, 200),
       chunkBytes: 16 + below(random, 200),
       commandBytes: 8,
-      uncommittedBytes: 40,
+      uncommittedBytes: 300,
       maxVoters: 6,
       catchUpRounds: 1 + below(random, 10),
     })
