@@ -37,6 +37,16 @@ const CALLER_BYTES = 48
 const RECORD_BYTES = 24
 const OTHER_BYTES = 32
 
+/** Neither calls nor other copies bring one further: what is appended otherwise can be written, too. */
+const LAST_NUMBER = 2 ** 48 - 2 ** 24
+/**
+ * By another's word a copy goes so far ahead at once; who is further behind is copied anew. So nobody can take a partition
+ * to where it can be changed no more.
+ */
+const MAX_NUMBERS_AHEAD = 2 ** 24
+/** What is believed by who holds nothing of it: far beyond any use, and as far again from the last one. */
+const MAX_FIRST_NUMBER = 2 ** 47
+
 export class HeldPartition {
   /** Copies of different births have nothing to do with each other. */
   readonly born: number
@@ -119,8 +129,9 @@ export class HeldPartition {
     return copy
   }
 
-  /** By how much the copy would grow; `Infinity` where the key would have more callers or outcomes than it may. */
+  /** By how much the copy would grow; `Infinity` where a key may not have so many callers or outcomes, or it ends. */
   growthOf(key: string, { state, records, drops, others }: KeyChange): number {
+    if (this.#number >= LAST_NUMBER) return Infinity
     const held = this.#keys.get(key)
     const callers = held?.contents?.callers
     const strangers = new Set<CallerId>()
@@ -224,6 +235,13 @@ export class HeldPartition {
       this.#keys.set(key, held)
       this.#weigh(key, held)
     }
+  }
+
+  /** Whether another copy is to be believed that it stands there, whose keys may have these stamps. */
+  isCredible(number: number, stamps: readonly Stamp[]): boolean {
+    const furthest =
+      this.#number === 0 ? MAX_FIRST_NUMBER : Math.min(this.#number + MAX_NUMBERS_AHEAD, LAST_NUMBER)
+    return number <= furthest && stamps.every((stamp) => stamp.number <= number)
   }
 
   /** After `replace` made it equal to a copy at that number. */

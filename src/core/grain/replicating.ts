@@ -85,6 +85,7 @@ export class Replicating {
     if (!this.#isCurrent(from, part, item, now) || !copy) return
     part.staleSince = now.mono
     if (copy.number === item.from) {
+      if (!copy.isCredible(item.number, item.entries)) return
       if (!this.#hasRoom(part, copy.growthBy(item.entries))) return
       copy.replace(item.entries)
       copy.standAt(item.number)
@@ -118,7 +119,8 @@ export class Replicating {
     staging.next++
     staging.held.replace(item.entries)
     const replaced = part.copy?.bytes ?? 0
-    if (bytes(part) - replaced > tuning.stateBytes) {
+    const isCredible = !end || staging.held.isCredible(end.number, staging.held.changedAfter(end.number))
+    if (!isCredible || bytes(part) - replaced > tuning.stateBytes) {
       part.refusedAttempt = attempt
       part.staging = undefined
       mail.put(from, 'copied', { ...at, result: 'full' })

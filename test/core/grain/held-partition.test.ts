@@ -100,6 +100,15 @@ describe('a copy', () => {
     expect(copy.growthOf('b', { records: [], drops: settled })).toBe(0)
   })
 
+  it('takes no change of a call with which its numbers would come to an end', () => {
+    const copy = new HeldPartition(1)
+    copy.standAt(2 ** 48 - 2 ** 24 - 1)
+    expect(copy.growthOf('a', change('1'))).toBeLessThan(Infinity)
+    copy.apply(1, 'a', change('1'))
+    expect(copy.growthOf('a', change('1'))).toBe(Infinity)
+    expect(copy.isCredible(copy.number + 1, [])).toBe(false)
+  })
+
   it('takes keys of another, and their absence', () => {
     const one = new HeldPartition(1)
     const other = new HeldPartition(1)

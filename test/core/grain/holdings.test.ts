@@ -1,6 +1,7 @@
 /** The rules of `Holdings`, one by one. `holdings-story.test.ts` has them all at once. */
 import { describe, expect, it } from 'vitest'
 import { partitionId } from '../../../src/core/partition/partition.ts'
+import { decodeHoldingMessage, encodeHoldingMessage } from '../../../src/core/grain/holding-codec.ts'
 import type { HoldingTuning } from '../../../src/core/grain/holding-tuning.ts'
 import { UNKNOWN } from '../../../src/core/grain/proposals.ts'
 import type { HoldingMessage } from '../../../src/core/grain/messages.ts'
@@ -944,6 +945,58 @@ describe('a hostile member', () => {
     claimed.hear('boss', { type: 'claim', items: Array.from({ length: 300 }, () => claim) })
     expect(claimed.count('standing') - standings).toBe(1)
     expect(claimed.last('standing', 'boss')).toHaveLength(1)
+  })
+
+  describe('that owns a partition', () => {
+    const contents = { state: bytes('x'), callers: new Map() }
+    const repair = (from: number, number: number, stamp = number): HoldingMessage => {
+      const at = { partition: P, epoch: 1, tenure: 1, acked: 0, forgotten: 0, tenures: FIRST }
+      const entries = [{ key: 'k', epoch: 1, number: stamp, contents }]
+      return { type: 'repair', items: [{ ...at, from, number, entries }] }
+    }
+    const copyOf = (number: number, stamp = number): HoldingMessage => {
+      const end = { tenure: 1, number, acked: 0, tenures: FIRST }
+      const entries = [{ key: 'k', epoch: 1, number: stamp, contents }]
+      const item = { partition: P, epoch: 1, attempt: 1, index: 0, entries, end, handed: false }
+      return { type: 'copy', items: [item] }
+    }
+    const ahead = 2 ** 24
+
+    it.each<[string, readonly HoldingMessage[], number]>([
+      ['no number from which it could not go on', [repair(0, 2 ** 48)], 0],
+      ['one that leaves as many as it takes, where it holds nothing', [repair(0, 2 ** 47)], 2 ** 47],
+      ['none far beyond what it holds', [repair(0, 3), repair(3, 4 + ahead)], 3],
+      ['one that may be', [repair(0, 3), repair(3, 3 + ahead)], 3 + ahead],
+      ['no key from beyond that', [repair(0, 3, 4)], 0],
+    ])('takes a replica to %s', (_, messages, number) => {
+      const bench = follower()
+      for (const message of messages) bench.hear('boss', message)
+      expect(bench.holdings.copyOf(P)!.number).toBe(number)
+    })
+
+    it('has no learner take such a number', () => {
+      for (const message of [copyOf(2 ** 48), copyOf(3, 4)]) {
+        const bench = new Bench()
+        bench.map(entryOf(1, 'boss'))
+        bench.hear('boss', message)
+        expect(bench.last('copied', 'boss')).toMatchObject([{ result: 'full' }])
+        expect(bench.holdings.copyOf(P)).toBeUndefined()
+      }
+    })
+
+    it('leaves numbers to the next one, which appends what all can read', () => {
+      const bench = follower()
+      bench.hear('boss', repair(0, 2 ** 48))
+      bench.hear('boss', repair(0, 2 ** 47))
+      bench.targets = ['me', 'c']
+      bench.map(entryOf(2, 'me', 'c'))
+      bench.wake()
+      bench.stand('c', 2, 0)
+      bench.answer('c')
+      expect(bench.append('k', 'x')).toBe(2 ** 47 + 1)
+      const { message } = bench.sent.findLast((one) => one.message.type === 'store')!
+      expect(decodeHoldingMessage(encodeHoldingMessage(message)).ok).toBe(true)
+    })
   })
 
   it('that makes up partitions has so many remembered, the newest', () => {
