@@ -120,6 +120,8 @@ export class Grains {
   /** How often calls are passed on here, and so elsewhere. */
   readonly #mostHops: number
   readonly #waiting: ((now: Now) => void)[] = []
+  /** So many of them are passed on: to take each off the front would move the rest, which may be tens of thousands. */
+  #passedOn = 0
   /** `begun`: inputs come together. `open`: one has, and what has expired is ended. */
   #together: 'no' | 'begun' | 'open' = 'no'
   #now: Now = { mono: 0, wall: 0 }
@@ -375,10 +377,11 @@ export class Grains {
   #drain(now: Now): void {
     let rounds = 0
     do {
-      for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
-        next(now)
-        if (++rounds > MAX_ROUNDS) return
-      }
+      while (this.#passedOn < this.#waiting.length && rounds++ < MAX_ROUNDS)
+        this.#waiting[this.#passedOn++]!(now)
+      this.#waiting.splice(0, this.#passedOn)
+      this.#passedOn = 0
+      if (rounds > MAX_ROUNDS) return
       if (this.#together === 'no') this.holdings.settle(now)
     } while (this.#waiting.length > 0)
   }
