@@ -17,6 +17,7 @@ import { finish, joinRange, MAX_TOMBSTONE_KEYS, newDraft, NO_KEYS, oversize } fr
 import { OneWayLinks } from './one-way-links.ts'
 import type { Accusation, NodeStatus, SelfRegister } from './record.ts'
 import { effective, mergeAccusation, REMOVED, sameAccusation } from './record.ts'
+import { ShortNames } from './short-names.ts'
 import { LINKS_KEY } from './state-key.ts'
 
 /** One change of one record, for those who tell the user. */
@@ -58,11 +59,12 @@ export class MembershipTable {
   readonly #records = new Map<NodeId, NodeRecord>()
   /** The life of each authority that is not removed. */
   readonly #current = new Map<Authority, NodeId>()
+  readonly #isPresent = (authority: Authority): boolean => this.#current.has(authority)
   /** The newest life of each authority that a record is held of, removed or not. */
   readonly #newest = new Map<Authority, NodeId>()
   /** Highest generation of each authority that was collected. */
   readonly #floors = new Map<Authority, number>()
-  readonly #byShort = new Map<number, Authority>()
+  readonly #shortNames = new ShortNames()
   /** Made when it is first asked for: while nobody is suspected, nobody asks. */
   #oneWay: OneWayLinks | undefined
   #live: NodeId[] = []
@@ -121,9 +123,9 @@ export class MembershipTable {
     return this.#newest.get(authority)
   }
 
-  /** The life of this short name that is not removed. */
+  /** The life of this short name that is not removed; of several the one whose authority was heard of first. */
   byShort(short: number): NodeId | undefined {
-    const authority = this.#byShort.get(short)
+    const authority = this.#shortNames.bearer(short, this.#isPresent)
     return authority === undefined ? undefined : this.#current.get(authority)
   }
 
@@ -255,7 +257,7 @@ export class MembershipTable {
       const { authority, generation } = record.parts
       if (this.#newest.get(authority) === record.nodeId) {
         this.#newest.delete(authority)
-        if (this.#byShort.get(record.short) === authority) this.#byShort.delete(record.short)
+        this.#shortNames.remove(record.short, authority)
       }
       this.#floors.set(authority, Math.max(this.#floors.get(authority) ?? 0, generation))
       if (this.#floors.size > this.#limits.members * 4) this.#floors.delete(this.#floors.keys().next().value!)
@@ -264,7 +266,7 @@ export class MembershipTable {
 
   /** The first that is known of a life. */
   #enter({ nodeId, parts, short }: NodeRecord): void {
-    this.#byShort.set(short, parts.authority)
+    this.#shortNames.add(short, parts.authority)
     const newest = this.#newest.get(parts.authority)
     if (newest === undefined || compareLives(parts, this.#records.get(newest)!.parts) > 0) {
       this.#newest.set(parts.authority, nodeId)

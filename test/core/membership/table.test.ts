@@ -1,6 +1,7 @@
 /** MembershipTable: what one member takes over from others, what it refuses, and what follows from it. */
 import { beforeEach, describe, expect, it } from 'vitest'
 import { rangeOf, removedRange } from '../../../src/core/membership/digest.ts'
+import { shortOf } from '../../../src/core/membership/hash.ts'
 import { encodeLinks } from '../../../src/core/membership/published-links.ts'
 import type { Accusation } from '../../../src/core/membership/record.ts'
 import { LINKS_KEY } from '../../../src/core/membership/state-key.ts'
@@ -395,5 +396,39 @@ describe('what was heard from whom', () => {
     expect(marks()).toEqual([])
     table.apply({ ...said(1), accusation: unreachable(0, 1) }, 9, 0, 'with it')
     expect(marks()).toEqual([9])
+  })
+})
+
+describe('a short name', () => {
+  /** Two authorities of one short name. */
+  const [bearer, namesake] = [nodeIdOf(516_378), 'zzaaaaaaaaaaaaaaan4r.1.aaaaaaaaaa']
+  const short = shortOf(bearer)
+  const REMOVED_AT = 1_000
+
+  it('is that of the member that was heard of first, whoever else bears it', () => {
+    expect(shortOf(namesake)).toBe(short)
+    apply(wholeOf(bearer))
+    apply(wholeOf(namesake))
+    expect(table.byShort(short)).toBe(bearer)
+    apply(removedRange(namesake), REMOVED_AT)
+    expect(table.byShort(short)).toBe(bearer)
+    table.collect(REMOVED_AT)
+    expect(table.byShort(short)).toBe(bearer)
+  })
+
+  it('goes to the next one that is there, and back to the life that follows the first', () => {
+    apply(wholeOf(bearer))
+    apply(wholeOf(namesake))
+    apply(removedRange(bearer), REMOVED_AT)
+    expect(table.byShort(short)).toBe(namesake)
+    const next = nodeIdOf(516_378, 2)
+    apply(wholeOf(next))
+    expect(table.byShort(short)).toBe(next)
+    apply(removedRange(next), REMOVED_AT)
+    table.collect(REMOVED_AT)
+    expect(table.byShort(short)).toBe(namesake)
+    apply(removedRange(namesake), REMOVED_AT)
+    table.collect(REMOVED_AT)
+    expect(table.byShort(short)).toBeUndefined()
   })
 })
