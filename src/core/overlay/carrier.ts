@@ -5,7 +5,7 @@
 import type { NodeId } from '../identity/node-id.ts'
 import type { MembershipTable } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
-import { encodeAlone, encodeForward } from '../wire/codec.ts'
+import { encodeAlone, encodeForward, MAX_MESSAGE } from '../wire/codec.ts'
 import type { Envelope, Frame, Lane, RouteHeader } from '../wire/frames.ts'
 import { laneOf } from '../wire/frames.ts'
 import type { MeshLink } from './mesh-link.ts'
@@ -170,6 +170,8 @@ export class Carrier {
     const link = routes.next(destination, passed, now)
     if (!link) return
     const bytes = encodeForward(envelope, { origin, destination, ttl: ttl - 1, trail: passed })
+    // Its origin has cut it to the limit, with no place for the names of those who pass it on: no honest one does.
+    if (bytes.length > MAX_MESSAGE) return
     outbox.bytes(link.linkId, bytes, laneOfFrame(envelope.frame))
   }
 

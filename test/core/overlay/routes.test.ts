@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Output } from '../../../src/core/events.ts'
 import type { NodeId } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
-import { encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
+import { encodeFrame, encodeMessage, MAX_MESSAGE } from '../../../src/core/wire/codec.ts'
 import type { RouteHeader } from '../../../src/core/wire/frames.ts'
 import { allConfirmed, cluster, coreOf, isLinked } from '../support/nodes.ts'
 import { nodeIdOf } from '../support/names.ts'
@@ -125,6 +125,29 @@ describe('routes', () => {
       { reason: 'trace has been here before' },
       { reason: 'trace has a route without its origin' },
     ])
+  })
+})
+
+describe('a frame as large as a message may be', () => {
+  it('is not passed on: with one name more on its trail no link would take it', () => {
+    const { room, cores } = cluster(3)
+    const [a, b] = cores as [NodeCore, NodeCore]
+    const puppet = new Puppet(room)
+    room.join(puppet)
+    puppet.enter(a.nodeId)
+    const header = { origin: puppet.nodeId, destination: b.nodeId, ttl: 9, trail: [1] }
+    const messageOf = (size: number): Uint8Array =>
+      encodeMessage([encodeFrame({ kind: 'datagram', body: new Uint8Array(size) }, header)])
+    const headers = messageOf(MAX_MESSAGE / 2).length - MAX_MESSAGE / 2
+    const [largest, passed] = [messageOf(MAX_MESSAGE - headers), messageOf(MAX_MESSAGE - headers - 4)]
+    expect(largest).toHaveLength(MAX_MESSAGE)
+    puppet.sayBytes(largest)
+    puppet.sayBytes(passed)
+    room.run(20)
+    const seen = room.frames('datagram').filter(({ to }) => to === b.nodeId)
+    expect(seen.map(({ bytes }) => bytes)).toEqual([MAX_MESSAGE])
+    expect(room.events(a, 'frame-rejected')).toEqual([])
+    expect(isLinked(a, b)).toBe(true)
   })
 })
 
