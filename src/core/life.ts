@@ -144,7 +144,8 @@ export class Life {
       canRelay,
       maxLinks: canLink ? options.maxLinks : Math.min(options.maxLinks, RELAY_ONLY_LINKS),
       minLinks: canLink ? options.minLinks : Math.min(options.minLinks, RELAY_ONLY_LINKS),
-      carrySignal: (to, data, now) => this.#carrier.carry(to, { kind: 'signal', data }, 'control', now),
+      carrySignal: (to, data, via, now) =>
+        this.#carrier.carry(to, { kind: 'signal', data }, 'control', now, via),
       leadsTo: (member, now) => this.#routes.leadsTo(member, now, REFRESH_MS),
       onEnded: (link, reason, replaced, now) => this.#onLinkEnded(link, reason, replaced, now),
       isShutOut: (member) => this.associations.quarantineOf(authorityOf(member)) !== undefined,
@@ -164,7 +165,7 @@ export class Life {
       onStreamFrame: (origin, frame, isProven, now) =>
         this.associations.onFrame(origin, frame, isProven, now),
       onDatagram: (origin, body, isProven) => this.#onDatagram(origin, body, isProven),
-      onSignal: (origin, data, now) => this.#mesh.onSignal(origin, data, true, now),
+      onSignal: (origin, data, neighbour, now) => this.#mesh.onSignal(origin, data, neighbour, now),
       isWished: (member) => this.#mesh.isWished(member),
       onBusy: (member, now) => this.#mesh.wish(member, now),
     })
@@ -283,7 +284,7 @@ export class Life {
         return this.#outbox.event({ type: 'signaling', state: 'down', reason: input.reason })
       case 'signaling-message':
         this.#detector.inquiry.heard(now)
-        return this.#mesh.onSignal(input.from, input.data, false, now)
+        return this.#mesh.onSignal(input.from, input.data, undefined, now)
       case 'signaling-gone':
         this.#detector.inquiry.heard(now)
         return this.#onGone(input.nodeId, now)
@@ -469,8 +470,9 @@ export class Life {
 
   #onQuarantined(authority: Authority, reason: string, now: number): void {
     const nodeId = this.table.currentLife(authority)
-    const link = nodeId === undefined ? undefined : this.#mesh.linkTo(nodeId)
-    if (link) this.#mesh.close(link.linkId, `quarantined: ${reason}`, now)
+    if (nodeId === undefined) return
+    for (const link of this.#mesh.links())
+      if (link.nodeId === nodeId) this.#mesh.close(link.linkId, `quarantined: ${reason}`, now)
   }
 
   /** What was sent before others were known: in an earlier life, or while joining. */

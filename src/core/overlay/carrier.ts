@@ -26,8 +26,8 @@ export interface CarrierOptions {
   readonly onStreamFrame: (origin: NodeId, frame: StreamFrame, isProven: boolean, now: number) => void
   /** Of grains; `body` is a view on the message. */
   readonly onDatagram: (origin: NodeId, body: Uint8Array, isProven: boolean) => void
-  /** By the mesh, what otherwise comes by the signaling server. */
-  readonly onSignal: (origin: NodeId, data: string, now: number) => void
+  /** By the mesh, what otherwise comes by the signaling server; `neighbour` has brought it. */
+  readonly onSignal: (origin: NodeId, data: string, neighbour: NodeId, now: number) => void
   /** Whether a link to a member is there for the sake of messages: it shall last as long as they go on. */
   readonly isWished: (nodeId: NodeId) => boolean
   /** Messages go between this member and one that it has no link to, or a wished one, so many frames in a short time. */
@@ -63,10 +63,14 @@ export class Carrier {
     this.#ownShort = options.table.get(options.table.own)!.short
   }
 
-  /** Sends a frame on its way. Returns whether there is one; whether it arrives, nobody tells. */
-  carry(destination: NodeId, frame: CarriedFrame, lane: Lane, now: number): boolean {
+  /**
+   * Sends a frame on its way, by the neighbour `via` if there is a link to it. Returns whether there is a way; whether
+   * the frame arrives, nobody tells.
+   */
+  carry(destination: NodeId, frame: CarriedFrame, lane: Lane, now: number, via?: NodeId): boolean {
     const { table, routes, outbox } = this.#options
-    const link = routes.next(destination, NO_TRAIL, now)
+    const chosen = via === undefined ? undefined : routes.linkTo(via)
+    const link = chosen ?? routes.next(destination, NO_TRAIL, now)
     if (!link) return false
     if (link.nodeId === destination) {
       this.#countWished(destination, frame, now)
@@ -85,7 +89,7 @@ export class Carrier {
     if (!isCarried(frame)) return `${frame.kind} is not carried over several links`
     if (!route) {
       this.#countWished(link.nodeId, frame, now)
-      return void this.#accept(link.nodeId, frame, NO_TRAIL, now)
+      return void this.#accept({ origin: link.nodeId, trail: NO_TRAIL }, frame, link.nodeId, now)
     }
     const { origin, destination, trail } = route
     if (trail.includes(this.#ownShort)) return `${frame.kind} has been here before`
@@ -93,7 +97,7 @@ export class Carrier {
     this.#options.routes.learn(origin, link.linkId, now)
     if (destination !== this.#options.table.own) return void this.#passOn(envelope, route, now)
     if (frame.kind === 'segment') this.#count(origin, now)
-    this.#accept(origin, frame, trail, now)
+    this.#accept(route, frame, link.nodeId, now)
     return undefined
   }
 
@@ -132,7 +136,7 @@ export class Carrier {
   }
 
   /** A frame with a trail may have been made by any of those that it names as well. */
-  #accept(origin: NodeId, frame: CarriedFrame, trail: readonly number[], now: number): void {
+  #accept({ origin, trail }: Source, frame: CarriedFrame, neighbour: NodeId, now: number): void {
     const isProven = trail.length === 0
     switch (frame.kind) {
       case 'segment':
@@ -141,7 +145,7 @@ export class Carrier {
       case 'datagram':
         return this.#options.onDatagram(origin, frame.body, isProven)
       case 'signal':
-        return this.#options.onSignal(origin, frame.data, now)
+        return this.#options.onSignal(origin, frame.data, neighbour, now)
       case 'trace': {
         const hops = trail.length > 0 ? trail : this.#shortsOf(origin)
         this.carry(origin, { kind: 'traced', token: frame.token, hops }, 'control', now)
@@ -197,6 +201,8 @@ export class Carrier {
     this.#options.onBusy(nodeId, now)
   }
 }
+
+type Source = Pick<RouteHeader, 'origin' | 'trail'>
 
 const NO_TRAIL: readonly number[] = []
 

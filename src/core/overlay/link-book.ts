@@ -9,7 +9,7 @@ const REMEMBERED_SESSIONS = 256
 export class LinkBook {
   readonly #links = new Map<LinkId, MeshLink>()
   readonly #byNode = new Map<NodeId, MeshLink>()
-  /** Attempts to replace a relayed link by a direct one. */
+  /** Attempts beside links that are established: whichever is established takes the place of the one that was. */
   readonly #upgrades = new Map<NodeId, MeshLink>()
   readonly #bySession = new Map<string, MeshLink>()
   readonly #endedSessions = new Set<string>()
@@ -31,7 +31,7 @@ export class LinkBook {
     return this.#byNode.get(nodeId)
   }
 
-  /** The newest attempt at a link to a member, beside a relayed one that is there. */
+  /** The newest attempt at a link to a member, beside the one that is there. */
   upgradeTo(nodeId: NodeId): MeshLink | undefined {
     return this.#upgrades.get(nodeId)
   }

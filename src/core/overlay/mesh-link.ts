@@ -13,6 +13,8 @@ export interface MeshLink {
   readonly relay: boolean
   /** Its offer and answer travel through the mesh. */
   readonly byMesh: boolean
+  /** The neighbour that brought its offer, where that came through the mesh. */
+  readonly broughtBy?: NodeId | undefined
   /** Its initiator could do without it. */
   readonly wish: boolean
   readonly session: string
@@ -37,7 +39,7 @@ export interface MeshLink {
 /** What is decided about a link when it is begun. */
 export type LinkBegin = Pick<
   MeshLink,
-  'linkId' | 'nodeId' | 'session' | 'initiator' | 'relay' | 'byMesh' | 'wish'
+  'linkId' | 'nodeId' | 'session' | 'initiator' | 'relay' | 'byMesh' | 'broughtBy' | 'wish'
 >
 
 export const newLink = (begin: LinkBegin, now: number): MeshLink => ({

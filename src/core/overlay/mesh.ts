@@ -237,8 +237,11 @@ export class Mesh {
     this.#ways.tell(link, { data }, now)
   }
 
-  /** What another member says to set up a link, through the mesh or by the signaling server. */
-  onSignal(from: NodeId, text: string, byMesh: boolean, now: number): void {
+  /**
+   * What another member says to set up a link, through the mesh or by the signaling server. `broughtBy`: the neighbour
+   * that it came from, in the mesh, where anybody on the way may have written it.
+   */
+  onSignal(from: NodeId, text: string, broughtBy: NodeId | undefined, now: number): void {
     const sign = decodeSignOfLife(text)
     if (sign) return this.#onSignOfLife(from, sign, now)
     const envelope = decodeSignal(text)
@@ -249,7 +252,7 @@ export class Mesh {
     const link = this.#book.inSession(from, envelope.session)
     if (link) return this.#onSessionSignal(link, envelope, now)
     const isOffer = envelope.sequence === 0 && envelope.data !== undefined
-    if (isOffer && !this.#book.hasEnded(from, envelope.session)) this.#onOffer(from, envelope, byMesh, now)
+    if (isOffer && !this.#book.hasEnded(from, envelope.session)) this.#onOffer(from, envelope, broughtBy, now)
   }
 
   opened(linkId: LinkId, now: number): MeshLink | undefined {
@@ -280,7 +283,7 @@ export class Mesh {
     this.#relaying.established(link, now)
     this.#contacts.delete(link.nodeId)
     const before = this.#book.promote(link)
-    if (before) this.#close(before, 'replaced by a direct link', true, now)
+    if (before) this.#close(before, 'replaced by a newer link', true, now)
     this.#outbox.event({ type: 'link-opened', nodeId: link.nodeId, durationMs: now - link.startedAt })
   }
 
@@ -405,26 +408,27 @@ export class Mesh {
   #onOffer(
     from: NodeId,
     { session, data, relay = false, wish = false }: SignalEnvelope,
-    byMesh: boolean,
+    broughtBy: NodeId | undefined,
     now: number,
   ): void {
+    const byMesh = broughtBy !== undefined
     const refuse = (ended: string): void =>
-      this.#ways.send(from, encodeSignal({ session, sequence: 0, ended }), byMesh, now)
+      this.#ways.send(from, encodeSignal({ session, sequence: 0, ended }), { byMesh, broughtBy }, now)
     if (this.#isShutOut(from)) return refuse(SHUT_OUT)
     if (!relay && !this.#canLink) return refuse(RELAY_ONLY)
     if (relay && !this.#canRelay) return refuse(NO_RELAY)
     const linked = this.#book.to(from)
-    const isUpgrade = linked?.relay === true && linked.phase === 'established' && !relay
-    const known = isUpgrade ? this.#book.upgradeTo(from) : linked
+    // Whoever offers anew may have lost the link that is there, or another speaks in its name: it stays until then.
+    const known = linked?.phase === 'established' ? this.#book.upgradeTo(from) : linked
     if (known?.phase === 'connecting' && known.initiator && compareNodeIds(this.#table.own, from) < 0) {
       known.contested = true
       if (!this.#isOfferLost(known, now)) return
       this.#ways.tell(known, { ended: OFFER_LOST }, now)
     }
     if (!linked && !this.#makeRoom(from, now, wish)) return refuse(FULL)
-    // Whoever offers anew has lost the link that was there, or wins the glare.
+    // Whoever offers anew has given up the attempt that was there, or wins the glare.
     if (known) this.#close(known, 'replaced by a newer attempt', true, now)
-    const link = this.#open({ nodeId: from, session, initiator: false, relay, byMesh, wish }, now)
+    const link = this.#open({ nodeId: from, session, initiator: false, relay, byMesh, broughtBy, wish }, now)
     link.introduced = known?.introduced ?? false
     link.seen.add(0)
     this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: data! })
@@ -482,13 +486,23 @@ export class Mesh {
       this.#redials.lost(link, now)
       this.#outbox.event({ type: 'link-closed', nodeId, reason })
     } else if (!replaced) {
-      this.#redials.failed(link, now)
-      this.#relaying.failed(nodeId, now)
-      const isHopeless = this.#redials.failuresOf(nodeId) >= CONTACT_TRIES
-      if (isHopeless && this.#establishedCount > 0) this.#contacts.delete(nodeId)
+      if (!this.#isLinkedDirectly(nodeId)) this.#noteFailure(link, now)
       this.#outbox.event({ type: 'link-failed', nodeId, reason })
     }
     this.#onEnded(link, reason, replaced, now)
+  }
+
+  #noteFailure(link: MeshLink, now: number): void {
+    const { nodeId } = link
+    this.#redials.failed(link, now)
+    this.#relaying.failed(nodeId, now)
+    const isHopeless = this.#redials.failuresOf(nodeId) >= CONTACT_TRIES
+    if (isHopeless && this.#establishedCount > 0) this.#contacts.delete(nodeId)
+  }
+
+  #isLinkedDirectly(nodeId: NodeId): boolean {
+    const link = this.#book.to(nodeId)
+    return link?.phase === 'established' && !link.relay
   }
 
   #forgetRemoved(): void {

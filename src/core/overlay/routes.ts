@@ -57,12 +57,18 @@ export class Routes {
     if (this.#learned.size > MAX_LEARNED) this.#learned.delete(this.#learned.keys().next().value!)
   }
 
+  /** The established link to a neighbour. */
+  linkTo(nodeId: NodeId): MeshLink | undefined {
+    const link = this.#options.linkTo(nodeId)
+    return link && isOpen(link) ? link : undefined
+  }
+
   /** The link to hand a frame for `destination` to, which has passed the members in `trail`. */
   next(destination: NodeId, trail: readonly number[], now: number): MeshLink | undefined {
     const { table } = this.#options
     const record = table.get(destination)
     if (record && trail.includes(record.short)) return undefined
-    const direct = this.#usable(destination)
+    const direct = this.linkTo(destination)
     if (direct) return direct
     let ways = this.#ways
     if (record) {
@@ -87,7 +93,7 @@ export class Routes {
   hops(nodeId: NodeId, now: number): readonly NodeId[] | undefined {
     const { table } = this.#options
     if (nodeId === table.own) return [nodeId]
-    if (this.#usable(nodeId)) return [table.own, nodeId]
+    if (this.linkTo(nodeId)) return [table.own, nodeId]
     this.#refresh(Infinity, now)
     const record = table.get(nodeId)
     if (!record || !isThere(record)) return undefined
@@ -119,11 +125,6 @@ export class Routes {
     const learned = this.#learned.get(nodeId)
     if (!learned || now - learned.at > LEARNED_MS) return undefined
     const link = this.#options.link(learned.linkId)
-    return link && isOpen(link) ? link : undefined
-  }
-
-  #usable(nodeId: NodeId): MeshLink | undefined {
-    const link = this.#options.linkTo(nodeId)
     return link && isOpen(link) ? link : undefined
   }
 
@@ -177,7 +178,7 @@ export class Routes {
     const first = ways.get(short)?.first
     if (first === undefined || trail.includes(first)) return undefined
     const nodeId = this.#options.table.byShort(first)
-    return nodeId === undefined ? undefined : this.#usable(nodeId)
+    return nodeId === undefined ? undefined : this.linkTo(nodeId)
   }
 
   /** Those who are linked to a newcomer say so some seconds later; it may have said so itself, or before it was away. */

@@ -10,11 +10,14 @@ import { encodeSignal } from './signal-envelope.ts'
 
 export interface SignalWaysOptions {
   readonly outbox: Outbox
-  /** Sends text to a member through the mesh. Returns whether there is a way. */
-  readonly carrySignal: (to: NodeId, data: string, now: number) => boolean
+  /** Sends text to a member through the mesh, by way of the neighbour `via` if it can. Returns whether there is a way. */
+  readonly carrySignal: (to: NodeId, data: string, via: NodeId | undefined, now: number) => boolean
   /** Whether the mesh leads to a member. */
   readonly leadsTo: (nodeId: NodeId, now: number) => boolean
 }
+
+/** How an offer came, or went. */
+export type SignalWay = Pick<MeshLink, 'byMesh' | 'broughtBy'>
 
 export class SignalWays {
   readonly #options: SignalWaysOptions
@@ -55,11 +58,12 @@ export class SignalWays {
     const { session, relay, wish } = link
     const isOffer = link.initiator && link.sent === 0
     const envelope = { session, sequence: link.sent++, ...content, ...(isOffer && { relay, wish }) }
-    this.send(link.nodeId, encodeSignal(envelope), link.byMesh, now)
+    this.send(link.nodeId, encodeSignal(envelope), link, now)
   }
 
-  send(to: NodeId, data: string, byMesh: boolean, now: number): void {
-    if (byMesh && this.#options.carrySignal(to, data, now)) return
+  /** An answer goes back by the neighbour that brought the offer: the link to whoever made it may be lost at its end. */
+  send(to: NodeId, data: string, { byMesh, broughtBy }: SignalWay, now: number): void {
+    if (byMesh && this.#options.carrySignal(to, data, broughtBy, now)) return
     this.#options.outbox.push({ type: 'signaling-send', to, data })
   }
 }

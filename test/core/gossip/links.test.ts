@@ -149,7 +149,20 @@ describe('attempts', () => {
     room.run(10)
     expect(core.links()).toHaveLength(1)
     expect(core.table.status(puppet.nodeId)).toBe('up')
-    expect(room.events(core, 'link-closed')).toMatchObject([{ reason: 'replaced by a newer attempt' }])
+    expect(room.events(core, 'link-closed')).toMatchObject([{ reason: 'replaced by a newer link' }])
+  })
+
+  it('leave the old one alone until they have come to a link', () => {
+    const core = coreOf(1)
+    room.contacts = () => []
+    room.join(core)
+    const puppet = new Puppet(room)
+    room.join(puppet)
+    puppet.enter(core.nodeId)
+    puppet.dial(core.nodeId)
+    room.run(DEFAULT_TUNING.linkTimeoutMs - 1)
+    expect(core.links()).toHaveLength(1)
+    expect(room.events(core, 'link-closed')).toEqual([])
   })
 
   it('are turned away where there is no room for another link', () => {

@@ -172,6 +172,12 @@ export class Room {
     return found
   }
 
+  /** Ends the link of two members at the end of `loser` alone: the other one notices nothing. */
+  loseEnd(loser: Participant, other: Participant): void {
+    for (const end of this.#seat(loser).ends.values())
+      if (end.open && end.peer?.owner.participant === other) this.#lose(end, 'lost')
+  }
+
   feed(participant: Participant, input: Input): void {
     this.#feed(this.#seat(participant), input)
   }
