@@ -24,7 +24,16 @@ import type { SignalEnvelope, SignOfLife } from './signal-envelope.ts'
 import { decodeSignal, decodeSignOfLife, encodeSignal } from './signal-envelope.ts'
 import type { SignalWaysOptions } from './signal-ways.ts'
 import { SignalWays } from './signal-ways.ts'
-import { HOLD_MS, isSpare, SLACK, surplusOf, vainAttempt } from './surplus.ts'
+import {
+  attemptsBrought,
+  crowdingAttempt,
+  HOLD_MS,
+  isSpare,
+  MAX_BROUGHT,
+  SLACK,
+  surplusOf,
+  vainAttempt,
+} from './surplus.ts'
 import type { LinkTargets } from './targets.ts'
 import { linkTargets, mayMatter } from './targets.ts'
 import { Wishes } from './wishes.ts'
@@ -425,13 +434,25 @@ export class Mesh {
       if (!this.#isOfferLost(known, now)) return
       this.#ways.tell(known, { ended: OFFER_LOST }, now)
     }
-    if (!linked && !this.#makeRoom(from, now, wish)) return refuse(FULL)
+    if (known && broughtBy !== undefined && this.#isYoungOffer(known, now)) return
+    if (broughtBy !== undefined && this.#bringsTooMany(broughtBy)) return refuse(FULL)
+    if (!linked && !this.#makeRoom(from, now, wish) && !this.#makeCrowdRoom(wish, broughtBy, now))
+      return refuse(FULL)
     // Whoever offers anew has given up the attempt that was there, or wins the glare.
     if (known) this.#close(known, 'replaced by a newer attempt', true, now)
     const link = this.#open({ nodeId: from, session, initiator: false, relay, byMesh, broughtBy, wish }, now)
     link.introduced = known?.introduced ?? false
     link.seen.add(0)
     this.#outbox.push({ type: 'link-signal', linkId: link.linkId, data: data! })
+  }
+
+  /** Whoever has made an offer waits for the answer before the next one: another one meanwhile is not its own. */
+  #isYoungOffer(link: MeshLink, now: number): boolean {
+    return !link.initiator && now < startOf(link) + this.#meshOfferMs
+  }
+
+  #bringsTooMany(neighbour: NodeId): boolean {
+    return (attemptsBrought(this.#book.links()).get(neighbour)?.length ?? 0) >= MAX_BROUGHT
   }
 
   /** Returns whether there is a way to say so, and to link. */
@@ -607,11 +628,20 @@ export class Mesh {
     const given = this.#surplus(isTarget ? now : now - HOLD_MS).at(0) ?? vain
     if (!given) return false
     if (given.phase === 'established') this.#release(given, now)
-    else {
-      given.released = true
-      this.#giveUp(given, DISPLACED, now)
-    }
+    else this.#displace(given, now)
     return true
+  }
+
+  #displace(attempt: MeshLink, now: number): void {
+    attempt.released = true
+    this.#giveUp(attempt, DISPLACED, now)
+  }
+
+  /** Whether an offer has a place that one through the mesh gives up for it. */
+  #makeCrowdRoom(isTheirWish: boolean, broughtBy: NodeId | undefined, now: number): boolean {
+    const given = isTheirWish ? undefined : crowdingAttempt(this.#book.links(), broughtBy)
+    if (given) this.#displace(given, now)
+    return given !== undefined
   }
 
   /** Above `maxLinks`, links that this member does not need end. */
@@ -654,11 +684,14 @@ export class Mesh {
     return mayBeLost(link) && now >= link.startedAt + PATIENCE_MS
   }
 
+  get #meshOfferMs(): number {
+    return Math.max(MESH_OFFER_MS, SLOW_LINKS * this.#pace.usualMs)
+  }
+
   #deadlineOf(link: MeshLink): number {
     const { startedAt, seen, phase, initiator, byMesh } = link
     if (mayBeLost(link)) return startedAt + PATIENCE_MS
-    if (byMesh && initiator && phase === 'connecting' && seen.size === 0)
-      return startedAt + Math.max(MESH_OFFER_MS, SLOW_LINKS * this.#pace.usualMs)
+    if (byMesh && initiator && phase === 'connecting' && seen.size === 0) return startedAt + this.#meshOfferMs
     if (this.#relaying.isImpatient(link)) return startedAt + RELAY_AFTER_MS
     return startOf(link) + this.#tuning.linkTimeoutMs
   }

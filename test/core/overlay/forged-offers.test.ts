@@ -4,20 +4,24 @@ import type { NodeId } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { encodeSignal } from '../../../src/core/overlay/signal-envelope.ts'
 import { encodeFrame, encodeMessage } from '../../../src/core/wire/codec.ts'
-import { cluster, isLinked } from '../support/nodes.ts'
-import { base32 } from '../support/names.ts'
+import { MAX_BROUGHT } from '../../../src/core/overlay/surplus.ts'
+import { cluster, coreOf, isLinked } from '../support/nodes.ts'
+import { base32, nodeIdOf } from '../support/names.ts'
 import { Puppet } from '../support/puppet.ts'
 import type { Room } from '../support/room.ts'
 
 /** Links are published some seconds after they were made. */
 const PUBLISHED_MS = 12_000
 
+/** At most six links and attempts. */
+const FEW = { minLinks: 2, maxLinks: 4 }
+
 /** A member that answers pings, and can offer links in the name of others. */
 class Forger extends Puppet {
   #offers = 0
 
-  constructor(room: Room, target: NodeCore) {
-    super(room)
+  constructor(room: Room, target: NodeCore, nodeId?: NodeId) {
+    super(room, nodeId)
     room.join(this)
     this.enter(target.nodeId)
   }
@@ -68,3 +72,72 @@ describe('an offer in the name of a member that is linked', () => {
       expect(room.events(core, 'member-status').filter(({ to }) => to === 'unreachable')).toEqual([])
   })
 })
+
+describe('an offer in the name of a member that has just made one', () => {
+  it('leaves its attempt as it is', () => {
+    const { room, cores } = cluster(2)
+    const [a] = cores as [NodeCore]
+    const forger = new Forger(room, a)
+    const newcomer = new Puppet(room, nodeIdOf(901))
+    room.join(newcomer)
+    newcomer.dial(a.nodeId)
+    forger.keepOn(room, 1_000, () => forger.offer(newcomer.nodeId, a.nodeId))
+    expect(newcomer.ended).toBeUndefined()
+    expect(newcomer.heard('hello')).toHaveLength(1)
+  })
+})
+
+describe('offers of members that are not there', () => {
+  it('make a bounded number of connections', () => {
+    const { room, cores } = cluster(2)
+    const [a] = cores as [NodeCore]
+    const forger = new Forger(room, a)
+    const opened = linksBegun(a)
+    for (let i = 0; i < 64; i++) forger.offer(nodeIdOf(1_000 + i), a.nodeId)
+    room.run(20)
+    expect(opened).toHaveLength(MAX_BROUGHT)
+  })
+
+  it('keep no newcomer out', () => {
+    const { room, cores } = cluster(2, FEW)
+    const [a] = cores as [NodeCore]
+    const forger = new Forger(room, a)
+    let offers = 0
+    const flood = (): void => {
+      for (let i = 0; i < 64; i++) forger.offer(nodeIdOf(1_000 + ++offers), a.nodeId)
+    }
+    flood()
+    const newcomer = coreOf(40)
+    room.contacts = () => [a.nodeId]
+    room.join(newcomer)
+    forger.keepOn(room, 1_000, flood)
+    expect(newcomer.status).toBe('up')
+    expect(isLinked(a, newcomer)).toBe(true)
+  })
+
+  it('give way to the first that another neighbour brings, and not to each further one', () => {
+    const { room, cores } = cluster(2, FEW)
+    const [a] = cores as [NodeCore]
+    const [forger, other] = [new Forger(room, a), new Forger(room, a, nodeIdOf(901))]
+    for (let i = 0; i < 8; i++) forger.offer(nodeIdOf(1_000 + i), a.nodeId)
+    room.run(20)
+    const opened = linksBegun(a)
+    const [first, second] = [nodeIdOf(2_000), nodeIdOf(2_001)]
+    other.offer(first, a.nodeId)
+    other.offer(second, a.nodeId)
+    room.run(20)
+    expect(opened).toEqual([first])
+  })
+})
+
+/** Whom a member begins links with from now on. */
+function linksBegun(core: NodeCore): NodeId[] {
+  const begun: NodeId[] = []
+  const handle = core.handle.bind(core)
+  core.handle = (input, now) => {
+    const outputs = handle(input, now)
+    for (const output of outputs) if (output.type === 'link-open') begun.push(output.nodeId)
+    return outputs
+  }
+  return begun
+}
