@@ -27,7 +27,7 @@ export const REFRESH_MS = 500
 const REFRESH_EACH_MS = 2
 /** A way that a frame came is a way back for so long. */
 const LEARNED_MS = 30_000
-/** Ways back that are remembered. */
+/** Ways back that are remembered for each link: whoever makes origins up pushes out none that others have brought. */
 const MAX_LEARNED = 1_024
 
 /** How one member is reached. */
@@ -44,7 +44,8 @@ export class Routes {
   #seenTable = -1
   #seenLinks = -1
   #madeAt = -Infinity
-  readonly #learned = new Map<NodeId, { readonly linkId: LinkId; readonly at: number }>()
+  /** When members were last heard of over each link, those that were heard of last at the end. */
+  readonly #learned = new Map<LinkId, Map<NodeId, number>>()
 
   constructor(options: RoutesOptions) {
     this.#options = options
@@ -52,9 +53,10 @@ export class Routes {
 
   /** A frame of `origin` came over this link, or the first news of it. */
   learn(origin: NodeId, linkId: LinkId, now: number): void {
-    this.#learned.delete(origin)
-    this.#learned.set(origin, { linkId, at: now })
-    if (this.#learned.size > MAX_LEARNED) this.#learned.delete(this.#learned.keys().next().value!)
+    const heard = this.#learned.get(linkId) ?? this.#beginLearning(linkId)
+    heard.delete(origin)
+    heard.set(origin, now)
+    if (heard.size > MAX_LEARNED) heard.delete(heard.keys().next().value!)
   }
 
   /** The established link to a neighbour. */
@@ -122,10 +124,24 @@ export class Routes {
   }
 
   #wayBackTo(nodeId: NodeId, now: number): MeshLink | undefined {
-    const learned = this.#learned.get(nodeId)
-    if (!learned || now - learned.at > LEARNED_MS) return undefined
-    const link = this.#options.link(learned.linkId)
-    return link && isOpen(link) ? link : undefined
+    let newest: MeshLink | undefined
+    let newestAt = now - LEARNED_MS
+    for (const [linkId, heard] of this.#learned) {
+      const at = heard.get(nodeId) ?? -Infinity
+      const link = at >= newestAt ? this.#options.link(linkId) : undefined
+      if (!link || !isOpen(link)) continue
+      newest = link
+      newestAt = at
+    }
+    return newest
+  }
+
+  /** Forgets what was heard over links that are over. */
+  #beginLearning(linkId: LinkId): Map<NodeId, number> {
+    for (const known of this.#learned.keys()) if (!this.#options.link(known)) this.#learned.delete(known)
+    const heard = new Map<NodeId, number>()
+    this.#learned.set(linkId, heard)
+    return heard
   }
 
   #isOnTrail({ nodeId }: MeshLink, trail: readonly number[]): boolean {

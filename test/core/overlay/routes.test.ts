@@ -5,14 +5,25 @@ import type { NodeId } from '../../../src/core/identity/node-id.ts'
 import type { NodeCore } from '../../../src/core/node.ts'
 import { encodeFrame, encodeMessage, MAX_MESSAGE } from '../../../src/core/wire/codec.ts'
 import type { RouteHeader } from '../../../src/core/wire/frames.ts'
+import type { MeshLink } from '../../../src/core/overlay/mesh-link.ts'
+import { newLink } from '../../../src/core/overlay/mesh-link.ts'
+import { Routes } from '../../../src/core/overlay/routes.ts'
 import { allConfirmed, cluster, coreOf, isLinked } from '../support/nodes.ts'
-import { nodeIdOf } from '../support/names.ts'
+import { nodeIdOf, tableOf } from '../support/names.ts'
 import { Puppet } from '../support/puppet.ts'
 import { Room } from '../support/room.ts'
 
 const FEW = { minLinks: 2, maxLinks: 4 }
 /** Links are published some seconds after they were made. */
 const PUBLISHED_MS = 12_000
+
+/** A link to the member that is numbered one higher. */
+function linkOf(linkId: number): MeshLink {
+  const begin = { session: 'aaaaaaaa', initiator: true, relay: false, byMesh: false, wish: false }
+  const link = newLink({ ...begin, linkId, nodeId: nodeIdOf(linkId + 1) }, 0)
+  link.phase = 'established'
+  return link
+}
 
 type Traced = Extract<Output, { type: 'traced' }>
 
@@ -125,6 +136,29 @@ describe('routes', () => {
       { reason: 'trace has been here before' },
       { reason: 'trace has a route without its origin' },
     ])
+  })
+})
+
+describe('the way that frames of a member came', () => {
+  it('is the way back, however many others a neighbour brings frames of', () => {
+    const [honest, forger] = [linkOf(1), linkOf(2)]
+    const links = [honest, forger]
+    const routes = new Routes({
+      table: tableOf(1),
+      links: () => links,
+      link: (linkId) => links.find((link) => link.linkId === linkId),
+      linkTo: (nodeId) => links.find((link) => link.nodeId === nodeId),
+      linkRevision: () => 0,
+    })
+    const newcomer = nodeIdOf(99)
+    routes.learn(newcomer, honest.linkId, 0)
+    for (let i = 0; i < 5_000; i++) routes.learn(nodeIdOf(1_000 + i), forger.linkId, 1)
+    expect(routes.next(newcomer, [], 2)).toBe(honest)
+    routes.learn(newcomer, forger.linkId, 3)
+    expect(routes.next(newcomer, [], 4), 'the newest').toBe(forger)
+    forger.phase = 'connecting'
+    expect(routes.next(newcomer, [], 5), 'the newest that there is').toBe(honest)
+    expect(routes.next(newcomer, [], 60_000), 'too old').toBeUndefined()
   })
 })
 
