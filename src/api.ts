@@ -20,7 +20,10 @@ export type { HistogramSample, MetricFamily, MetricLabels, MetricSample }
  */
 export interface Readable<T> {
   get(): T
-  /** Calls `listener` at each change, not at once. Returns the way to stop; stopping twice is harmless. */
+  /**
+   * Calls `listener` at each change, not at once. Returns the way to stop; stopping twice is harmless.
+   * @throws ClusterError `invalid-value` for what is no function
+   */
   subscribe(listener: (value: T) => void): () => void
 }
 
@@ -79,6 +82,7 @@ export interface Convergence {
  */
 export interface EventStream {
   recent(): readonly ClusterEvent[]
+  /** @throws ClusterError `invalid-value` for what is no function */
   subscribe(listener: (event: ClusterEvent) => void): () => void
 }
 
@@ -153,7 +157,7 @@ export interface Mailbox {
   /**
    * Listens to this mailbox; one listener at a time. Returns the way to stop. A listener that is slow slows the
    * senders down, in the lane it is slow in.
-   * @throws ClusterError `invalid-value` if there is a listener already
+   * @throws ClusterError `invalid-value` if there is a listener already, or for what is no function
    */
   receive(listener: MessageListener): () => void
 }
@@ -202,7 +206,10 @@ export interface Cluster {
   trace(nodeId: NodeId): Promise<Trace>
   readonly metrics: Metrics
   readonly events: EventStream
-  /** Calls `listener` for each event of one type. Returns the way to stop. */
+  /**
+   * Calls `listener` for each event of one type. Returns the way to stop.
+   * @throws ClusterError `invalid-value` if there is no such type, or for what is no function
+   */
   on<K extends ClusterEvent['type']>(
     type: K,
     listener: (event: Extract<ClusterEvent, { type: K }>) => void,

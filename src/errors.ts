@@ -32,7 +32,7 @@ export type ClusterErrorCode =
   | 'webrtc-unavailable'
   /** No link can go through the signaling server: it relays nothing, or this platform has no WebCrypto. */
   | 'relay-unavailable'
-  /** A value cannot be carried: not JSON, or a key that is not allowed. */
+  /** A value cannot be carried: not JSON. Or a call was given what it does not take, as a key that is not allowed. */
   | 'invalid-value'
   /** A value is over its limit; the message has the size and the limit, in bytes. */
   | 'too-large'

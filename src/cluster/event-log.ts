@@ -1,8 +1,46 @@
 import type { ClusterEvent, EventStream } from '../api.ts'
+import { ClusterError } from '../errors.ts'
+import { checkFunction, show } from '../grains/arguments.ts'
 import { callSafely } from './store.ts'
 
 /** Events that are kept. */
 export const KEPT_EVENTS = 1_000
+
+/** Every type of event there is. */
+const TYPES: Readonly<Record<ClusterEvent['type'], true>> = {
+  status: true,
+  'member-status': true,
+  'member-meta': true,
+  'member-visibility': true,
+  'peer-state': true,
+  superseded: true,
+  'authority-conflict': true,
+  convergence: true,
+  joined: true,
+  'link-opened': true,
+  'link-closed': true,
+  'link-failed': true,
+  'handshake-refused': true,
+  gap: true,
+  'frame-rejected': true,
+  signaling: true,
+  reborn: true,
+  association: true,
+  'dead-letter': true,
+  drained: true,
+  'send-aborted': true,
+  'grain-activated': true,
+  'grain-deactivated': true,
+  'grain-threw': true,
+  'grain-stuck': true,
+  'grain-moved': true,
+  council: true,
+  'state-conflict': true,
+  'state-dropped': true,
+  'slow-calls': true,
+  'state-provisional': true,
+  storage: true,
+}
 
 type Listener = (event: ClusterEvent) => void
 
@@ -19,6 +57,7 @@ export class EventLog implements EventStream {
   ]
 
   readonly subscribe = (listener: Listener): (() => void) => {
+    checkFunction('subscribe', listener)
     const entry = { call: listener }
     this.#listeners.add(entry)
     return () => void this.#listeners.delete(entry)
@@ -28,6 +67,10 @@ export class EventLog implements EventStream {
     type: K,
     listener: (event: Extract<ClusterEvent, { type: K }>) => void,
   ): (() => void) => {
+    checkFunction('on', listener)
+    if (!Object.hasOwn(TYPES, type)) {
+      throw new ClusterError('invalid-value', `${show(type)} is no type of event: see \`ClusterEvent\`.`)
+    }
     const listeners = this.#byType.get(type) ?? new Set()
     this.#byType.set(type, listeners)
     const entry = { call: listener as Listener }

@@ -18,6 +18,7 @@ import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import { authorityOf, isAuthority, isNodeId } from '../core/identity/node-id.ts'
 import { LANES } from '../core/wire/frames.ts'
 import { ClusterError } from '../errors.ts'
+import { checkFunction } from '../grains/arguments.ts'
 import { callSafely, throwLater } from './store.ts'
 
 export interface MailboxesOptions {
@@ -89,8 +90,9 @@ export class Mailboxes {
     })
   }
 
-  /** @throws ClusterError `invalid-value` where the mailbox has a listener */
+  /** @throws ClusterError `invalid-value` where the mailbox has a listener, or this one is no function */
   receive(mailbox: string, listener: MessageListener): () => void {
+    checkFunction('receive', listener)
     if (this.#listeners.has(mailbox)) {
       const advice = 'stop the one that is there first, or use another mailbox'
       throw new ClusterError('invalid-value', `Mailbox "${mailbox}" has a listener already: ${advice}.`)

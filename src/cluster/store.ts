@@ -1,4 +1,5 @@
 import type { Readable } from '../api.ts'
+import { checkFunction } from '../grains/arguments.ts'
 
 /**
  * A readable that is worked out from something else, only when it is looked at, and only if its key has changed since
@@ -28,6 +29,7 @@ export class Store<T> implements Readable<T> {
   }
 
   readonly subscribe = (listener: (value: T) => void): (() => void) => {
+    checkFunction('subscribe', listener)
     const entry = { call: listener }
     if (this.#listeners.size === 0) this.#told = this.get()
     this.#listeners.add(entry)

@@ -1,6 +1,7 @@
 import { ClusterError } from '../errors.ts'
 import type { ClusterOptions, Limits } from '../options.ts'
 import { DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
+import { show } from '../grains/arguments.ts'
 import { kindProblems } from './hosted-kinds.ts'
 import { encodeValue } from './values.ts'
 
@@ -57,14 +58,14 @@ export function validate(name: unknown, options: unknown): asserts options is Cl
 }
 
 function nameProblems(name: unknown): string[] {
-  if (typeof name !== 'string') return [`name must be a string, not ${describe(name)}`]
+  if (typeof name !== 'string') return [`name must be a string, not ${show(name)}`]
   if (name.trim() === '') return ['name is empty']
   return name.length > 128 ? [`name has ${name.length} characters, at most 128 are allowed`] : []
 }
 
 function optionProblems(options: unknown): string[] {
   if (typeof options !== 'object' || options === null) {
-    return [`options must be an object with at least \`signaling\`, not ${describe(options)}`]
+    return [`options must be an object with at least \`signaling\`, not ${show(options)}`]
   }
   const given = options as Record<string, unknown>
   return [
@@ -87,10 +88,10 @@ function optionProblems(options: unknown): string[] {
     ...signalProblems(given.signal),
     ...(['available', 'majority', undefined].includes(given.partition as string)
       ? []
-      : [`partition must be 'available' or 'majority', not ${describe(given.partition)}`]),
+      : [`partition must be 'available' or 'majority', not ${show(given.partition)}`]),
     ...(['reject-new', 'drop-oldest', undefined].includes(given.queue as string)
       ? []
-      : [`queue must be 'reject-new' or 'drop-oldest', not ${describe(given.queue)}`]),
+      : [`queue must be 'reject-new' or 'drop-oldest', not ${show(given.queue)}`]),
     ...numbers('tuning', given.tuning, DEFAULT_TUNING),
     ...numbers('limits', given.limits, DEFAULT_LIMITS),
     ...limitProblems(given.limits),
@@ -113,7 +114,7 @@ function signalingProblems({ signaling, platform }: Record<string, unknown>): st
   const urls: unknown[] = Array.isArray(signaling) ? signaling : [signaling]
   if (urls.length === 0) return ['signaling is an empty list: give at least one URL']
   return urls.flatMap((url) => {
-    if (typeof url !== 'string') return [`signaling must be a URL, not ${describe(url)}`]
+    if (typeof url !== 'string') return [`signaling must be a URL, not ${show(url)}`]
     if (!/^wss?:\/\/[^\s/]+/.test(url) || !URL.canParse(url)) {
       return [`signaling must be a ws: or wss: URL, not "${url.slice(0, 100)}"`]
     }
@@ -140,7 +141,7 @@ function metaProblems({ meta, limits }: Record<string, unknown>): string[] {
 
 function iceProblems(servers: unknown): string[] {
   if (servers === undefined) return []
-  if (!Array.isArray(servers)) return [`iceServers must be a list, not ${describe(servers)}`]
+  if (!Array.isArray(servers)) return [`iceServers must be a list, not ${show(servers)}`]
   return servers.flatMap((server: unknown, i) => {
     const urls = (server as { urls?: unknown } | null)?.urls
     const list: unknown[] = Array.isArray(urls) ? urls : [urls]
@@ -169,7 +170,7 @@ function numbers(what: string, given: unknown, known: object): string[] {
     if (!Object.hasOwn(known, key)) return [`${what}.${key} is not an option`]
     return typeof value === 'number' && value >= 0 && Number.isFinite(value)
       ? []
-      : [`${what}.${key} must be a number from 0 on, not ${describe(value)}`]
+      : [`${what}.${key} must be a number from 0 on, not ${show(value)}`]
   })
 }
 
@@ -196,17 +197,11 @@ function wholeNumber(what: string, value: unknown, min: number, max: number): st
     (Number.isInteger(value) && (value as number) >= min && (value as number) <= max)
   )
     return []
-  return [`${what} must be a whole number from ${min} to ${max}, not ${describe(value)}`]
+  return [`${what} must be a whole number from ${min} to ${max}, not ${show(value)}`]
 }
 
 function typeProblem(what: string, value: unknown, ...types: string[]): string[] {
   return value === undefined || types.includes(typeof value)
     ? []
-    : [`${what} must be a ${types.join(' or a ')}, not ${describe(value)}`]
-}
-
-function describe(value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value === 'string') return `"${value.slice(0, 40)}"`
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value
+    : [`${what} must be a ${types.join(' or a ')}, not ${show(value)}`]
 }

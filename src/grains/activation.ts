@@ -5,6 +5,7 @@
 import { ClusterError } from '../errors.ts'
 import type { CancelTimer } from '../ports.ts'
 import type { ActivationHost, ActivationStart, Outcome } from './activation-host.ts'
+import { checkFunction, show } from './arguments.ts'
 import { encodeFault, faultOf, faultOfThrown } from './faults.ts'
 import type { Fault } from './faults.ts'
 import { checkArguments, checkResult } from './schema.ts'
@@ -54,6 +55,8 @@ export class Activation {
   #cell: StateCell<unknown> | undefined
   #hasMerge = false
   #isSettingUp = false
+  /** All that was given to `onActivate` has run. */
+  #isActivated = false
   #isOver = false
   #nextTimer = 1
   /** What was last told to the host, and the way back to it. */
@@ -74,6 +77,7 @@ export class Activation {
     const outcome = await this.#run('setup', undefined, async () => {
       this.#setUp()
       for (const fn of this.#activating) await fn()
+      this.#isActivated = true
       return undefined
     })
     if (!outcome.ok) this.#end('it could not be activated')
@@ -279,8 +283,11 @@ export class Activation {
       grain: <M>(kind: GrainRef<string, M>, to: string, options?: GrainCallOptions) =>
         this.#host.grain(kind, to, options, () => this.#parent()),
       every: (ms: number, fn: () => unknown) => this.#every(ms, fn),
-      onActivate: (fn: () => unknown) => void this.#activating.push(fn),
-      onDeactivate: (fn: () => unknown) => void this.#deactivating.push(fn),
+      onActivate: (fn: () => unknown) => this.#onActivate(fn),
+      onDeactivate: (fn: () => unknown) => {
+        checkFunction('self.onDeactivate', fn)
+        this.#deactivating.push(fn)
+      },
       clear: () => this.#clear(),
     })
   }
@@ -306,10 +313,20 @@ export class Activation {
     this.#cell = cell as unknown as StateCell<unknown>
     this.#settle()
     const { merge } = options
-    if (!merge) return cell
+    if (merge === undefined) return cell
+    checkFunction('The option merge of self.state', merge)
     this.#hasMerge = true
     this.#activating.unshift(...others.map((other) => () => cell.merge(merge, other)))
     return cell
+  }
+
+  #onActivate(fn: () => unknown): void {
+    checkFunction('self.onActivate', fn)
+    if (this.#isActivated) {
+      const message = 'This grain is activated already: call `self.onActivate` in its setup.'
+      throw new ClusterError('invalid-value', message)
+    }
+    this.#activating.push(fn)
   }
 
   #clear(): void {
@@ -333,9 +350,11 @@ export class Activation {
   }
 
   #every(ms: number, fn: () => unknown): () => void {
-    if (!(ms >= 1 && ms <= 2_147_483_647)) {
-      throw new ClusterError('invalid-value', `every takes 1 ms at least and 24 days at most, not ${ms}.`)
+    if (typeof ms !== 'number' || !(ms >= 1 && ms <= 2_147_483_647)) {
+      const message = `self.every takes a number: 1 ms at least and 24 days at most, not ${show(ms)}.`
+      throw new ClusterError('invalid-value', message)
     }
+    checkFunction('self.every', fn)
     if (this.#isOver) return () => {}
     const id = this.#nextTimer++
     const timer: Timer = { fn, isDue: false, isRunning: false, cancel: () => {} }

@@ -1,6 +1,7 @@
 /** How users make kinds of grains, and name them where they only call. */
 import { ClusterError } from '../errors.ts'
-import { optionProblems, settingsOf, show } from './kind-options.ts'
+import { show } from './arguments.ts'
+import { optionProblems, settingsOf } from './kind-options.ts'
 import type { KindOptions } from './kind-options.ts'
 import type { GrainContext, GrainKind, GrainMethods, GrainRef } from './types.ts'
 

@@ -1,4 +1,5 @@
 /** What can be said of a kind besides its methods: options, their defaults, and what is wrong with given ones. */
+import { show } from './arguments.ts'
 import type { KindSettings, MethodSchemas, StandardSchema } from './types.ts'
 
 /** How grains of a kind run. */
@@ -104,14 +105,6 @@ export function optionProblems(options: unknown): string[] {
     ...flag('persist', given['persist']),
     ...schemaProblems(given['schemas']),
   ]
-}
-
-/** A value, as messages show it. */
-export function show(value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value === 'string') return `"${value.slice(0, 40)}"`
-  if (Array.isArray(value)) return 'a list'
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value
 }
 
 function acceptsProblems(accepts: unknown, version: unknown): string[] {

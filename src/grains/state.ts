@@ -1,5 +1,6 @@
 /** The one state of an activation: a value, its bytes, and which of them are to be replicated. */
 import { ClusterError } from '../errors.ts'
+import { checkFunction } from './arguments.ts'
 import type { ValueCodec } from './codec.ts'
 import { deepFreeze } from './frozen.ts'
 import type { DeepReadonly, State, StateOptions } from './types.ts'
@@ -53,6 +54,7 @@ export class StateCell<T> implements State<T> {
   }
 
   update(change: (draft: T) => T | DeepReadonly<T> | void): void {
+    checkFunction('update', change)
     this.#options.mayChange()
     const draft = this.#decode() as T
     const changed: unknown = change(draft)

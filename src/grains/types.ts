@@ -78,15 +78,19 @@ export interface GrainContext {
    * lives. A turn that is not done when the next is due makes that one drop out. As its turns are calls, the grain does
    * not become idle. A turn that throws changes nothing, and is told by the event `grain-threw`. After its host is lost it
    * begins when the grain is next called. Returns the way to stop.
-   * @throws ClusterError `invalid-value` for less than 1 ms
+   * @throws ClusterError `invalid-value` for less than 1 ms, more than 24 days, or what is no function
    */
   every(ms: number, fn: () => unknown): () => void
-  /** Runs after setup and before the first call; in order, each awaited. It may change the state. */
+  /**
+   * Runs after setup and before the first call; in order, each awaited. It may change the state.
+   * @throws ClusterError `invalid-value` for what is no function, and once the grain is activated: it would never run
+   */
   onActivate(fn: () => unknown): void
   /**
    * Runs when the grain is idle or moves, after the last call; in reverse order, each awaited. Not when its tab leaves,
    * is closed or dies: then `signal` is aborted, as far as there is time. What all of them have changed is stored unless
    * one throws.
+   * @throws ClusterError `invalid-value` for what is no function
    */
   onDeactivate(fn: () => unknown): void
   /** Deletes the state of this grain, so that no trace of it is kept. It is the initial one again. */
@@ -124,7 +128,7 @@ export interface State<T> {
   /**
    * Changes a copy, which then replaces the value; what `change` returns does so instead, unless it is `undefined`.
    * Nothing is changed if it throws.
-   * @throws ClusterError as setting `value` does, and if `change` returns a promise
+   * @throws ClusterError as setting `value` does, and if `change` returns a promise; `invalid-value` if it is no function
    */
   update(change: (draft: T) => T | DeepReadonly<T> | void): void
 }

@@ -123,6 +123,9 @@ describe('a message that cannot be delivered', () => {
     expect(aborted).toHaveLength(4)
     expect(await codeOf(world.settled(chat.send('a'.repeat(20), 'x')))).toBe('unknown-member')
     expect(await codeOf(() => a.mailbox(''))).toBe('invalid-value')
+    expect(() => b.mailbox('chat').receive(undefined as never)).toThrow(
+      /^receive takes a function, not undef/,
+    )
     listen(b)
     expect(await codeOf(() => listen(b))).toBe('invalid-value')
   })

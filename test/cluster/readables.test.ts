@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Cluster, ClusterEvent, Readable } from '../../src/api.ts'
 import type { LinkTransport } from '../../src/ports.ts'
-import { createWorld, upCount, type World } from './support.ts'
+import { codeOf, createWorld, upCount, type World } from './support.ts'
 
 const readablesOf = (cluster: Cluster): Record<string, Readable<unknown>> => ({
   members: cluster.members,
@@ -94,6 +94,23 @@ describe('every readable', () => {
     expect(calls.filter((call) => call === 'first')).toHaveLength(1)
     expect(calls).not.toContain('second')
     expect(calls).toContain('late')
+  })
+})
+
+describe('a listener', () => {
+  const wrong = [undefined, null, {}, 'f'] as unknown as (() => void)[]
+
+  it.each(wrong)('that is %j is refused by every readable, by events and by on', async (listener) => {
+    const cluster = await createWorld().tab().join()
+    for (const [name, { subscribe }] of Object.entries({ ...readablesOf(cluster), events: cluster.events }))
+      expect(await codeOf(() => subscribe(listener)), name).toBe('invalid-value')
+    expect(() => cluster.on('status', listener)).toThrow(/^on takes a function, not /)
+  })
+
+  it('of a type of event that does not exist is refused', async () => {
+    const cluster = await createWorld().tab().join()
+    for (const type of ['nope', 'toString', undefined])
+      expect(() => cluster.on(type as 'status', () => undefined)).toThrow(/is no type of event/)
   })
 })
 

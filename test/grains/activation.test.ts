@@ -7,7 +7,7 @@ import { valueCodec } from '../../src/grains/codec.ts'
 import { defineGrain } from '../../src/grains/define.ts'
 import { decodeFault } from '../../src/grains/faults.ts'
 import type { Fault } from '../../src/grains/faults.ts'
-import type { GrainKind, GrainProxy, StandardSchema, State } from '../../src/grains/types.ts'
+import type { GrainContext, GrainKind, GrainProxy, StandardSchema, State } from '../../src/grains/types.ts'
 import { FakeClock } from '../../src/testing/fake-clock.ts'
 
 const encode = (value: unknown): Uint8Array => valueCodec.encode(value, 'value')
@@ -225,6 +225,39 @@ describe('setup', () => {
       ['onDeactivate', 'c'],
     ])
     expect((thrown[0]![1] as Error).stack).toContain('activation.test.ts')
+  })
+
+  it.each<[string, (self: GrainContext) => unknown, RegExp]>([
+    ['every', (self) => self.every(10, undefined as never), /self\.every takes a function, not undefined/],
+    [
+      'the ms of every',
+      (self) => self.every('10' as never, () => 1),
+      /self\.every takes a number: .* not "10"/,
+    ],
+    ['onActivate', (self) => self.onActivate('x' as never), /self\.onActivate takes a function, not "x"/],
+    ['onDeactivate', (self) => self.onDeactivate(5 as never), /self\.onDeactivate takes a function, not 5/],
+    ['merge', (self) => self.state(0, { merge: {} as never }), /merge .* takes a function, not object/],
+    ['update', (self) => self.state(0).update(null as never), /update takes a function, not null/],
+  ])('says where what is no function was given: to %s', async (_what, use, message) => {
+    const kind = defineGrain('wrong', (self) => {
+      use(self)
+      return {}
+    })
+    const { fault } = seen(await host(kind).activation.activate())
+    expect(fault).toMatchObject({ code: 'grain-threw', data: { code: 'invalid-value' } })
+    expect(fault?.message).toMatch(message)
+  })
+
+  it('refuses onActivate where nothing would run it any more, and takes it where it is activating', async () => {
+    const ran: string[] = []
+    const { call } = await active(
+      defineGrain('late', (self) => {
+        self.onActivate(() => self.onActivate(() => ran.push('second')))
+        return { late: () => self.onActivate(() => ran.push('late')) }
+      }),
+    )
+    expect(ran).toEqual(['second'])
+    expect((await call('late')).fault?.message).toMatch(/call `self\.onActivate` in its setup/)
   })
 
   it('runs onActivate in order, and onDeactivate backwards, and may change the state in both', async () => {

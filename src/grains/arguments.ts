@@ -1,0 +1,20 @@
+/** Arguments that users give, held against what a call takes. */
+import { ClusterError } from '../errors.ts'
+
+/**
+ * What is to be called later is looked at when it is given: when it is called, nothing leads to who gave it.
+ * @param what the call that takes it
+ * @throws ClusterError `invalid-value`
+ */
+export function checkFunction(what: string, value: unknown): void {
+  if (typeof value === 'function') return
+  throw new ClusterError('invalid-value', `${what} takes a function, not ${show(value)}.`)
+}
+
+/** A value, as messages show it. */
+export function show(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'string') return `"${value.slice(0, 40)}"`
+  if (Array.isArray(value)) return 'a list'
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value
+}
