@@ -21,7 +21,8 @@ export type { HistogramSample, MetricFamily, MetricLabels, MetricSample }
 export interface Readable<T> {
   get(): T
   /**
-   * Calls `listener` at each change, not at once. Returns the way to stop; stopping twice is harmless.
+   * Calls `listener` at each change, not at once. Returns the way to stop; stopping twice is harmless. What a listener
+   * throws harms nobody else: it is reported as an uncaught error, as by `reportError`; in Node it is on the console.
    * @throws ClusterError `invalid-value` for what is no function
    */
   subscribe(listener: (value: T) => void): () => void
@@ -82,7 +83,10 @@ export interface Convergence {
  */
 export interface EventStream {
   recent(): readonly ClusterEvent[]
-  /** @throws ClusterError `invalid-value` for what is no function */
+  /**
+   * Calls `listener` for each event. Returns the way to stop. What it throws is reported, as in `Readable`.
+   * @throws ClusterError `invalid-value` for what is no function
+   */
   subscribe(listener: (event: ClusterEvent) => void): () => void
 }
 
@@ -126,7 +130,10 @@ export interface Message {
   readonly lane: Lane
 }
 
-/** Handles a message. The next one of the same sender and lane waits until a promise it returns is settled. */
+/**
+ * Handles a message. The next one of the same sender and lane waits until a promise it returns is settled. What it throws
+ * is reported, as in `Readable`; the message counts as handled.
+ */
 export type MessageListener = (message: Message) => unknown
 
 export interface SendOptions {
@@ -207,7 +214,7 @@ export interface Cluster {
   readonly metrics: Metrics
   readonly events: EventStream
   /**
-   * Calls `listener` for each event of one type. Returns the way to stop.
+   * Calls `listener` for each event of one type. Returns the way to stop. What it throws is reported, as in `Readable`.
    * @throws ClusterError `invalid-value` if there is no such type, or for what is no function
    */
   on<K extends ClusterEvent['type']>(

@@ -19,7 +19,7 @@ import { authorityOf, isAuthority, isNodeId } from '../core/identity/node-id.ts'
 import { LANES } from '../core/wire/frames.ts'
 import { ClusterError } from '../errors.ts'
 import { checkFunction } from '../grains/arguments.ts'
-import { callSafely, throwLater } from './store.ts'
+import { callSafely, isPromise, report } from './store.ts'
 
 export interface MailboxesOptions {
   /** Hands inputs to the core, in one turn. Returns `false` while there is none. */
@@ -224,7 +224,7 @@ export class Mailboxes {
       if (this.#backlogs.get(name) === backlog) this.#handOut(backlog, 1)
     }
     done.then(goOn, (error: unknown) => {
-      throwLater(error)
+      report(error)
       goOn()
     })
   }
@@ -241,7 +241,7 @@ export class Mailboxes {
       const result: unknown = listener(message)
       return isPromise(result) ? result : undefined
     } catch (error) {
-      throwLater(error)
+      report(error)
       return undefined
     }
   }
@@ -272,9 +272,6 @@ function forgetHandled(backlog: Backlog): Backlog {
 /** Of the stream that a backlog is of. */
 const nameOf = (nodeId: NodeId, lane: Lane): string => `${nodeId} ${lane}`
 const NONE: readonly number[] = []
-
-const isPromise = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 
 const aborted = (): ClusterError =>
   new ClusterError('aborted', 'Sending was aborted; what is under way may arrive.')

@@ -67,18 +67,26 @@ export class Revision {
   }
 }
 
-/** An error of the user's code is reported as uncaught, where developers look, and disturbs nothing here. */
-export function throwLater(error: unknown): void {
-  queueMicrotask(() => {
-    throw error
-  })
+/**
+ * An error of the user's code goes where developers look: it is reported as uncaught where the platform has a way to, as
+ * browsers do, else it is on the console. Not thrown, which would end a process of Node.
+ */
+export function report(error: unknown): void {
+  const { reportError } = globalThis as { reportError?: (error: unknown) => void }
+  if (reportError) reportError(error)
+  // oxlint-disable-next-line no-console -- the one place where nobody else can be told
+  else console.error('A listener threw:', error)
 }
 
-/** A listener that throws harms nobody else. */
-export function callSafely<A>(listener: (argument: A) => void, argument: A): void {
+/** A listener that throws, or whose promise rejects, harms nobody else. */
+export function callSafely<A>(listener: (argument: A) => unknown, argument: A): void {
   try {
-    listener(argument)
+    const result = listener(argument)
+    if (isPromise(result)) result.then(undefined, report)
   } catch (error) {
-    throwLater(error)
+    report(error)
   }
 }
+
+export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'

@@ -1,5 +1,5 @@
 /** What can be read of a cluster, and how it is watched. */
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Cluster, ClusterEvent, Readable } from '../../src/api.ts'
 import type { LinkTransport } from '../../src/ports.ts'
 import { codeOf, createWorld, upCount, type World } from './support.ts'
@@ -115,18 +115,14 @@ describe('a listener', () => {
 })
 
 describe('a listener that throws', () => {
-  const caught: unknown[] = []
-  const note = (error: unknown) => void caught.push(error)
-  const others = process.listeners('uncaughtException')
   afterEach(() => {
-    process.off('uncaughtException', note)
-    for (const other of others) process.on('uncaughtException', other)
-    caught.length = 0
+    vi.unstubAllGlobals()
+    vi.restoreAllMocks()
   })
 
-  it('harms nobody, and its error is reported as uncaught', async () => {
-    for (const other of others) process.off('uncaughtException', other)
-    process.on('uncaughtException', note)
+  it('harms nobody, and its error is reported as browsers report uncaught ones', async () => {
+    const reportError = vi.fn<(error: Error) => void>()
+    vi.stubGlobal('reportError', reportError)
     const world = createWorld()
     const { clusters } = await world.room(2)
     const cluster = clusters[0]!
@@ -143,13 +139,39 @@ describe('a listener that throws', () => {
     cluster.on('member-status', () => {
       throw new Error('from on')
     })
+    cluster.on('member-status', async () => {
+      await Promise.reject(new Error('from an async one'))
+    })
     cluster.on('member-status', () => void told.push('on'))
     await busyWhile(world)
     await world.until('both go on', () => clusters.every((one) => upCount(one) === 2))
-    await new Promise(setImmediate)
     for (const name of ['members', 'links', 'convergence', 'peer state', 'on']) expect(told).toContain(name)
-    const messages = caught.map((error) => (error as Error).message)
-    for (const name of ['members', 'links', 'events', 'on']) expect(messages).toContain(`from ${name}`)
+    const messages = reportError.mock.calls.map(([error]) => error.message)
+    for (const name of ['members', 'links', 'events', 'on', 'an async one'])
+      expect(messages).toContain(`from ${name}`)
+  })
+
+  it('ends no process of Node: its error is on the console', async () => {
+    const print = vi.spyOn(console, 'error').mockReturnValue(undefined)
+    const world = createWorld()
+    const { clusters } = await world.room(1)
+    const [cluster] = clusters
+    const thrown = new Error('mine')
+    const fail = (): never => {
+      throw thrown
+    }
+    cluster!.status.subscribe(fail)
+    cluster!.mailbox('chat').receive(fail)
+    cluster!.mailbox('late').receive(() => Promise.reject(thrown))
+    for (const name of ['chat', 'late'])
+      await world.settled(cluster!.mailbox(name).send(cluster!.self.authority, 'x'))
+    await world.settled(cluster!.leave())
+    expect(print.mock.calls).toEqual([
+      // the two receivers, then the status
+      ['A listener threw:', thrown],
+      ['A listener threw:', thrown],
+      ['A listener threw:', thrown],
+    ])
   })
 })
 
