@@ -156,7 +156,8 @@ export interface Mailbox {
    * once and in its lane's order, or not at all. While there is no way to the member it waits, within limits: to an
    * authority that has left, for its next life, until it is forgotten after `tuning.tombstoneMs` (ten minutes). Whoever
    * waits for less gives `signal: AbortSignal.timeout(ms)`. Resolves when the listener at the other side is done with it.
-   * Bytes must not be changed before that.
+   * Bytes must not be changed before that. A text goes as UTF-8, which has no way to write half a surrogate pair:
+   * `invalid-value`.
    * @throws ClusterError `invalid-value` `too-large` `queue-full` `quarantined` `unknown-member` `no-receiver`
    *   `dead-letter` `aborted` `left`
    */

@@ -120,7 +120,8 @@ describe('a message that cannot be delivered', () => {
     expect(await codeOf(chat.send(toB, 5 as unknown as string))).toBe('invalid-value')
     expect(await codeOf(chat.send(toB, 'x', { lane: 'fast' as 'bulk' }))).toBe('invalid-value')
     expect(await codeOf(chat.send(toB, new Uint8Array(17 * 1024 * 1024)))).toBe('too-large')
-    expect(aborted).toHaveLength(4)
+    expect(await codeOf(chat.send(toB, 'half \ud83d'))).toBe('invalid-value')
+    expect(aborted).toHaveLength(5)
     expect(await codeOf(world.settled(chat.send('a'.repeat(20), 'x')))).toBe('unknown-member')
     expect(await codeOf(() => a.mailbox(''))).toBe('invalid-value')
     expect(() => b.mailbox('chat').receive(undefined as never)).toThrow(

@@ -129,7 +129,15 @@ describe('peer state', () => {
     const world = createWorld()
     const { clusters } = await world.room(2)
     const seen = clusters[1]!.peerState('x')
-    for (const value of [null, 0, false, '', [], { a: [null, { b: '\u2028 \uD83D\uDE00' }] }]) {
+    for (const value of [
+      null,
+      0,
+      false,
+      '',
+      [],
+      { a: [null, { b: '\u2028 \uD83D\uDE00' }] },
+      'half \uD83D',
+    ]) {
       clusters[0]!.peerState<unknown>('x').set(value)
       await world.until('it is there', () => {
         const values = [...seen.get().values()]

@@ -43,6 +43,10 @@ describe('values that are carried', () => {
     ['null', null],
     ['numbers', [0, -0, 1.5, Number.NaN, Infinity, -Infinity, 2 ** 53]],
     ['a text with lone surrogates', ['\uD800', 'a\uDC00b', '\uFEFFmark', '\u2028']],
+    [
+      'lone surrogates beside what JSON cannot carry',
+      [new Date(0), 'a\uD800', { 'k\uDC00': new Map([['\uDBFF', '\uDFFF']]) }],
+    ],
     ['undefined inside', { a: undefined, b: [undefined] }],
     ['bigint', [0n, -5n, 10n ** 30n]],
     ['dates', [new Date(0), new Date(Number.NaN), new Date(8.64e15)]],
