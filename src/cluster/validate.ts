@@ -1,7 +1,9 @@
+import { INITIAL_WINDOW } from '../core/association/out-stream.ts'
 import { ClusterError } from '../errors.ts'
-import type { ClusterOptions, Limits } from '../options.ts'
+import type { ClusterOptions, Limits, Tuning } from '../options.ts'
 import { DEFAULT_LIMITS, DEFAULT_MAX_LINKS, DEFAULT_TUNING } from '../options.ts'
 import { show } from '../grains/arguments.ts'
+import type { Platform } from '../ports.ts'
 import { kindProblems } from './hosted-kinds.ts'
 import { encodeValue } from './values.ts'
 
@@ -31,19 +33,27 @@ const KNOWN = new Set<string>([
   'platform',
 ] satisfies (keyof ClusterOptions)[])
 
-const PORTS = new Set([
-  'transport',
-  'relay',
-  'socket',
-  'signaling',
-  'identity',
-  'keys',
-  'snapshot',
-  'copies',
-  'clock',
-  'random',
-  'lifecycle',
-])
+/** What is called of each port; one without methods is a function itself. */
+const PORTS: Readonly<Record<keyof Platform, readonly string[]>> = {
+  transport: ['open'],
+  relay: ['open', 'setRate'],
+  socket: [],
+  signaling: ['open'],
+  identity: ['claim'],
+  keys: ['verify'],
+  snapshot: ['load', 'save'],
+  copies: ['load', 'save'],
+  clock: ['now', 'timer'],
+  random: [],
+  lifecycle: ['watch'],
+}
+/** Ports that a process may be without. */
+const MAY_BE_FALSE = new Set(['transport', 'relay', 'snapshot', 'copies'])
+
+/** Counts, with the least that each may be; all other tuning is in ms. */
+const LEAST_COUNTS: Partial<Tuning> = { quietPeriods: 0, maxDials: 1, minObservers: 1, maxLocalHealth: 0 }
+/** The least that a limit may be, where that is more than nothing. */
+const LEAST_LIMITS: Partial<Limits> = { members: 1, windowBytes: INITIAL_WINDOW }
 
 /**
  * Looks at everything before anything starts.
@@ -92,8 +102,7 @@ function optionProblems(options: unknown): string[] {
     ...(['reject-new', 'drop-oldest', undefined].includes(given.queue as string)
       ? []
       : [`queue must be 'reject-new' or 'drop-oldest', not ${show(given.queue)}`]),
-    ...numbers('tuning', given.tuning, DEFAULT_TUNING),
-    ...numbers('limits', given.limits, DEFAULT_LIMITS),
+    ...tuningProblems(given.tuning),
     ...limitProblems(given.limits),
     ...platformProblems(given.platform),
   ]
@@ -160,27 +169,75 @@ function signalProblems(signal: unknown): string[] {
 function platformProblems(platform: unknown): string[] {
   if (platform === undefined) return []
   if (typeof platform !== 'object' || platform === null) return ['platform must be an object of ports']
-  return Object.keys(platform).flatMap((key) => (PORTS.has(key) ? [] : [`platform.${key} is not a port`]))
+  return Object.entries(platform).flatMap(([name, port]: [string, unknown]) =>
+    Object.hasOwn(PORTS, name)
+      ? portProblems(name as keyof Platform, port)
+      : [`platform.${name} is not a port`],
+  )
 }
 
-function numbers(what: string, given: unknown, known: object): string[] {
+function portProblems(name: keyof Platform, port: unknown): string[] {
+  if (port === undefined || (port === false && MAY_BE_FALSE.has(name))) return []
+  const methods = PORTS[name]
+  if (methods.length === 0) return typeProblem(`platform.${name}`, port, 'function')
+  const given = (port ?? {}) as Record<string, unknown>
+  if (methods.every((method) => typeof given[method] === 'function')) return []
+  const needed = `${MAY_BE_FALSE.has(name) ? '`false`, or ' : ''}an object with ${methods.join(' and ')}`
+  return [`platform.${name} must be ${needed}, not ${show(port)}`]
+}
+
+function tuningProblems(given: unknown): string[] {
+  const problems = numbers('tuning', given, DEFAULT_TUNING, (key, value) => {
+    const least = (LEAST_COUNTS as Record<string, number>)[key]
+    if (least === undefined) return isNumberFrom(0, value) ? undefined : 'a number from 0 on'
+    return isCountFrom(least, value) ? undefined : `a whole number from ${least} on`
+  })
+  if (problems.length > 0) return problems
+  const tuning = { ...DEFAULT_TUNING, ...(given as Partial<Tuning> | undefined) }
+  const pairs = [
+    ['suspicionMinMs', 'suspicionMaxMs'],
+    ['redialMinMs', 'redialMaxMs'],
+  ] as const
+  return pairs.flatMap(([min, max]) =>
+    tuning[min] <= tuning[max]
+      ? []
+      : [`tuning.${min} is ${tuning[min]}, more than tuning.${max}, which is ${tuning[max]}`],
+  )
+}
+
+/** One sentence for each number that is none, or that `neededOf` says must be something else. */
+function numbers(
+  what: string,
+  given: unknown,
+  known: object,
+  neededOf: (key: string, value: unknown) => string | undefined,
+): string[] {
   if (given === undefined) return []
   if (typeof given !== 'object' || given === null) return [`${what} must be an object`]
   return Object.entries(given).flatMap(([key, value]) => {
     if (!Object.hasOwn(known, key)) return [`${what}.${key} is not an option`]
-    return typeof value === 'number' && value >= 0 && Number.isFinite(value)
-      ? []
-      : [`${what}.${key} must be a number from 0 on, not ${show(value)}`]
+    const needed = neededOf(key, value)
+    return needed === undefined ? [] : [`${what}.${key} must be ${needed}, not ${show(value)}`]
   })
 }
 
+const isNumberFrom = (least: number, value: unknown): boolean =>
+  typeof value === 'number' && value >= least && Number.isFinite(value)
+
+const isCountFrom = (least: number, value: unknown): boolean =>
+  Number.isInteger(value) && (value as number) >= least
+
 /** A record must fit into one message of a link, and the table into the bitmap of a status frame. */
 function limitProblems(given: unknown): string[] {
+  const problems = numbers('limits', given, DEFAULT_LIMITS, (key, value) => {
+    const least = (LEAST_LIMITS as Record<string, number>)[key] ?? 0
+    return isCountFrom(least, value) ? undefined : `a whole number from ${least} on`
+  })
+  if (problems.length > 0) return problems
   const { members, valueBytes, peerStateKeys } = {
     ...DEFAULT_LIMITS,
     ...(given as Partial<Limits> | undefined),
   }
-  const problems: string[] = []
   if (members > MAX_MEMBERS)
     problems.push(`limits.members is ${members}, at most ${MAX_MEMBERS} are possible`)
   const bytes = valueBytes * (peerStateKeys + 1)

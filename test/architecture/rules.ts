@@ -74,7 +74,7 @@ const RULES: readonly Rule[] = [
   },
   { files: /^src\/cluster(?:\.ts|\/)/, may: /^src\/(?!testing\/|index\.ts|node\.ts|adapters\/node\/)/ },
   { files: /^src\/index\.ts$/, may: /^src\/(?!testing\/|node\.ts$)/ },
-  { files: /^src\/node\.ts$/, may: /^src\/(?:adapters\/(?:browser|node)\/|ports\.ts$)/ },
+  { files: /^src\/node\.ts$/, may: /^src\/(?:adapters\/(?:browser|node)\/|(?:ports|errors)\.ts$)/ },
   {
     files: /^signaling-server\//,
     may: /^(?:signaling-server\/|src\/adapters\/signaling\/(?:protocol|quiet)\.ts$)/,

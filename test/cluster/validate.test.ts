@@ -90,7 +90,21 @@ describe('each wrong option is named', () => {
     [{ tuning: { statusInterval: 1 } }, /^tuning\.statusInterval is not an option$/],
     [{ tuning: { statusIntervalMs: -1 } }, /^tuning\.statusIntervalMs must be a number from 0 on, not -1$/],
     [{ tuning: { statusIntervalMs: '1' } }, /^tuning\.statusIntervalMs must be/],
-    [{ limits: { members: Number.NaN } }, /^limits\.members must be a number from 0 on, not NaN$/],
+    [{ tuning: { maxDials: 0.5 } }, /^tuning\.maxDials must be a whole number from 1 on, not 0\.5$/],
+    [{ tuning: { minObservers: 0 } }, /^tuning\.minObservers must be a whole number from 1 on, not 0$/],
+    [{ tuning: { quietPeriods: -1 } }, /^tuning\.quietPeriods must be a whole number from 0 on, not -1$/],
+    [
+      { tuning: { suspicionMinMs: 9_000, suspicionMaxMs: 10 } },
+      /^tuning\.suspicionMinMs is 9000, more than tuning\.suspicionMaxMs, which is 10$/,
+    ],
+    [
+      { tuning: { redialMinMs: 20_000 } },
+      /^tuning\.redialMinMs is 20000, more than tuning\.redialMaxMs, which is 15000$/,
+    ],
+    [{ limits: { members: Number.NaN } }, /^limits\.members must be a whole number from 1 on, not NaN$/],
+    [{ limits: { members: 0 } }, /^limits\.members must be a whole number from 1 on, not 0$/],
+    [{ limits: { windowBytes: 5 } }, /^limits\.windowBytes must be a whole number from 262144 on, not 5$/],
+    [{ limits: { queueBytes: 1.5 } }, /^limits\.queueBytes must be a whole number from 0 on, not 1\.5$/],
     [{ limits: { members: 10_000 } }, /^limits\.members is 10000, at most 8192 are possible$/],
     [
       { limits: { valueBytes: 4_096 } },
@@ -99,6 +113,11 @@ describe('each wrong option is named', () => {
     [{ limits: { toString: 1 } }, /^limits\.toString is not an option$/],
     [{ platform: null }, /^platform must be an object of ports$/],
     [{ platform: { clok: {} } }, /^platform\.clok is not a port$/],
+    [{ platform: { transport: 5 } }, /^platform\.transport must be `false`, or an object with open, not 5$/],
+    [{ platform: { socket: 5 } }, /^platform\.socket must be a function, not 5$/],
+    [{ platform: { clock: false } }, /^platform\.clock must be an object with now and timer, not false$/],
+    [{ platform: { copies: { load: () => [] } } }, /^platform\.copies must be .* load and save, not object$/],
+    [{ platform: { keys: null } }, /^platform\.keys must be an object with verify, not null$/],
   ])('%o', (options, problem) => {
     expect(problemsOf('room', { signaling, ...options })).toEqual([expect.stringMatching(problem)])
   })
@@ -128,12 +147,14 @@ it('nothing is started', () => {
   const used: string[] = []
   const world = createWorld()
   const { platform } = world.tab()
-  const watched = new Proxy(platform, {
-    get(target, port) {
-      used.push(String(port))
-      return target[port as keyof typeof target]
-    },
-  })
+  const watched = Object.fromEntries(
+    Object.entries(platform).map(([name, port]: [string, unknown]) => [
+      name,
+      typeof port === 'function'
+        ? () => used.push(name)
+        : new Proxy({}, { get: (_, method) => () => used.push(`${name}.${String(method)}`) }),
+    ]),
+  )
   expect(problemsOf('room', { signaling, platform: watched, maxLinks: 0 })).toHaveLength(1)
   expect(used).toEqual([])
   expect([world.clock.pending, world.network.sessions]).toEqual([0, 0])
