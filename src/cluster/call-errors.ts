@@ -1,5 +1,6 @@
 /** How calls that came to nothing are told to their callers: each with what happened, and what can be done. */
 import type { KindVersions } from '../core/published-kinds.ts'
+import { DEFAULT_CALL_TUNING } from '../core/rpc/calls.ts'
 import type { CallEnd } from '../core/rpc/calls.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterErrorCode } from '../errors.ts'
@@ -13,13 +14,18 @@ export interface CallName {
   readonly method: string
 }
 
-/** What else its caller knows at the end of a call. */
-interface Circumstances {
-  readonly args: Uint8Array
+/** What its caller knows of a call that has ended. */
+export interface CallFacts extends CallName {
+  /** Of its arguments. */
+  readonly bytes: number
+  /** As it was asked for, in ms. Of a handler's call, what the handler has left counts where that is less. */
+  readonly deadlineMs: number
+  /** Since it was made. */
+  readonly ms: number
+  /** The reason of its signal, if that was aborted. */
+  readonly abortedBy: unknown
   /** Of the kind, where the caller has more than its name. */
   readonly versions: KindVersions | undefined
-  /** Why its signal was aborted. */
-  readonly abortedBy: unknown
   /** Whether anybody hosts the kind now. */
   readonly isHosted: boolean
 }
@@ -43,22 +49,18 @@ export function leftError(call: CallName, wasSent: boolean): ClusterError {
 }
 
 /** Of a call that the core ended without a result. */
-export function callError(
-  end: Extract<CallEnd, { type: 'error' }>,
-  call: CallName,
-  known: Circumstances,
-): ClusterError {
+export function callError(end: Extract<CallEnd, { type: 'error' }>, call: CallFacts): ClusterError {
   const { code, attempts, mayHaveRun, bytes } = end
-  const { abortedBy } = known
   const details: CallDetails = { ...nameOf(call), attempts, mayHaveRun }
   if (bytes && code === 'failed') {
     const fault = decodeFault(bytes)
     return errorOf(fault, NOT_RUN.has(fault.code) ? { ...details, mayHaveRun: false } : details)
   }
   if (bytes && code === 'activation-failed') return activationError(bytes, details)
-  const [as, reason] = reasonOf(end, known)
-  const cause = code === 'aborted' && abortedBy !== undefined ? { cause: abortedBy } : {}
-  return new ClusterError(as, `${placeOf(call)}: ${reason}`, { ...details, ...cause })
+  const [as, reason] = reasonOf(end, call)
+  const { abortedBy: cause } = call
+  const aborted = code === 'aborted' && cause !== undefined ? { cause } : {}
+  return new ClusterError(as, `${placeOf(call)}: ${reason}`, { ...details, ...aborted })
 }
 
 /** Why a version is not called. */
@@ -86,16 +88,16 @@ const NOBODY_DECIDES =
   'Is the kind in `grains` of some tab? In the first seconds of a room it takes until nobody can be coming back.'
 
 function reasonOf(
-  { code, attempts, mayHaveRun, ms, hosted = 0 }: Extract<CallEnd, { type: 'error' }>,
-  { args, versions, isHosted }: Circumstances,
+  { code, attempts, mayHaveRun, hosted = 0 }: Extract<CallEnd, { type: 'error' }>,
+  call: CallFacts,
 ): readonly [ClusterErrorCode, string] {
   switch (code) {
     case 'deadline':
-      if (attempts === 0 && !mayHaveRun && isHosted)
-        return ['no-council', `for ${Math.round(ms)} ms nobody could say who hosts it. ${NOBODY_DECIDES}`]
+      if (attempts === 0 && !mayHaveRun && call.isHosted)
+        return ['no-council', `${within(call)} nobody could say who hosts it. ${NOBODY_DECIDES}`]
       return [
         code,
-        `there was no answer within ${Math.round(ms)} ms.${isHosted ? '' : ' Nobody hosts this kind now.'} ${deadlineAdvice(attempts, mayHaveRun)}`,
+        `${within(call)} there was no answer.${hostAdvice(call)} ${deadlineAdvice(attempts, mayHaveRun)}`,
       ]
     case 'aborted':
       return [
@@ -130,7 +132,7 @@ function reasonOf(
     case 'unknown-kind':
       return [code, 'nobody hosts this kind: give it to `grains` in some tab, or correct the name.']
     case 'version-mismatch':
-      return [code, mismatchOf([hosted], versions!)]
+      return [code, mismatchOf([hosted], call.versions!)]
     case 'state-limit':
       return [
         code,
@@ -140,7 +142,7 @@ function reasonOf(
       return attempts === 0
         ? [
             code,
-            `the arguments have ${args.length} bytes, over the limit for a call: send less, or in parts.`,
+            `the arguments have ${call.bytes} bytes, over their limit of ${DEFAULT_CALL_TUNING.argsBytes}: send less, or in parts.`,
           ]
         : [code, 'the result is over the limit of its host; the change was undone: return less.']
     case 'activation-failed':
@@ -154,10 +156,21 @@ function reasonOf(
   }
 }
 
+const hostAdvice = ({ isHosted }: CallFacts): string => (isHosted ? '' : ' Nobody hosts this kind now.')
+
 function deadlineAdvice(attempts: number, mayHaveRun: boolean): string {
   if (mayHaveRun) return 'It may have run: look before calling again.'
   return attempts > 0 ? 'It has not run: call again.' : 'It was not sent.'
 }
+
+/** A deadline, and when that was noticed, where this is much later: the page was asleep, or busy. */
+function within({ deadlineMs, ms }: CallFacts): string {
+  // what is left of a deadline is rounded on its way
+  if (ms < deadlineMs - 1) return `within the ${Math.round(ms)} ms that its caller had left`
+  const late = ms > deadlineMs + LATE_MS ? ` (noticed after ${Math.round(ms)} ms)` : ''
+  return `within ${deadlineMs} ms${late}`
+}
+const LATE_MS = 1_000
 
 const placeOf = ({ kind, key, method }: CallName): string => `${kind}/${key}.${method}`
 

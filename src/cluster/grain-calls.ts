@@ -140,8 +140,11 @@ export class GrainCalls {
     const call = this.#open.get(id)
     if (!call) return
     if (end.type === 'error') {
-      const isHosted = this.#options.versionsOf(call.kind)?.length !== 0
-      this.#fail(call, callError(end, call, { ...call, isHosted }))
+      const { kind, key, method, args, abortedBy, versions, deadlineMs = DEFAULT_DEADLINE_MS } = call
+      const ms = this.#options.clock.now().mono - call.startedAt
+      const isHosted = this.#options.versionsOf(kind)?.length !== 0
+      const told = { kind, key, method, bytes: args.length, deadlineMs, ms, abortedBy, versions, isHosted }
+      this.#fail(call, callError(end, told))
       return
     }
     this.#close(call)

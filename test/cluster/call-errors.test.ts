@@ -27,17 +27,12 @@ const CODES: Readonly<Record<CallErrorCode, ClusterErrorCode>> = {
 }
 
 const call = { kind: 'counter', key: 'likes', method: 'add' }
-const known = {
-  args: new Uint8Array(77),
-  versions: { version: 2, accepts: [2] },
-  abortedBy: undefined,
-  isHosted: true,
-}
-const ended = (code: CallErrorCode, more: Partial<CallError> = {}, isHosted = true) =>
-  callError({ type: 'error', code, attempts: 1, mayHaveRun: false, ms: 300.4, ...more }, call, {
-    ...known,
-    isHosted,
-  })
+const versions = { version: 2, accepts: [2] }
+const ended = (code: CallErrorCode, more: Partial<CallError> = {}, ms = 303.4, isHosted = true) =>
+  callError(
+    { type: 'error', code, attempts: 1, mayHaveRun: false, ms: 1, ...more },
+    { ...call, bytes: 1_048_577, deadlineMs: 300, ms, abortedBy: undefined, versions, isHosted },
+  )
 
 describe('the end of a call', () => {
   it.each(Object.entries(CODES))('%s is told as %s', (code, as) => {
@@ -47,18 +42,28 @@ describe('the end of a call', () => {
   })
 
   it('says whether it may have run, where that is not known from its code', () => {
-    expect(ended('deadline', { mayHaveRun: true }).message).toContain('within 300 ms. It may have run')
+    expect(ended('deadline', { mayHaveRun: true }).message).toContain(
+      'within 300 ms there was no answer. It may',
+    )
     expect(ended('deadline').message).toContain('It has not run')
     expect(ended('deadline', { attempts: 0 })).toMatchObject({ code: 'no-council' })
     expect(ended('deadline', { attempts: 0 }).message).toContain('in `grains` of some tab?')
     expect(ended('aborted').message).toContain('It has not run')
-    const alone = ended('deadline', { attempts: 0 }, false)
+    const alone = ended('deadline', { attempts: 0 }, undefined, false)
     expect(alone.code).toBe('deadline')
     expect(alone.message).toContain('Nobody hosts this kind now. It was not sent.')
   })
 
+  it('tells the deadline that was asked for, and when it was noticed where that is much later', () => {
+    expect(ended('deadline', { attempts: 0 }).message).toContain('within 300 ms nobody could say')
+    expect(ended('deadline', {}, 9_000.4).message).toContain('within 300 ms (noticed after 9000 ms) there')
+    expect(ended('deadline', {}, 120.4).message).toContain('within the 120 ms that its caller had left there')
+  })
+
   it('tells arguments that are too large from results that are', () => {
-    expect(ended('too-large', { attempts: 0 }).message).toContain('the arguments have 77 bytes')
+    expect(ended('too-large', { attempts: 0 }).message).toContain(
+      'the arguments have 1048577 bytes, over their limit of 1048576',
+    )
     expect(ended('too-large').message).toContain('the result is over')
   })
 
