@@ -35,6 +35,10 @@ const FLAT_WITH_BYTES = 3
 /** In `VIEWS`' numbering, an ArrayBuffer itself. */
 const BUFFER = 255
 
+/** What to do about a value that is refused: the same words for arguments, results and states. */
+const CARRIED =
+  'Give plain data: objects, arrays, texts, numbers, booleans, null, undefined, bigints, dates, maps, sets, buffers and typed arrays.'
+
 /**
  * The usual codec. Carries plain objects and arrays, texts, numbers (NaN, -0 and infinities too), booleans, null,
  * undefined, bigint, Date, Map, Set, ArrayBuffer and typed arrays; what is met twice is met twice at the other side too,
@@ -48,7 +52,7 @@ export const valueCodec: ValueCodec = {
       if (isPlain(value, what)) return tagged(JSON_TEXT, JSON.stringify(value))
       return encodeFlat(value)
     } catch (cause) {
-      if (cause instanceof Refusal) throw new ClusterError('invalid-value', `${cause.message}.`)
+      if (cause instanceof Refusal) throw new ClusterError('invalid-value', `${cause.message}. ${CARRIED}`)
       // a getter or a proxy that throws
       throw new ClusterError('invalid-value', `${what} cannot be read: ${messageOf(cause)}`, { cause })
     }

@@ -22,6 +22,9 @@ function refusal(use: () => unknown): string {
   throw new Error('It was accepted.')
 }
 
+/** What is carried, as refusals tell. */
+const LIST = 'objects, arrays, texts, numbers, booleans, null, undefined, bigints, dates, maps, sets, buffers'
+
 const encodeRefusal = (value: unknown): string => refusal(() => valueCodec.encode(value, 'args'))
 
 /** Bytes of text behind a first byte. */
@@ -173,14 +176,16 @@ describe('values that are refused', () => {
     ],
     [`args[0] is a bigint of more than ${MAX_BIGINT_DIGITS} digits`, [10n ** 5_000n]],
   ])('%s', (message, value) => {
-    expect(encodeRefusal(value)).toBe(`${message}.`)
+    expect(encodeRefusal(value)).toBe(`${message}. Give plain data: ${LIST} and typed arrays.`)
   })
 
   it('names what is too deep, and a getter that throws', () => {
     let deep: unknown = 1
     for (let i = 0; i < MAX_DEPTH; i++) deep = [deep]
     expect(roundTrip(deep)).toStrictEqual(deep)
-    expect(encodeRefusal([deep])).toMatch(/^args\[0\]\[0\].*… is nested deeper than 128 levels\.$/)
+    expect(encodeRefusal([deep])).toMatch(
+      /^args\[0\]\[0\].*… is nested deeper than 128 levels\. Give plain data: /,
+    )
     expect(encodeRefusal([new Map([['a', deep]])])).toContain('nested deeper')
     const trap = {
       get a(): number {

@@ -126,16 +126,16 @@ describe('changing', () => {
 
   it('refuses what cannot be carried, and what is too large', () => {
     const state = cell<unknown>(0)
-    expect(refusal(() => (state.value = { a: { save: () => {} } }))).toBe(
-      'invalid-state: state.a.save is a function.',
+    expect(refusal(() => (state.value = { a: { save: () => {} } }))).toMatch(
+      /^invalid-state: state\.a\.save is a function\. Give plain data: .* arrays\.$/,
     )
-    expect(refusal(() => state.update(() => new WeakMap()))).toBe(
+    expect(refusal(() => state.update(() => new WeakMap()))).toContain(
       'invalid-state: state is an instance of WeakMap.',
     )
     expect(refusal(() => (state.value = 'x'.repeat(2_000)))).toMatch(
       /^state-limit: The state has 2003 bytes, over its limit of 1000/,
     )
-    expect(refusal(() => cell(() => Symbol('x')))).toBe('invalid-state: state is a symbol.')
+    expect(refusal(() => cell(() => Symbol('x')))).toContain('invalid-state: state is a symbol.')
     expect(state.value).toBe(0)
     expect(state.kept).toBeUndefined()
   })
