@@ -2,6 +2,8 @@
 import type { KindVersions } from '../core/published-kinds.ts'
 import { DEFAULT_CALL_TUNING } from '../core/rpc/calls.ts'
 import type { CallEnd } from '../core/rpc/calls.ts'
+import { RpcLimits } from '../core/rpc/messages.ts'
+import { utf8Length } from '../core/utf8.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterErrorCode } from '../errors.ts'
 import { decodeFault, errorOf } from '../grains/faults.ts'
@@ -150,7 +152,11 @@ function reasonOf(
     case 'failed':
       return ['grain-threw', 'its handler threw; nothing more is known.']
     case 'invalid-name':
-      return ['invalid-value', 'the kind, the key or the method has a name that is not allowed.']
+      // kind and key were looked at when the grain was named
+      return [
+        'invalid-value',
+        `the name of a method has 1 to ${RpcLimits.methodBytes} bytes of UTF-8, this one ${utf8Length(call.method)}.`,
+      ]
     case 'invalid-deadline':
       return ['invalid-option', 'deadlineMs must be at most 600,000.']
   }
@@ -172,6 +178,7 @@ function within({ deadlineMs, ms }: CallFacts): string {
 }
 const LATE_MS = 1_000
 
-const placeOf = ({ kind, key, method }: CallName): string => `${kind}/${key}.${method}`
+const placeOf = ({ kind, key, method }: CallName): string =>
+  `${kind}/${key}.${method.slice(0, RpcLimits.methodBytes)}`
 
 const nameOf = ({ kind, key, method }: CallName): CallName => ({ kind, key, method })

@@ -8,6 +8,7 @@ import type { CallEnd } from '../core/rpc/calls.ts'
 import type { Parent } from '../core/rpc/messages.ts'
 import { ClusterError } from '../errors.ts'
 import type { ActivationLimits } from '../grains/activation-host.ts'
+import { show } from '../grains/arguments.ts'
 import type { ValueCodec } from '../grains/codec.ts'
 import { isGrainKind, isGrainRef, keyProblem } from '../grains/define.ts'
 import { encodeFault, faultOfThrown } from '../grains/faults.ts'
@@ -253,13 +254,15 @@ function targetOf(kind: unknown, key: unknown, options: unknown): CallTarget {
     )
   }
   const wrongKey = keyProblem(key)
-  if (wrongKey !== undefined)
-    throw new ClusterError('invalid-value', `"${kind.name}" was not named: ${wrongKey}.`)
+  if (wrongKey !== undefined) {
+    const message = `No grain of kind "${kind.name}" can be called by this key: ${wrongKey}.`
+    const given = typeof key === 'string' ? { key } : {}
+    throw new ClusterError('invalid-value', message, { kind: kind.name, ...given })
+  }
   const problems = optionProblems(options)
   if (problems.length > 0) {
-    throw new ClusterError('invalid-option', `"${kind.name}" was not named: ${problems.join('; ')}.`, {
-      problems,
-    })
+    const message = `${kind.name}/${key as string} cannot be called with these options: ${problems.join('; ')}.`
+    throw new ClusterError('invalid-option', message, { kind: kind.name, key: key as string, problems })
   }
   const { deadlineMs, signal } = options as GrainCallOptions
   const definition = isGrainKind(kind) ? kind : undefined
@@ -273,7 +276,9 @@ function optionProblems(options: unknown): string[] {
   for (const name of Object.keys(others)) problems.push(`${name} is not an option of a call`)
   const isDeadline = typeof deadlineMs === 'number' && deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS
   if (deadlineMs !== undefined && !isDeadline) {
-    problems.push(`deadlineMs must be a number above 0, and at most ${MAX_DEADLINE_MS}`)
+    problems.push(
+      `deadlineMs must be a number above 0, and at most ${MAX_DEADLINE_MS}, not ${show(deadlineMs)}`,
+    )
   }
   if (
     signal !== undefined &&

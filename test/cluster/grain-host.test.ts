@@ -738,6 +738,38 @@ describe('a proxy', () => {
     expect(make).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
   })
 
+  it('that is refused tells its kind and key', () => {
+    const { host } = new HostRoom().join([Counter])
+    expect(() => host.grain(Counter, 'k', { deadlineMs: Number.NaN })).toThrow(
+      expect.objectContaining({
+        kind: 'counter',
+        key: 'k',
+        message: expect.stringMatching(/^counter\/k cannot be called with these options: .*, not NaN\.$/),
+      }),
+    )
+    expect(() => host.grain(Counter, '')).toThrow(
+      expect.objectContaining({
+        kind: 'counter',
+        key: '',
+        message: 'No grain of kind "counter" can be called by this key: a key must not be empty.',
+      }),
+    )
+  })
+
+  it('refuses a method whose name is too short or too long, and says which it is', async () => {
+    const { room, tab } = await roomOf(1, [Counter])
+    const counter = tab.host.grain(Counter, 'k') as unknown as Record<string, () => Promise<unknown>>
+    for (const [name, bytes] of [
+      ['', 0],
+      ['ü'.repeat(250), 500],
+    ] as const) {
+      const error = await errorOf(room.settled(counter[name]!()))
+      expect(error).toMatchObject({ code: 'invalid-value', kind: 'counter', key: 'k', method: name })
+      expect(error.message).toContain(`the name of a method has 1 to 128 bytes of UTF-8, this one ${bytes}.`)
+      expect(error.message.length).toBeLessThan(300)
+    }
+  })
+
   it('calls nobody when it is awaited, printed, compared or written', async () => {
     const { host, fed } = new HostRoom().join([Counter])
     const counter = host.grain(Counter, 'k')
