@@ -205,11 +205,15 @@ export interface Cluster {
   readonly status: Readable<ClusterStatus>
   readonly convergence: Readable<Convergence>
   readonly links: Readable<readonly Link[]>
-  /** The members that a message to this one passes now, this process first; `undefined` where there is no way. */
+  /**
+   * The members that a message to this one passes now, this process first; `undefined` where there is no way.
+   * @throws ClusterError `invalid-value` for what is no nodeId, as an authority
+   */
   route(nodeId: NodeId): readonly NodeId[] | undefined
   /**
    * Sends a question to a member and tells the way that it took, this process first, and the round trip in ms.
-   * @throws ClusterError `unreachable` if there is no way, or no answer within 5 s; `left`
+   * @throws ClusterError `unreachable` if there is no way, or no answer within 5 s; `left`; `invalid-value` for what is no
+   *   nodeId, as an authority
    */
   trace(nodeId: NodeId): Promise<Trace>
   readonly metrics: Metrics

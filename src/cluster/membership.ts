@@ -13,7 +13,7 @@ import type {
   Trace,
 } from '../api.ts'
 import type { Authority, NodeId, NodeIdParts } from '../core/identity/node-id.ts'
-import { parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
+import { isNodeId, parseNodeId, randomProcessId } from '../core/identity/node-id.ts'
 import type { Input, Output } from '../core/events.ts'
 import { isUserStateKey } from '../core/membership/state-key.ts'
 import type { Visibility } from '../core/membership/record.ts'
@@ -33,6 +33,7 @@ import {
 } from '../options.ts'
 import type { OriginRange } from '../core/wire/frames.ts'
 import type { CancelTimer, Platform } from '../ports.ts'
+import { show } from '../grains/arguments.ts'
 import { DEFAULT_ACTIVATION_LIMITS } from '../grains/activation-host.ts'
 import { valueCodec } from '../grains/codec.ts'
 import { CopyKeeper } from './copy-keeper.ts'
@@ -273,14 +274,19 @@ export class Membership {
     this.#feed({ type: 'release', authority })
   }
 
-  /** The members that a frame for this one would pass. */
+  /**
+   * The members that a frame for this one would pass.
+   * @throws ClusterError `invalid-value`
+   */
   route(nodeId: NodeId): readonly NodeId[] | undefined {
+    checkNodeId(nodeId)
     return this.#core?.hopsTo(nodeId, this.#platform.clock.now())
   }
 
-  /** @throws ClusterError `unreachable`, `left` */
+  /** @throws ClusterError `invalid-value`, `unreachable`, `left` */
   async trace(nodeId: NodeId): Promise<Trace> {
     this.#requireOpen()
+    checkNodeId(nodeId)
     const id = ++this.#traceIds
     const traced = await new Promise<Partial<Trace> | undefined>((resolve) => {
       this.#traces.set(id, resolve)
@@ -568,6 +574,14 @@ export class Membership {
       linkedTo: Object.freeze([]),
     })
   }
+}
+
+/** @throws ClusterError `invalid-value` */
+function checkNodeId(nodeId: unknown): void {
+  // what `self` has before its first life
+  if (nodeId === '' || (typeof nodeId === 'string' && isNodeId(nodeId))) return
+  const advice = "give a member's nodeId, which is one life of its authority"
+  throw new ClusterError('invalid-value', `${show(nodeId)} is no nodeId: ${advice}.`)
 }
 
 function associationsOf(core: NodeCore | undefined): readonly AssociationView[] {

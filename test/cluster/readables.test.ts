@@ -296,6 +296,23 @@ describe('members', () => {
   })
 })
 
+describe('the way to a member', () => {
+  it('is asked for by its nodeId; an authority, or what is neither, is refused', async () => {
+    const { clusters } = await createWorld().room(2)
+    const [one, two] = clusters as [Cluster, Cluster]
+    expect(one.route(two.self.nodeId)).toEqual([one.self.nodeId, two.self.nodeId])
+    for (const wrong of [two.self.authority, 'zz', undefined] as string[]) {
+      expect(() => one.route(wrong)).toThrow(/is no nodeId: give a member's nodeId/)
+      expect(await codeOf(one.trace(wrong))).toBe('invalid-value')
+    }
+  })
+
+  it('is none before the join is done', () => {
+    const cluster = createWorld().tab().open()
+    expect(cluster.route(cluster.self.nodeId)).toBeUndefined()
+  })
+})
+
 describe('events', () => {
   it('are kept up to a thousand, oldest first', async () => {
     const world = createWorld()
