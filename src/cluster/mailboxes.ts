@@ -29,6 +29,8 @@ export interface MailboxesOptions {
 }
 
 interface Pending {
+  readonly mailbox: string
+  readonly to: string
   readonly resolve: () => void
   readonly reject: (error: ClusterError) => void
   readonly onProgress: SendOptions['onProgress']
@@ -69,7 +71,7 @@ export class Mailboxes {
   send(mailbox: string, to: string, data: Uint8Array | string, options: SendOptions = {}): Promise<void> {
     const { lane = 'call', signal, onProgress } = options
     if (signal?.aborted) return Promise.reject(aborted())
-    if (this.#isOver) return Promise.reject(errorOf('left', undefined))
+    if (this.#isOver) return Promise.reject(errorOf('left', undefined, { mailbox, to }))
     const bytes = typeof data === 'string' ? this.#encoder.encode(data) : data
     const problem = this.#problemOf(to, data, bytes, lane)
     if (problem) {
@@ -86,7 +88,7 @@ export class Mailboxes {
     this.#planFlush()
     return new Promise((resolve, reject) => {
       const stopWatching = signal && this.#watch(signal, id)
-      this.#pending.set(id, { resolve, reject, onProgress, stopWatching })
+      this.#pending.set(id, { mailbox, to, resolve, reject, onProgress, stopWatching })
     })
   }
 
@@ -133,7 +135,7 @@ export class Mailboxes {
     this.#pending.delete(id)
     pending.stopWatching?.()
     if (outcome === 'taken') pending.resolve()
-    else pending.reject(errorOf(outcome, reason))
+    else pending.reject(errorOf(outcome, reason, pending))
   }
 
   progress({ id, sent, total }: Extract<Output, { type: 'progress' }>): void {
@@ -290,26 +292,36 @@ const DEAD: Readonly<Partial<Record<DeadLetterReason, string>>> = {
   dropped: 'it made place in the queue for a newer one',
 }
 
-function errorOf(outcome: Exclude<Outcome, 'taken'>, reason: string | undefined): ClusterError {
+function errorOf(
+  outcome: Exclude<Outcome, 'taken'>,
+  reason: string | undefined,
+  { mailbox, to }: { readonly mailbox: string; readonly to: string },
+): ClusterError {
   switch (outcome) {
     case 'aborted':
       return aborted()
     case 'left':
       return new ClusterError('left', 'This process left before the message was handled.')
     case 'no-receiver':
-      return new ClusterError('no-receiver', 'The other side has no listener for this mailbox.')
+      return new ClusterError('no-receiver', `${to} has no listener for the mailbox "${mailbox}".`)
     case 'queue-full': {
       const advice = 'wait for earlier ones, or raise the limits'
-      return new ClusterError('queue-full', `Too many messages wait for this member: ${advice}.`)
+      return new ClusterError('queue-full', `Too many messages wait for ${to}: ${advice}.`)
     }
     case 'quarantined':
       return new ClusterError(
         'quarantined',
-        `The member is shut out for a while: ${reason ?? 'it broke the rules'}.`,
+        `${to} is shut out for a while: ${reason ?? 'it broke the rules'}.`,
       )
     case 'unknown-member':
-      return new ClusterError('unknown-member', 'Nothing is known of this member.')
+      return new ClusterError(
+        'unknown-member',
+        `Nothing is known of ${to}: take the authority from \`cluster.members\`.`,
+      )
     default:
-      return new ClusterError('dead-letter', `The message did not arrive: ${DEAD[outcome] ?? outcome}.`)
+      return new ClusterError(
+        'dead-letter',
+        `The message for ${to} in the mailbox "${mailbox}" did not arrive: ${DEAD[outcome] ?? outcome}.`,
+      )
   }
 }

@@ -131,6 +131,21 @@ describe('a message that cannot be delivered', () => {
     expect(await codeOf(() => listen(b))).toBe('invalid-value')
   })
 
+  it('names its member and its mailbox', async () => {
+    const { world, a, b, toB } = await pair()
+    const messageOf = (sent: Promise<void>) =>
+      world.settled(sent.then(String, ({ message }: Error) => message))
+    expect(await messageOf(a.mailbox('nobody').send(toB, 'x'))).toBe(
+      `${toB} has no listener for the mailbox "nobody".`,
+    )
+    expect(await messageOf(a.mailbox('chat').send('a'.repeat(20), 'x'))).toMatch(/of a{20}: take the auth/)
+    b.mailbox('chat').receive(() => new Promise(() => undefined))
+    const lost = messageOf(a.mailbox('chat').send(toB, 'x'))
+    await world.clock.advanceAsync(100)
+    void b.leave()
+    expect(await lost).toMatch(new RegExp(`^The message for ${toB} in the mailbox "chat" did not arrive: `))
+  })
+
   it('to a mailbox without a listener is a dead letter, and those around it arrive', async () => {
     const { world, a, b, chat, toB } = await pair()
     const received = listen(b)
