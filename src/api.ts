@@ -93,7 +93,8 @@ export interface EventStream {
 /** A small value that each member publishes about itself, under one key. Gone when its member is removed. */
 export interface PeerState<T> extends Readable<ReadonlyMap<NodeId, T>> {
   /**
-   * Publishes this process's value: JSON, at most 1 KiB; the newest wins.
+   * Publishes this process's value, at most 1 KiB of JSON; the newest wins. What JSON would not give back as it was is
+   * refused: NaN, a Date, an instance of a class. Fields that are undefined are left out.
    * @throws ClusterError `too-large`, `invalid-value`, `left`
    */
   set(value: T): void
@@ -227,7 +228,7 @@ export interface Cluster {
     listener: (event: Extract<ClusterEvent, { type: K }>) => void,
   ): () => void
   /**
-   * Replaces this member's `meta`: JSON, at most 1 KiB.
+   * Replaces this member's `meta`: JSON, at most 1 KiB, as in `PeerState`. `undefined`: none.
    * @throws ClusterError `too-large`, `invalid-value`, `left`
    */
   setMeta(meta: unknown): void

@@ -138,7 +138,7 @@ export class ClusterHandle implements OpeningCluster {
       },
       // What has left publishes nothing, so there is nothing to clear.
       clear: () => {
-        if (!this.#left && !this.#membership.isOver) this.#membership.setPeerState(key, undefined)
+        if (!this.#left && !this.#membership.isOver) this.#membership.clearPeerState(key)
       },
     }
     this.#peerStates.set(key, state)

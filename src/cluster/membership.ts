@@ -250,8 +250,8 @@ export class Membership {
   setPeerState(key: string, value: unknown): void {
     this.#requireOpen()
     if (value === undefined) {
-      this.#values.delete(key)
-      return this.#feed({ type: 'set-peer-state', key, value })
+      const message = `peer state "${key}" is undefined: give a value, or use clear()`
+      throw new ClusterError('invalid-value', message)
     }
     const text = encodeValue(value, this.#limits.valueBytes, `peer state "${key}"`)
     const { peerStateKeys } = this.#limits
@@ -264,6 +264,11 @@ export class Membership {
     }
     this.#values.set(key, text)
     this.#feed({ type: 'set-peer-state', key, value: text })
+  }
+
+  clearPeerState(key: string): void {
+    this.#values.delete(key)
+    this.#feed({ type: 'set-peer-state', key, value: undefined })
   }
 
   resolve(pid: string): ResolveResult {

@@ -3,7 +3,9 @@ import { ClusterError } from '../errors.ts'
 
 /**
  * The JSON text of a value; empty for `undefined`.
- * @throws ClusterError `invalid-value` if it is not JSON, `too-large` if it has more than `maxBytes` bytes of UTF-8
+ * @param what the name of the value, with which paths begin
+ * @throws ClusterError `invalid-value`, with a path, if JSON would not give back what it was given; `too-large` if it has
+ *   more than `maxBytes` bytes of UTF-8
  */
 export function encodeValue(value: unknown, maxBytes: number, what: string): string {
   if (value === undefined) return ''
@@ -14,10 +16,7 @@ export function encodeValue(value: unknown, maxBytes: number, what: string): str
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new ClusterError('invalid-value', `${what} cannot be written as JSON: ${why}`, { cause })
   }
-  if (text === undefined) {
-    throw new ClusterError('invalid-value', `${what} is a ${typeof value}, which JSON cannot carry`)
-  }
-  const bytes = new TextEncoder().encode(text).length
+  const bytes = text === undefined ? 0 : new TextEncoder().encode(text).length
   if (bytes > maxBytes) {
     const advice = 'publish less, or a reference to it'
     throw new ClusterError(
@@ -25,7 +24,43 @@ export function encodeValue(value: unknown, maxBytes: number, what: string): str
       `${what} has ${bytes} bytes of JSON, over its limit of ${maxBytes}: ${advice}`,
     )
   }
+  // behind the size: what is small and has no circles is soon looked through
+  const problem = problemIn(value, what)
+  if (problem !== undefined || text === undefined) {
+    const advice = 'publish texts, finite numbers, true, false, null, arrays and plain objects'
+    throw new ClusterError('invalid-value', `${problem}, which JSON does not give back as it was: ${advice}`)
+  }
   return text
+}
+
+/**
+ * The first thing that JSON would drop or replace without a word. Fields that are undefined are read as such when they
+ * are gone, and -0 is as good as 0.
+ */
+function problemIn(value: unknown, path: string): string | undefined {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return undefined
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${path} is ${value}`
+  if (value === undefined) return `${path} is undefined`
+  if (typeof value !== 'object') return `${path} is a ${typeof value}`
+  if (Array.isArray(value)) return firstOf(value.map((item, i) => [`${path}[${i}]`, item]))
+  if (!isPlainObject(value)) return `${path} is an instance of ${String(value.constructor?.name)}`
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return `${path} has a method toJSON`
+  const fields = Object.entries(value).filter(([, item]) => item !== undefined)
+  return firstOf(fields.map(([key, item]) => [`${path}.${key}`, item]))
+}
+
+function firstOf(items: readonly (readonly [path: string, item: unknown])[]): string | undefined {
+  for (const [path, item] of items) {
+    const problem = problemIn(item, path)
+    if (problem !== undefined) return problem
+  }
+  return undefined
+}
+
+/** Of this frame or another one, or without a prototype. */
+function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** The value of a text that came from another member; `undefined` for what is no JSON. Prototype keys are dropped. */

@@ -97,6 +97,27 @@ describe('peer state', () => {
     expect([...state.get().values()]).toEqual(['x'.repeat(1_022)])
   })
 
+  it.each<[string, unknown, RegExp]>([
+    ['NaN', Number.NaN, /^peer state "x" is NaN, which JSON does not give back/],
+    ['an infinite number', { at: [1, -Infinity] }, /"x"\.at\[1\] is -Infinity/],
+    ['a date', { at: new Date(0) }, /"x"\.at is an instance of Date/],
+    ['a map', new Map([[1, 1]]), /"x" is an instance of Map/],
+    ['bytes', [new Uint8Array(1)], /"x"\[0\] is an instance of Uint8Array/],
+    ['an instance of a class', new (class Point {})(), /"x" is an instance of Point/],
+    ['what writes itself', { toJSON: () => 1 }, /"x" has a method toJSON/],
+    ['a method', { a: { move: () => 1 } }, /"x"\.a\.move is a function/],
+    ['nothing in a list', [1, undefined], /"x"\[1\] is undefined/],
+    ['undefined', undefined, /"x" is undefined: give a value, or use clear\(\)/],
+  ])('refuses %s, which would be another value there', async (_what, value, message) => {
+    const cluster = await createWorld().tab().join()
+    const state = cluster.peerState<unknown>('x')
+    state.set({ left: undefined, zero: -0 })
+    expect(() => state.set(value)).toThrow(
+      expect.objectContaining({ code: 'invalid-value', message: expect.stringMatching(message) }),
+    )
+    expect([...state.get().values()]).toEqual([{ zero: 0 }])
+  })
+
   it('names the size, the limit and what to do', async () => {
     const cluster = await createWorld()
       .tab()
