@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { createSignalingServer } from './server.ts'
 
-export const USAGE = `Usage: signaling [options]
+export const USAGE = `Usage: grainmesh-signaling [options]
 
 Runs the Grainmesh signaling server: WebSocket on /, health on /healthz,
 metrics on /metrics.
@@ -38,7 +38,7 @@ export async function runCommand(
 ): Promise<RunningCommand | number> {
   const flags = parseFlags(args)
   if (typeof flags === 'string') {
-    err(`signaling: ${flags}\nTry --help.`)
+    err(`grainmesh-signaling: ${flags}\nTry --help.`)
     return 2
   }
   if (flags.help) {
@@ -57,7 +57,7 @@ export async function runCommand(
     say(`Signaling server: ${url}\nHealth: http://${displayHost(flags.host)}:${port}/healthz`)
     return { url, stop: () => server.close({ drain: DRAIN_MS }) }
   } catch (error) {
-    err(`signaling: ${explain(error, flags)}`)
+    err(`grainmesh-signaling: ${explain(error, flags)}`)
     return 1
   }
 }

@@ -38,7 +38,11 @@ describe('flags', () => {
     [['--port', '65536'], '--port must be a number from 0 to 65535, not "65536"'],
     [['--host', ''], '--host must not be empty'],
   ])('%j: %s', async (args, reason) => {
-    expect(await run(...args)).toEqual({ code: 2, out: '', err: `signaling: ${reason}\nTry --help.` })
+    expect(await run(...args)).toEqual({
+      code: 2,
+      out: '',
+      err: `grainmesh-signaling: ${reason}\nTry --help.`,
+    })
   })
 
   test('--origin is checked and used', async () => {
@@ -75,7 +79,7 @@ describe('running', () => {
       code: 1,
       out: '',
       err:
-        `signaling: port ${port} of 127.0.0.1 is taken. ` +
+        `grainmesh-signaling: port ${port} of 127.0.0.1 is taken. ` +
         'Stop what listens there, or choose another with --port (0: any).',
     })
   })
