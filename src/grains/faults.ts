@@ -21,6 +21,8 @@ const CODES = new Set<string>([
 const MAX_TEXT = 4_096
 const MAX_DATA = 16_384
 const MAX_ISSUES = 32
+/** Of what was thrown and is no error: the message is to be read, `data` has it all. */
+const MAX_SHOWN = 200
 
 /** An error as it travels. */
 export interface Fault {
@@ -46,7 +48,7 @@ export interface CallDetails {
 export function faultOfThrown(thrown: unknown, stacks = false): Fault {
   try {
     if (!(thrown instanceof Error)) {
-      return { code: 'grain-threw', name: 'Error', message: cut(String(thrown)), ...dataOf(thrown) }
+      return { code: 'grain-threw', name: 'Error', message: textOf(thrown), ...dataOf(thrown) }
     }
     const { name, message, stack, data } = thrown as Error & { data?: unknown }
     const carried = thrown instanceof ClusterError ? { code: thrown.code } : data
@@ -108,6 +110,13 @@ export function errorOf(fault: Fault, details: CallDetails): ClusterError {
     ...(fault.data !== undefined && { data: fault.data }),
   })
   return new ClusterError(code, `${where} threw ${cause.name}: ${fault.message}`, { ...details, cause })
+}
+
+/** Of what was thrown and is no error. An object that has no text of its own shows its fields, as far as JSON has them. */
+function textOf(thrown: unknown): string {
+  const text = String(thrown)
+  const { data } = text === '[object Object]' ? dataOf(thrown) : {}
+  return data === undefined ? cut(text) : cut(JSON.stringify(data), MAX_SHOWN)
 }
 
 function dataOf(data: unknown): { data?: unknown } {

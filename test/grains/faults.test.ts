@@ -18,6 +18,16 @@ describe('what a handler threw', () => {
     expect(error.cause).toMatchObject({ name: 'RangeError', message: 'too far', data: { max: 5 } })
   })
 
+  it('that is no error is shown by its fields, cut short, and is data as a whole', () => {
+    const error = across({ code: 42, why: 'x'.repeat(500) })
+    expect(error.message).toMatch(/^counter\/likes\.add threw Error: \{"code":42,"why":"x{150,200}…$/)
+    expect(error.cause).toMatchObject({ data: { code: 42, why: 'x'.repeat(500) } })
+    const circle: { self?: unknown } = {}
+    circle.self = circle
+    expect(across(circle).message).toBe('counter/likes.add threw Error: [object Object]')
+    expect(across({ toString: () => 'mine' }).message).toBe('counter/likes.add threw Error: mine')
+  })
+
   it('brings its stack only where that is asked for', () => {
     const here = /faults\.test/
     expect((across(new Error('x')).cause as Error).stack).not.toMatch(here)
