@@ -10,7 +10,10 @@ export type ClusterErrorCode =
   | 'authority-conflict'
   /** No wire version is shared with the cluster: reload the page, or deploy matching versions. */
   | 'schema-mismatch'
-  /** Contacts were found but none accepted in `joinTimeoutMs`; often UDP is blocked: configure `iceServers`. */
+  /**
+   * Contacts were found but none accepted in `joinTimeoutMs`; often UDP is blocked: configure `iceServers`. Or a store of
+   * the platform did not answer; the message says which.
+   */
   | 'join-timeout'
   /** `signal` was aborted, or `leave()` was called before the join was done. */
   | 'aborted'

@@ -19,6 +19,8 @@ export class JoinAttempt {
   #resolve!: () => void
   #reject!: (error: unknown) => void
   #settled = false
+  /** What the join waits for before it asks the signaling server; `undefined` once it does. */
+  waitsFor: string | undefined
   #signalingWasUp = false
   /** The newest thing that went wrong. */
   #trouble: string | undefined
@@ -71,6 +73,10 @@ export class JoinAttempt {
   expire(): void {
     const trouble = this.#trouble ? ` Last trouble: ${this.#trouble}.` : ''
     const within = `within ${this.timeoutMs} ms`
+    if (this.waitsFor !== undefined) {
+      const message = `The join has not begun ${within}: it waits for ${this.waitsFor}.`
+      return this.fail(new ClusterError('join-timeout', message))
+    }
     this.fail(
       this.#signalingWasUp
         ? new ClusterError(

@@ -60,6 +60,18 @@ describe('a join', () => {
     expect(String(error)).toMatch(/No member accepted this process within 3000 ms.*iceServers/)
   })
 
+  it.each([
+    ['identity', { identity: { claim: () => new Promise<never>(() => {}) } }],
+    ['snapshot', { snapshot: { load: () => new Promise<never>(() => {}), save: () => Promise.resolve() } }],
+  ])('says that it waits for the %s, where no store answers', async (port, ports) => {
+    const world = createWorld()
+    const { ready } = world.tab(ports).open({ joinTimeoutMs: 1_000 })
+    const error = await world.settled(ready.catch((reason: unknown) => reason))
+    expect(error).toMatchObject({ code: 'join-timeout' })
+    expect(String(error)).toContain('has not begun within 1000 ms: it waits for')
+    expect(String(error)).toContain(`\`platform.${port}\` has not answered`)
+  })
+
   it('fails with refused, at once, if the signaling server says no', async () => {
     const world = createWorld()
     const started = world.clock.now().mono
