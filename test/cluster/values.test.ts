@@ -103,7 +103,13 @@ describe('peer state', () => {
     ['a date', { at: new Date(0) }, /"x"\.at is an instance of Date/],
     ['a map', new Map([[1, 1]]), /"x" is an instance of Map/],
     ['bytes', [new Uint8Array(1)], /"x"\[0\] is an instance of Uint8Array/],
-    ['an instance of a class', new (class Point {})(), /"x" is an instance of Point/],
+    [
+      'an instance of a class',
+      new (class Point {
+        x = 1
+      })(),
+      /"x" is an instance of Point/,
+    ],
     ['what writes itself', { toJSON: () => 1 }, /"x" has a method toJSON/],
     ['a method', { a: { move: () => 1 } }, /"x"\.a\.move is a function/],
     ['nothing in a list', [1, undefined], /"x"\[1\] is undefined/],
