@@ -119,6 +119,11 @@ export interface StateOptions<T> {
 
 /** A value that is replicated. It is never changed in place: what `value` gives is read-only, at run time too. */
 export interface State<T> {
+  /**
+   * The value as it is now, frozen. To write into it, as `state.value.list.push(item)` does, throws a TypeError in the
+   * engine's own words, such as "object is not extensible" or "read only property": use
+   * `state.update((draft) => { draft.list.push(item) })`, or set `value`.
+   */
   get value(): DeepReadonly<T>
   /**
    * Replaces the value by a copy of what is given; what is done to that later changes nothing.
