@@ -19,8 +19,8 @@ export class JoinAttempt {
   #resolve!: () => void
   #reject!: (error: unknown) => void
   #settled = false
-  /** What the join waits for before it asks the signaling server; `undefined` once it does. */
-  waitsFor: string | undefined
+  /** The port that must answer before the signaling server is asked; `undefined` once it is. */
+  waitsFor: 'identity' | 'snapshot' | undefined
   #signalingWasUp = false
   /** The newest thing that went wrong. */
   #trouble: string | undefined
@@ -74,7 +74,7 @@ export class JoinAttempt {
     const trouble = this.#trouble ? ` Last trouble: ${this.#trouble}.` : ''
     const within = `within ${this.timeoutMs} ms`
     if (this.waitsFor !== undefined) {
-      const message = `The join has not begun ${within}: it waits for ${this.waitsFor}.`
+      const message = `\`platform.${this.waitsFor}\` (IndexedDB) has not answered ${within}.`
       return this.fail(new ClusterError('join-timeout', message))
     }
     this.fail(

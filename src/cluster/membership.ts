@@ -321,7 +321,7 @@ export class Membership {
     if (this.isOver) return
     this.#setJoinTimer()
     this.#unprepare = this.#platform.signaling.prepare?.()
-    this.#join.waitsFor = 'who this process is: `platform.identity` has not answered, by default IndexedDB'
+    this.#join.waitsFor = 'identity'
     const life = await this.#lives.first()
     if (this.isOver) return this.#lives.release()
     this.#join.keyless = life.publicKey.length === 0
@@ -333,7 +333,7 @@ export class Membership {
       onHide: () => this.#suspend(),
       onShow: () => void this.#resume().catch((error: unknown) => this.#end(error)),
     })
-    this.#join.waitsFor = 'what it remembers: `platform.snapshot` has not answered, by default IndexedDB'
+    this.#join.waitsFor = 'snapshot'
     const { store, remembered } = await this.#openSnapshot(life.identity.authority)
     if (this.isOver) return
     this.#join.waitsFor = undefined

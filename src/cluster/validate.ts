@@ -50,10 +50,15 @@ const PORTS: Readonly<Record<keyof Platform, readonly string[]>> = {
 /** Ports that a process may be without. */
 const MAY_BE_FALSE = new Set(['transport', 'relay', 'snapshot', 'copies'])
 
-/** Counts, with the least that each may be; all other tuning is in ms. */
-const LEAST_COUNTS: Partial<Tuning> = { quietPeriods: 0, maxDials: 1, minObservers: 1, maxLocalHealth: 0 }
-/** The least that a limit may be, where that is more than nothing. */
-const LEAST_LIMITS: Partial<Limits> = { members: 1, windowBytes: INITIAL_WINDOW }
+/** The least that tuning in counts, and limits, may be; all other tuning is in ms, and 0 is the least. */
+const LEAST: Readonly<Record<string, number>> = {
+  quietPeriods: 0,
+  maxDials: 1,
+  minObservers: 1,
+  maxLocalHealth: 0,
+  members: 1,
+  windowBytes: INITIAL_WINDOW,
+} satisfies Partial<Tuning & Limits>
 
 /**
  * Looks at everything before anything starts.
@@ -187,52 +192,33 @@ function portProblems(name: keyof Platform, port: unknown): string[] {
 }
 
 function tuningProblems(given: unknown): string[] {
-  const problems = numbers('tuning', given, DEFAULT_TUNING, (key, value) => {
-    const least = (LEAST_COUNTS as Record<string, number>)[key]
-    if (least === undefined) return isNumberFrom(0, value) ? undefined : 'a number from 0 on'
-    return isCountFrom(least, value) ? undefined : `a whole number from ${least} on`
-  })
+  const problems = numbers('tuning', given, DEFAULT_TUNING, false)
   if (problems.length > 0) return problems
   const tuning = { ...DEFAULT_TUNING, ...(given as Partial<Tuning> | undefined) }
-  const pairs = [
-    ['suspicionMinMs', 'suspicionMaxMs'],
-    ['redialMinMs', 'redialMaxMs'],
-  ] as const
-  return pairs.flatMap(([min, max]) =>
-    tuning[min] <= tuning[max]
-      ? []
-      : [`tuning.${min} is ${tuning[min]}, more than tuning.${max}, which is ${tuning[max]}`],
-  )
-}
-
-/** One sentence for each number that is none, or that `neededOf` says must be something else. */
-function numbers(
-  what: string,
-  given: unknown,
-  known: object,
-  neededOf: (key: string, value: unknown) => string | undefined,
-): string[] {
-  if (given === undefined) return []
-  if (typeof given !== 'object' || given === null) return [`${what} must be an object`]
-  return Object.entries(given).flatMap(([key, value]) => {
-    if (!Object.hasOwn(known, key)) return [`${what}.${key} is not an option`]
-    const needed = neededOf(key, value)
-    return needed === undefined ? [] : [`${what}.${key} must be ${needed}, not ${show(value)}`]
+  return (['suspicion', 'redial'] as const).flatMap((name) => {
+    const [min, max] = [tuning[`${name}MinMs`], tuning[`${name}MaxMs`]]
+    return min <= max ? [] : [`tuning.${name}MinMs is ${min}, more than tuning.${name}MaxMs, which is ${max}`]
   })
 }
 
-const isNumberFrom = (least: number, value: unknown): boolean =>
-  typeof value === 'number' && value >= least && Number.isFinite(value)
-
-const isCountFrom = (least: number, value: unknown): boolean =>
-  Number.isInteger(value) && (value as number) >= least
+/** One sentence for each number that is none, or too small, or no count: all are counts, or those that `LEAST` has. */
+function numbers(what: string, given: unknown, known: object, areCounts: boolean): string[] {
+  if (given === undefined) return []
+  if (typeof given !== 'object' || given === null) return [`${what} must be an object`]
+  return Object.entries(given).flatMap(([key, value]: [string, unknown]) => {
+    if (!Object.hasOwn(known, key)) return [`${what}.${key} is not an option`]
+    const least = LEAST[key] ?? 0
+    const isCount = areCounts || key in LEAST
+    const fits = isCount ? Number.isInteger(value) : Number.isFinite(value)
+    if (fits && (value as number) >= least) return []
+    const needed = `a ${isCount ? 'whole ' : ''}number from ${least} on`
+    return [`${what}.${key} must be ${needed}, not ${show(value)}`]
+  })
+}
 
 /** A record must fit into one message of a link, and the table into the bitmap of a status frame. */
 function limitProblems(given: unknown): string[] {
-  const problems = numbers('limits', given, DEFAULT_LIMITS, (key, value) => {
-    const least = (LEAST_LIMITS as Record<string, number>)[key] ?? 0
-    return isCountFrom(least, value) ? undefined : `a whole number from ${least} on`
-  })
+  const problems = numbers('limits', given, DEFAULT_LIMITS, true)
   if (problems.length > 0) return problems
   const { members, valueBytes, peerStateKeys } = {
     ...DEFAULT_LIMITS,

@@ -27,7 +27,7 @@ export function encodeValue(value: unknown, maxBytes: number, what: string): str
   // behind the size: what is small and has no circles is soon looked through
   const problem = problemIn(value, what)
   if (problem !== undefined || text === undefined) {
-    const advice = 'publish texts, finite numbers, true, false, null, arrays and plain objects'
+    const advice = 'publish what JSON has'
     throw new ClusterError('invalid-value', `${problem}, which JSON does not give back as it was: ${advice}`)
   }
   return text
@@ -42,16 +42,19 @@ function problemIn(value: unknown, path: string): string | undefined {
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : `${path} is ${value}`
   if (value === undefined) return `${path} is undefined`
   if (typeof value !== 'object') return `${path} is a ${typeof value}`
-  if (Array.isArray(value)) return firstOf(value.map((item, i) => [`${path}[${i}]`, item]))
-  if (!isPlainObject(value)) return `${path} is an instance of ${String(value.constructor?.name)}`
-  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return `${path} has a method toJSON`
-  const fields = Object.entries(value).filter(([, item]) => item !== undefined)
-  return firstOf(fields.map(([key, item]) => [`${path}.${key}`, item]))
+  if (!Array.isArray(value)) {
+    if (!isPlainObject(value)) return `${path} is an instance of ${String(value.constructor?.name)}`
+    if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return `${path} has a method toJSON`
+  }
+  return problemWithin(value, path)
 }
 
-function firstOf(items: readonly (readonly [path: string, item: unknown])[]): string | undefined {
-  for (const [path, item] of items) {
-    const problem = problemIn(item, path)
+function problemWithin(value: object, path: string): string | undefined {
+  // not `Object.entries` of an array: that leaves out its holes
+  const items = Array.isArray(value) ? value.entries() : Object.entries(value)
+  for (const [key, item] of items) {
+    if (item === undefined && typeof key === 'string') continue
+    const problem = problemIn(item, typeof key === 'string' ? `${path}.${key}` : `${path}[${key}]`)
     if (problem !== undefined) return problem
   }
   return undefined

@@ -68,8 +68,7 @@ describe('a join', () => {
     const { ready } = world.tab(ports).open({ joinTimeoutMs: 1_000 })
     const error = await world.settled(ready.catch((reason: unknown) => reason))
     expect(error).toMatchObject({ code: 'join-timeout' })
-    expect(String(error)).toContain('has not begun within 1000 ms: it waits for')
-    expect(String(error)).toContain(`\`platform.${port}\` has not answered`)
+    expect(String(error)).toContain(`\`platform.${port}\` (IndexedDB) has not answered within 1000 ms.`)
   })
 
   it('fails with refused, at once, if the signaling server says no', async () => {

@@ -34,7 +34,7 @@ describe('the tarball', () => {
       expect(files).toContain(`package/${file}`)
     }
     const known =
-      /^package\/(?:package\.json|[A-Z]+(?:\.md)?|dist\/lib\/[\w-]+\.js(?:\.map)?|dist\/types\/.+\.d\.ts)$/
+      /^package\/(?:package\.json|[A-Z]+(?:\.md)?|docs\/[\w-]+\.(?:md|png)|examples\/[\w-]+\.(?:md|ts)|dist\/lib\/[\w-]+\.js(?:\.map)?|dist\/types\/.+\.d\.ts)$/
     expect(files.filter((file) => !known.test(file))).toEqual([])
   })
 })
