@@ -14,13 +14,13 @@ export class JoinAttempt {
   readonly timeoutMs: number
   /** This process has no key: whoever has one can neither let it in nor be believed. */
   keyless = false
+  /** The port that must answer before the signaling server is asked; `undefined` once it is. */
+  waitsFor: 'identity' | 'snapshot' | undefined
   /** Settles once. */
   readonly done: Promise<void>
   #resolve!: () => void
   #reject!: (error: unknown) => void
   #settled = false
-  /** The port that must answer before the signaling server is asked; `undefined` once it is. */
-  waitsFor: 'identity' | 'snapshot' | undefined
   #signalingWasUp = false
   /** The newest thing that went wrong. */
   #trouble: string | undefined

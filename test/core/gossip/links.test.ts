@@ -28,6 +28,17 @@ function watchOffers(): { from: NodeId; to: NodeId; at: number }[] {
   return offers
 }
 
+/** A member, and a puppet that is linked to it. */
+function coreWithPuppet(): { core: NodeCore; puppet: Puppet } {
+  const core = coreOf(1)
+  room.contacts = () => []
+  room.join(core)
+  const puppet = new Puppet(room)
+  room.join(puppet)
+  puppet.enter(core.nodeId)
+  return { core, puppet }
+}
+
 describe('glare', () => {
   it('leaves exactly one link, the one that the lower nodeId offered', () => {
     const [low, high] = [coreOf(1), coreOf(2)]
@@ -139,12 +150,7 @@ describe('attempts', () => {
   })
 
   it('from a member that has lost its link take the place of the old one', () => {
-    const core = coreOf(1)
-    room.contacts = () => []
-    room.join(core)
-    const puppet = new Puppet(room)
-    room.join(puppet)
-    puppet.enter(core.nodeId)
+    const { core, puppet } = coreWithPuppet()
     puppet.enter(core.nodeId)
     room.run(10)
     expect(core.links()).toHaveLength(1)
@@ -153,12 +159,7 @@ describe('attempts', () => {
   })
 
   it('leave the old one alone until they have come to a link', () => {
-    const core = coreOf(1)
-    room.contacts = () => []
-    room.join(core)
-    const puppet = new Puppet(room)
-    room.join(puppet)
-    puppet.enter(core.nodeId)
+    const { core, puppet } = coreWithPuppet()
     puppet.dial(core.nodeId)
     room.run(DEFAULT_TUNING.linkTimeoutMs - 1)
     expect(core.links()).toHaveLength(1)

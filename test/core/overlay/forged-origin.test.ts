@@ -25,13 +25,8 @@ it.each<[string, (i: number) => Frame]>([
   ['segments', (i) => ({ ...segment, stream: 'call', sequence: i + 1 })],
   ['messages of grains', (i) => ({ ...segment, stream: 'grain', sequence: i + 1, body: grains })],
 ])('malformed %s in the name of a member do not have it quarantined', (_, frame) => {
-  const { room, cores } = cluster(3)
-  const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
   // Of a member that is linked nothing is taken that comes by other ways.
-  unlink(room, a, c)
-  const puppet = new Puppet(room)
-  room.join(puppet)
-  puppet.enter(a.nodeId)
+  const { room, a, c, puppet } = roomOf('unlinked')
   for (let i = 0; i < 4; i++) {
     const header = { origin: c.nodeId, destination: a.nodeId, ttl: 9, trail: [1] }
     puppet.sayBytes(encodeMessage([encodeFrame(frame(i), header)]))
@@ -41,44 +36,8 @@ it.each<[string, (i: number) => Frame]>([
   expect(room.events(a, 'association').filter(({ to }) => to === 'quarantined')).toEqual([])
 })
 
-/** What `core` is told of messages of others, which it handles at once, and of its own. */
-function mailOf(room: Room, core: NodeCore): { texts: string[]; outcomes: Outcome[] } {
-  const mail = { texts: [] as string[], outcomes: [] as Outcome[] }
-  const handle = core.handle.bind(core)
-  vi.spyOn(core, 'handle').mockImplementation((input, now) => {
-    const outputs = handle(input, now)
-    for (const output of outputs) {
-      if (output.type === 'outcome') mail.outcomes.push(output.outcome)
-      if (output.type !== 'deliver') continue
-      const { nodeId, lane, messages } = output
-      for (const { bytes } of messages) mail.texts.push(new TextDecoder().decode(bytes))
-      room.later(1, core, { type: 'taken', nodeId, lane, count: messages.length, refused: [] })
-    }
-    return outputs
-  })
-  return mail
-}
-
-/** From now on messages between the two take other ways. */
-function unlink(room: Room, a: NodeCore, b: NodeCore): void {
-  const isOfPair = (nodeId: NodeId): boolean => nodeId === a.nodeId || nodeId === b.nodeId
-  room.connects = (from, to) => !isOfPair(from) || !isOfPair(to)
-  room.cut(a, b)
-}
-
-function sendText(room: Room, from: NodeCore, to: NodeCore, id: number): void {
-  const bytes = new TextEncoder().encode(`text ${id}`)
-  const message = { id, to: to.nodeId, mailbox: 'm', lane: 'call', bytes, text: true } as const
-  room.feed(from, { type: 'send', messages: [message] })
-}
-
 it('a segment in the name of a member that is not linked costs it one message, and it is told', () => {
-  const { room, cores } = cluster(3)
-  const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
-  unlink(room, a, c)
-  const puppet = new Puppet(room)
-  room.join(puppet)
-  puppet.enter(a.nodeId)
+  const { room, a, c, puppet } = roomOf('unlinked')
   // until c knows of another way
   room.run(10_000)
   const [mail, sent] = [mailOf(room, a), mailOf(room, c)]
@@ -100,11 +59,7 @@ it('a segment in the name of a member that is not linked costs it one message, a
 })
 
 it('stream frames in the name of a member that is linked change nothing', () => {
-  const { room, cores } = cluster(3)
-  const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
-  const puppet = new Puppet(room)
-  room.join(puppet)
-  puppet.enter(a.nodeId)
+  const { room, a, c, puppet } = roomOf('linked')
   room.run(30_000)
   expect(isLinked(a, c)).toBe(true)
   const mail = mailOf(room, a)
@@ -132,11 +87,7 @@ it('stream frames in the name of a member that is linked change nothing', () => 
 })
 
 it('receipts in the name of a member do not spoil what waits before the link to it', () => {
-  const { room, cores } = cluster(3)
-  const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
-  const puppet = new Puppet(room)
-  room.join(puppet)
-  puppet.enter(a.nodeId)
+  const { room, a, c, puppet } = roomOf('linked')
   room.run(500)
   const linkId = room.openLinks(a, c)[0]!
   // what a has for c waits before a link that is slow for now
@@ -214,3 +165,45 @@ it('receipts in the name of a member do not spoil what waits before the link to 
 
 /** One piece, a whole message in the mailbox of grains, of two bytes that are none. */
 const grains = Uint8Array.of(3, 1, 0x24, 2, 2, 9, 9)
+
+/** Three members, of which `a` and `c` are linked or not, and a puppet that is linked to `a` and speaks for others. */
+function roomOf(pair: 'linked' | 'unlinked'): { room: Room; a: NodeCore; c: NodeCore; puppet: Puppet } {
+  const { room, cores } = cluster(3)
+  const [a, , c] = cores as [NodeCore, NodeCore, NodeCore]
+  if (pair === 'unlinked') unlink(room, a, c)
+  const puppet = new Puppet(room)
+  room.join(puppet)
+  puppet.enter(a.nodeId)
+  return { room, a, c, puppet }
+}
+
+/** What `core` is told of messages of others, which it handles at once, and of its own. */
+function mailOf(room: Room, core: NodeCore): { texts: string[]; outcomes: Outcome[] } {
+  const mail = { texts: [] as string[], outcomes: [] as Outcome[] }
+  const handle = core.handle.bind(core)
+  vi.spyOn(core, 'handle').mockImplementation((input, now) => {
+    const outputs = handle(input, now)
+    for (const output of outputs) {
+      if (output.type === 'outcome') mail.outcomes.push(output.outcome)
+      if (output.type !== 'deliver') continue
+      const { nodeId, lane, messages } = output
+      for (const { bytes } of messages) mail.texts.push(new TextDecoder().decode(bytes))
+      room.later(1, core, { type: 'taken', nodeId, lane, count: messages.length, refused: [] })
+    }
+    return outputs
+  })
+  return mail
+}
+
+/** From now on messages between the two take other ways. */
+function unlink(room: Room, a: NodeCore, b: NodeCore): void {
+  const isOfPair = (nodeId: NodeId): boolean => nodeId === a.nodeId || nodeId === b.nodeId
+  room.connects = (from, to) => !isOfPair(from) || !isOfPair(to)
+  room.cut(a, b)
+}
+
+function sendText(room: Room, from: NodeCore, to: NodeCore, id: number): void {
+  const bytes = new TextEncoder().encode(`text ${id}`)
+  const message = { id, to: to.nodeId, mailbox: 'm', lane: 'call', bytes, text: true } as const
+  room.feed(from, { type: 'send', messages: [message] })
+}
