@@ -209,7 +209,10 @@ export class CountingRoom {
     return times.length === 0 ? undefined : Math.min(...times)
   }
 
-  /** Until all tabs are members, follow one council of the size that it should have, and copies are spread. */
+  /**
+   * Until all tabs are members, follow one council of the size that it should have, and copies are spread: of what
+   * nobody has called yet too, since who loses the only holder of a partition is told that its keys may have had a state.
+   */
   async #untilWhole(): Promise<void> {
     const copies = Math.min(MOST_COPIES, this.#size)
     const keys = JSON.stringify(this.#keys)
@@ -231,6 +234,7 @@ export class CountingRoom {
             isLed: views.every((view) => view?.leader !== undefined),
             voters: views.filter((view) => view?.isVoter).length,
             copies: this.#keys.map((_, i) => copiesOf(views.map((view) => view?.entries[i]))),
+            fewest: [...new Set(views.map((view) => view?.fewestCopies))].filter((n) => n !== undefined),
           }
         },
         { message: 'the room is whole', timeout: RECOVERY_TIMEOUT_MS },
@@ -242,6 +246,7 @@ export class CountingRoom {
         isLed: true,
         voters: copies,
         copies: this.#keys.map(() => copies),
+        fewest: [copies],
       })
   }
 }

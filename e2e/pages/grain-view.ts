@@ -4,7 +4,7 @@
  */
 import { GrainBinding } from '../../src/core/grain-binding.ts'
 import type { MapEntry } from '../../src/core/partition/partition.ts'
-import { slotOf } from '../../src/core/partition/partition.ts'
+import { SLOTS, slotOf } from '../../src/core/partition/partition.ts'
 
 export interface GrainView {
   readonly group: string | undefined
@@ -12,6 +12,8 @@ export interface GrainView {
   readonly isVoter: boolean
   /** Who holds each key that was asked about. */
   readonly entries: readonly (MapEntry | undefined)[]
+  /** Of a voter, which knows the newest map: how many hold the partition of the kind that fewest hold. */
+  readonly fewestCopies: number | undefined
 }
 
 let binding: GrainBinding | undefined
@@ -26,5 +28,8 @@ export function viewOfGrains(kind: string, keys: readonly string[]): GrainView |
   if (!binding) return undefined
   const { council } = binding.grains
   const entries = keys.map((key) => council.entry(kind, slotOf(kind, key)))
-  return { group: council.group, leader: council.leader, isVoter: council.isVoter, entries }
+  const { group, leader, isVoter } = council
+  const copies = Array.from({ length: SLOTS }, (_, slot) => council.entry(kind, slot)?.inSync.length ?? 0)
+  const fewestCopies = isVoter ? Math.min(...copies) : undefined
+  return { group, leader, isVoter, entries, fewestCopies }
 }

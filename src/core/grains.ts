@@ -21,6 +21,7 @@ import type { CallRequest } from './rpc/call.ts'
 import type { CallEnd, CallsOptions, CallTuning } from './rpc/calls.ts'
 import { Calls, DEFAULT_CALL_TUNING } from './rpc/calls.ts'
 import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
+import { OwnerSearch } from './rpc/owner-search.ts'
 import type { Now } from './time.ts'
 import { Writer } from './wire/writer.ts'
 import type { ActivationTuning } from './grain/activations.ts'
@@ -112,6 +113,7 @@ export class Grains {
   readonly holdings: Holdings
   readonly activations: Activations
   readonly calls: Calls
+  readonly #search: OwnerSearch
   readonly #balance: Balance
   readonly #provisional: Provisional
   /** What this process puts on disk, and what was there. */
@@ -213,10 +215,19 @@ export class Grains {
       partitionOf,
       ownerOf: (partition) => this.#entryOf(partition),
       askMap: (partition) => this.#askMap(partition),
+      search: (partition, epoch, now) => this.#search.search(partition, epoch, now),
       isLive: options.isLive,
       versionOf: options.versionOf,
       send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
       ended: options.ended,
+    })
+    this.#search = new OwnerSearch({
+      self,
+      entryOf: (partition) => this.#entryOf(partition),
+      isLive: options.isLive,
+      send: (to, message) => this.#send(to, 'grain', { to: 'rpc', message }),
+      seek: (partition) => this.#later((now) => this.holdings.seek(partition, now)),
+      onMoved: (partition, hint, now) => this.calls.onMoved(partition, hint, now),
     })
     this.#provisional = new Provisional((partition, missing) => {
       const { kind, slot } = parsePartition(partition)!
@@ -408,6 +419,10 @@ export class Grains {
         return this.activations.onSettled(from, message, now)
       case 'reply':
         return this.calls.onReply(from, message, now)
+      case 'seek':
+        return this.#search.onSeek(from, message)
+      case 'moved':
+        return this.#search.onMoved(from, message, now)
     }
   }
 
@@ -425,6 +440,7 @@ export class Grains {
       this.holdings.onMap(partition, entry, group, now)
       this.activations.onMap(partition, now)
       this.calls.onMap(partition, now)
+      this.#search.onMap(partition)
     }
   }
 

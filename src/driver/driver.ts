@@ -77,6 +77,8 @@ export class Driver {
   readonly #links = new Map<LinkId, LinkQueue>()
   /** Those that were given something since they were last flushed. */
   #filled: LinkQueue[] = []
+  /** Those that are to be closed once others have been given what is for them: a browser takes its time to close one. */
+  #closing: LinkQueue[] = []
   /** User code was begun in this turn. */
   #hasBegun = false
   /** Inputs since something has waited for what user code comes to. */
@@ -131,6 +133,7 @@ export class Driver {
         for (let next = this.#inputs.shift(); next && !this.#stopped; next = this.#inputs.shift())
           this.#turn(next)
         this.#sendOff()
+        this.#closeLinks()
         this.#options.onRest()
       }
     } finally {
@@ -157,6 +160,7 @@ export class Driver {
     this.#cancelSoon?.()
     this.#cancelRetry?.()
     this.#intake.stop()
+    this.#closeLinks()
     for (const queue of this.#links.values()) queue.close()
     this.#links.clear()
     this.#relayed.stop()
@@ -294,11 +298,15 @@ export class Driver {
     }
   }
 
-  /** What waits for the link is handed to it first. */
+  /** At the end of this go; what waits for the link is handed to it first. */
   #closeLink(linkId: LinkId): void {
     const queue = this.#links.get(linkId)
+    if (queue) this.#closing.push(queue)
     this.#links.delete(linkId)
-    queue?.close()
+  }
+
+  #closeLinks(): void {
+    for (let queue = this.#closing.pop(); queue; queue = this.#closing.pop()) queue.close()
   }
 
   #sign(linkId: LinkId, bytes: Uint8Array): void {

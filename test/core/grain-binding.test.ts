@@ -107,6 +107,23 @@ describe('grains of cores', () => {
     })
   }
 
+  it('go on for those who neither vote nor hold anything of it as soon as for others', () => {
+    const { room, host } = counting(10)
+    room.room.run(8_000)
+    const callers = room.tabs.filter((tab) => tab !== host)
+    const { council } = host.grains
+    const { inSync } = council.entry('counter', slotOf('counter', 'likes'))!
+    const isStranger = ({ process, grains }: NodeCore) => !grains.council.isVoter && !inSync.includes(process)
+    expect(callers.filter(isStranger).length).toBeGreaterThan(1)
+    for (const tab of callers) room.ask(tab, 'likes')
+    room.close(host)
+    const ops = callers.map((tab) => room.call(tab, 'likes'))
+    room.room.until(() => ops.every(({ end }) => end), 'all have ended', 5_000)
+    const times = ops.map(({ startedAt, endedAt }) => endedAt - startedAt)
+    expect(Math.max(...times) - Math.min(...times)).toBeLessThan(20)
+    room.check('likes')
+  })
+
   it('are whole again in a room of two where the host slept, and the other went on by force', () => {
     const { room, host, caller } = counting(2)
     room.room.sleep(host, 10_000)

@@ -115,7 +115,7 @@ describe('a driver', () => {
     expect(done).toEqual(['session 1 room life-1', '> start', 'turn'])
   })
 
-  it('executes outputs in order, each on its port; what waits for a link goes before its close', () => {
+  it('executes outputs in order, each on its port; links last, what waits for one before its close', () => {
     const { driver, done, core } = createRig()
     driver.start()
     done.length = 0
@@ -144,10 +144,10 @@ describe('a driver', () => {
       'grain-ended',
       'signal 1 answer',
       'ask',
-      'send 1 3',
-      'close 1',
       'goodbye 1',
       'turn',
+      'send 1 3',
+      'close 1',
     ])
   })
 

@@ -166,7 +166,7 @@ const WRITE: { readonly [T in ItemType]: (w: Writer, item: ItemsOf[T]) => void }
   copied: writeCopied,
   stale: nothing,
   drop: nothing,
-  released: nothing,
+  released: (w, { inUse }) => w.byte(flags(inUse)),
   stray: (w, item) => {
     w.varint(item.attempt).varint(item.index)
     w.byte(flags(item.isLast, item.source !== undefined)).varint(item.born)
@@ -230,7 +230,7 @@ const READ: { readonly [T in ItemType]: (r: Reader, at: At) => ItemsOf[T] } = {
   copied: readCopied,
   stale: asAt,
   drop: asAt,
-  released: asAt,
+  released: (r, at) => ({ ...at, inUse: readFlags(r, 1) === 1 }),
   stray: (r, at) => {
     const attempt = count(r, 'attempt')
     const index = count(r, 'index')

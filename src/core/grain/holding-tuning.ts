@@ -37,6 +37,8 @@ export interface HoldingTuning {
    * at: a tab that goes makes several such changes, and those who take over have enough to do.
    */
   readonly lookAllMs: number
+  /** A partition that was taken over while it was in use is kept ready for so long, for calls that are about to come. */
+  readonly expectMs: number
   /** Between two rounds in which replicas that are no targets are let go. */
   readonly surplusMs: number
   /** A copy that nobody counts on is kept so long: it may be all that is left. */
@@ -65,6 +67,7 @@ export const HOLDING_TUNING: HoldingTuning = {
   copiesAtOnce: 2,
   takeInMs: 500,
   lookAllMs: 200,
+  expectMs: 2_000,
   surplusMs: 5_000,
   staleMs: 60_000,
   strayTurnMs: 3_000,

@@ -148,6 +148,7 @@ export class Holdings {
       hosts: options.hosts ?? (() => []),
       onStored: options.onStored,
       touch: (part) => this.#touched.add(part),
+      touchSoon: (now) => this.#touchSoon(now),
       askMap: (part, now) => this.#askMap(part, now.mono),
       bytes: (part) => {
         this.#weigh(part)
@@ -346,6 +347,7 @@ export class Holdings {
     const before = part?.entry
     if (!part || (before && entry.epoch <= before.epoch)) return
     this.#unknown.delete(part)
+    const isNeeded = isUrgent(part)
     part.entry = entry
     const turn = this.#turn(part, group)
     const isAnother = turn === 'back' || entry.born !== before?.born
@@ -361,6 +363,7 @@ export class Holdings {
       this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
     this.#owning.onEntry(part, turn ? undefined : before, now)
+    if (part.tenure && isNeeded && before?.owner !== this.#options.own) this.#expect(part, now)
     if (!part.tenure || isAnother) {
       this.#visits.clear(part)
       part.taken.clear()
@@ -389,7 +392,8 @@ export class Holdings {
     this.#enter(now)
     if (this.#options.isOver(process)) this.#beacons.forget(process)
     this.strays.onLiveness(process, now)
-    for (const part of this.#parts.values()) if (isAbout(part, process)) this.#touched.add(part)
+    for (const part of this.#parts.values())
+      if (isUrgent(part) && isAbout(part, process)) this.#touched.add(part)
     this.#touchSoon(now)
   }
 
@@ -475,6 +479,7 @@ export class Holdings {
     due = Math.min(due, this.#replicating.look(part, now))
     if (part.tenure) due = Math.min(due, this.#owning.look(part, now))
     if (part.visits.size > 0) due = Math.min(due, this.#lookAtVisits(part, now))
+    if (part.expectedUntil > -Infinity) due = Math.min(due, this.#lookAtExpected(part, now))
     if (part.proposal) this.#proposed.add(part)
     this.#weigh(part)
     this.#noteLessors(part)
@@ -616,7 +621,7 @@ export class Holdings {
       case 'drop':
         return this.#replicating.onDrop(from, part, item, now)
       case 'released':
-        return this.#replicating.onReleased(from, part, item)
+        return this.#replicating.onReleased(from, part, item, now)
       case 'stray':
         if (this.#visits.onStray(from, part, item, now)) this.#wake(part)
         return
@@ -640,8 +645,14 @@ export class Holdings {
     this.#touched.add(part)
   }
 
+  /** So that leases are there when the first call is. */
+  #expect(part: Part, now: Now): void {
+    part.expectedUntil = now.mono + this.#tuning.expectMs
+    this.#wake(part)
+  }
+
   #rest(part: Part): void {
-    if (part.isActive || part.visits.size > 0 || !part.isAwake) return
+    if (part.isActive || part.visits.size > 0 || part.expectedUntil > -Infinity || !part.isAwake) return
     part.isAwake = false
     this.#awake.delete(part)
     this.#wanted = undefined
@@ -660,6 +671,13 @@ export class Holdings {
     const due = this.#visits.look(part, now)
     this.#rest(part)
     return due
+  }
+
+  #lookAtExpected(part: Part, now: Now): number {
+    if (now.mono < part.expectedUntil) return part.expectedUntil
+    part.expectedUntil = -Infinity
+    this.#rest(part)
+    return Infinity
   }
 
   /**
@@ -748,6 +766,13 @@ export class Holdings {
     return part
   }
 }
+
+/** Somebody waits for it, or soon will. */
+const isUrgent = ({ isAwake, isSought, released, entry, tenure, copy }: Part): boolean =>
+  isAwake ||
+  isSought ||
+  (released?.inUse === true && released.from === entry?.owner) ||
+  (tenure !== undefined && (tenure.isTakingOver || copy!.acked < copy!.number))
 
 /** Whether the process holds it, or is about to. */
 const isAbout = ({ entry, tenure }: Part, process: ProcessId): boolean =>

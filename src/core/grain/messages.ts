@@ -142,6 +142,11 @@ export interface CopiedItem extends At {
   readonly result: 'part' | 'whole' | 'again' | 'full'
 }
 
+export interface ReleasedItem extends At {
+  /** Grains of it were active: it will be called again. */
+  readonly inUse: boolean
+}
+
 export interface ItemsOf {
   readonly store: StoreItem
   readonly stored: StoredItem
@@ -153,7 +158,7 @@ export interface ItemsOf {
   readonly copied: CopiedItem
   readonly stale: At
   readonly drop: At
-  readonly released: At
+  readonly released: ReleasedItem
   readonly stray: StrayItem
   readonly strayed: CopiedItem
 }

@@ -380,7 +380,8 @@ export class Owning {
   }
 
   #tellReleased(part: Part): void {
-    for (const process of neededBy(part, this.#shop.own)) this.#shop.mail.put(process, 'released', at(part))
+    const item = { ...at(part), inUse: part.isActive }
+    for (const process of neededBy(part, this.#shop.own)) this.#shop.mail.put(process, 'released', item)
   }
 
   /**
@@ -424,9 +425,15 @@ export class Owning {
     const copy = part.copy!
     peer.standing = undefined
     peer.wantsFrom = undefined
-    if (standing && state === 'claimed')
-      this.#repair(part, peer, standing.number, differentFrom(copy, standing))
-    else if (wantsFrom !== undefined && wantsFrom < copy.number && state === 'synced')
+    if (standing && state === 'claimed') {
+      const different = differentFrom(copy, standing)
+      // What is the same needs no word that the repair has come: changes that follow come behind it.
+      if (different.length === 0 && standing.number === copy.number) {
+        peer.state = 'synced'
+        peer.stored = standing.number
+      }
+      this.#repair(part, peer, standing.number, different)
+    } else if (wantsFrom !== undefined && wantsFrom < copy.number && state === 'synced')
       this.#repair(part, peer, wantsFrom, copy.changedAfter(wantsFrom))
   }
 

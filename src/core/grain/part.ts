@@ -76,6 +76,8 @@ export interface Part {
   /** In use, by activations or by visits. */
   isAwake: boolean
   isActive: boolean
+  /** Taken over from one who had it in use: awake until then, for the calls that are about to come. */
+  expectedUntil: number
   hasRight: boolean
   /** A replica knows of an owner at this epoch: the right of lower ones is over. */
   floor: number
@@ -100,7 +102,7 @@ export interface Part {
   /** As long as the entry is at this epoch its owner may count on the copy. */
   promised: number
   staleSince: number
-  released: { readonly from: ProcessId; readonly epoch: number } | undefined
+  released: { readonly from: ProcessId; readonly epoch: number; readonly inUse: boolean } | undefined
   /** Whose only copy this is, and as of which epoch: nothing was changed since. */
   handed: { readonly from: ProcessId; readonly epoch: number } | undefined
   /** The owner is gone as far as is known, since then. */
@@ -127,6 +129,7 @@ export function newPart(id: PartitionId, kind: string, slot: number): Part {
     tenure: undefined,
     isAwake: false,
     isActive: false,
+    expectedUntil: -Infinity,
     hasRight: false,
     floor: 0,
     visits: new Map(),
@@ -166,6 +169,8 @@ export interface Workshop {
   readonly onStored: (partition: PartitionId, number: number) => void
   /** The partition is looked at when the turn ends. */
   readonly touch: (part: Part) => void
+  /** All are, after a while. */
+  readonly touchSoon: (now: Now) => void
   readonly askMap: (part: Part, now: Now) => void
   /** Bytes in all copies of this process, after what has just come for that partition. */
   readonly bytes: (part: Part) => number

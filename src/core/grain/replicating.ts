@@ -9,7 +9,7 @@ import type { Now } from '../time.ts'
 import { commonUpTo } from './fork.ts'
 import { HeldPartition } from './held-partition.ts'
 import { Inheriting } from './inheriting.ts'
-import type { At, ClaimItem, CopyItem, RepairItem, StoreItem } from './messages.ts'
+import type { At, ClaimItem, CopyItem, ReleasedItem, RepairItem, StoreItem } from './messages.ts'
 import type { Missed, Part, Workshop } from './part.ts'
 import type { MapEntry } from '../partition/partition.ts'
 import { rankAmong } from '../partition/placement.ts'
@@ -151,10 +151,11 @@ export class Replicating {
   }
 
   /** It may come before the map tells that the sender owns. */
-  onReleased(from: ProcessId, part: Part, item: At): void {
-    if (part.entry && item.epoch <= part.entry.epoch && part.entry.owner !== from) return
-    part.released = { from, epoch: item.epoch }
-    this.#shop.touch(part)
+  onReleased(from: ProcessId, part: Part, { epoch, inUse }: ReleasedItem, now: Now): void {
+    if (part.entry && epoch <= part.entry.epoch && part.entry.owner !== from) return
+    part.released = { from, epoch, inUse }
+    if (inUse || part.isSought) this.#shop.touch(part)
+    else this.#shop.touchSoon(now)
   }
 
   /** Whether the owner's right is over, by waiting or by proof. */
@@ -206,7 +207,7 @@ export class Replicating {
     }
     part.noticedAt ??= now.mono
     const others = inSync.filter((process) => process !== owner && (process === own || isLive(process)))
-    const turn = part.isSought ? 0 : rankAmong(part.id, own, others) * tuning.takeoverSpreadMs
+    const turn = rankAmong(part.id, own, others) * tuning.takeoverSpreadMs
     const patient = isProven ? -Infinity : beacons.patienceEndsAt(owner)
     const seekAt = Math.max(patient, part.noticedAt + turn, part.proposeAt)
     if (now.mono < seekAt) return seekAt

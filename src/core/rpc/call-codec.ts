@@ -9,13 +9,14 @@
 import { isProcessId } from '../identity/node-id.ts'
 import { Reader } from '../wire/reader.ts'
 import { Writer } from '../wire/writer.ts'
+import type { PartitionId } from '../partition/partition.ts'
 import { isGrainKey, isKind, parsePartition } from '../partition/partition.ts'
 import { isCaller, isChildCaller } from './call-id.ts'
 import type { CallMessage, CallOutcome, Fence, OwnerHint, ReplyMessage, RpcMessage } from './messages.ts'
 import { REFUSALS, RpcLimits } from './messages.ts'
 
 const VERSION = 1
-const TYPE_OF = { call: 1, reply: 2, cancel: 3, settled: 4 } as const
+const TYPE_OF = { call: 1, reply: 2, cancel: 3, settled: 4, seek: 5, moved: 6 } as const
 const OUTCOME_OF = { result: 1, failed: 2, refused: 3, elsewhere: 4 } as const
 const HAS_FENCE = 1
 const HAS_ORIGIN = 2
@@ -50,6 +51,13 @@ export function writeRpc(w: Writer, message: RpcMessage): void {
       w.text(message.kind).text(message.key).text(message.caller).varint(message.first)
       w.byte(message.fence ? HAS_FENCE : 0)
       if (message.fence) writeFence(w, message.fence)
+      break
+    case 'seek':
+      w.text(message.partition).varint(message.epoch)
+      break
+    case 'moved':
+      w.text(message.partition)
+      writeHint(w, message)
   }
 }
 
@@ -90,6 +98,13 @@ function readMessage(r: Reader, type: number, mostHops: number): RpcMessage | un
       const fence = flags(r, HAS_FENCE) ? readFence(r) : undefined
       if (isChildCaller(caller) !== (fence !== undefined)) r.fail('fence does not fit the caller')
       return { type: 'settled', kind, key, caller, first, ...(fence && { fence }) }
+    }
+    case TYPE_OF.seek:
+      return { type: 'seek', partition: readPartition(r), epoch: counter(r, 'epoch') }
+    case TYPE_OF.moved: {
+      const partition = readPartition(r)
+      const { owner, epoch } = readHint(r)
+      return { type: 'moved', partition, owner, epoch }
     }
     default:
       r.fail(`type ${type} of message is unknown`)
@@ -171,7 +186,7 @@ function writeReply(w: Writer, { caller, sequence, attempts, outcome, keeps }: R
   for (const attempt of attempts) w.varint(attempt)
   if (outcome.type !== 'elsewhere') return writeOutcome(w, outcome)
   w.byte(OUTCOME_OF.elsewhere).byte((outcome.ran ? RAN : 0) | (outcome.hint ? HAS_MORE : 0))
-  if (outcome.hint) w.text(outcome.hint.owner).varint(outcome.hint.epoch)
+  if (outcome.hint) writeHint(w, outcome.hint)
 }
 
 function readReply(r: Reader): ReplyMessage | undefined {
@@ -240,6 +255,10 @@ function readCaller(r: Reader): string {
   return caller
 }
 
+function writeHint(w: Writer, { owner, epoch }: OwnerHint): void {
+  w.text(owner).varint(epoch)
+}
+
 function readHint(r: Reader): OwnerHint {
   const owner = r.text('owner', 16)
   if (!r.problem && !isProcessId(owner)) r.fail('owner names no process')
@@ -251,9 +270,13 @@ function writeFence(w: Writer, { partition, epoch }: Fence): void {
 }
 
 function readFence(r: Reader): Fence {
-  const partition = r.text('fence', RpcLimits.kindBytes + 4)
-  if (!r.problem && !parsePartition(partition)) r.fail('fence names no partition')
-  return { partition, epoch: counter(r, 'epoch') }
+  return { partition: readPartition(r, 'fence'), epoch: counter(r, 'epoch') }
+}
+
+function readPartition(r: Reader, what = 'partition'): PartitionId {
+  const partition = r.text(what, RpcLimits.kindBytes + 4)
+  if (!r.problem && !parsePartition(partition)) r.fail(`${what} names no partition`)
+  return partition
 }
 
 const counter = (r: Reader, what: string): number => r.varint(what, RpcLimits.counter)

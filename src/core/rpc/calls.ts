@@ -56,8 +56,8 @@ export const DEFAULT_CALL_TUNING: CallTuning = {
 }
 
 /**
- * So many pauses after its owner is gone, about 1.3 s, a call asks who is the next one. Nobody tells those who neither
- * vote nor hold the partition; and asked at once, the council would have none yet.
+ * So many pauses after its owner is gone, about 1.3 s, a call asks the council who is the next one: those who held the
+ * partition, whom it has asked before, may be gone too. Asked at once, the council would have none yet.
  */
 const ASK_AFTER = 6
 
@@ -70,6 +70,8 @@ export interface CallsOptions {
   readonly ownerOf: (partition: PartitionId) => OwnerHint | undefined
   /** `onMap` is expected soon. */
   readonly askMap: (partition: PartitionId) => void
+  /** The owner of that epoch is gone: `onMap` or `onMoved` is expected once there is another. */
+  readonly search: (partition: PartitionId, epoch: number, now: Now) => void
   readonly isLive: (process: ProcessId) => boolean
   /** Versions of a kind as it hosts it, as far as that is known. */
   readonly versionOf: (process: ProcessId, kind: string) => KindVersions | undefined
@@ -207,12 +209,15 @@ export class Calls {
   /** The map of a partition has changed: what waits, and what went to another, goes to its owner now. */
   onMap(partition: PartitionId, now: Now): void {
     this.tick(now)
-    const owner = this.#ownerOf(partition)?.owner
-    for (const stream of this.#streams.values()) {
-      if (stream.partition !== partition) continue
-      for (const call of stream.calls())
-        if (call.phase !== 'sent' || call.target !== owner) this.#go(call, now)
-    }
+    this.#goToOwner(partition, now)
+  }
+
+  /** Another process tells of an owner, which may be later than the map here. */
+  onMoved(partition: PartitionId, hint: OwnerHint, now: Now): void {
+    this.tick(now)
+    if (hint.epoch <= (this.#ownerOf(partition)?.epoch ?? -1)) return
+    this.#learn(partition, hint)
+    this.#goToOwner(partition, now)
   }
 
   /** A process is no longer live, or live again: attempts at it end, what waits for it goes. */
@@ -314,6 +319,7 @@ export class Calls {
     const owner = this.#ownerOf(stream.partition)
     const isThere = owner && (owner.owner === this.#options.self || this.#options.isLive(owner.owner))
     if (!owner || (!isThere && call.failures >= ASK_AFTER)) this.#options.askMap(stream.partition)
+    if (owner && !isThere) this.#options.search(stream.partition, owner.epoch, now)
     if (!owner || !isThere) {
       this.#hints.delete(stream.partition)
       this.#wait(call, now)
@@ -353,6 +359,16 @@ export class Calls {
       hops: 0,
       ...(parent && { fence: parent.fence }),
     })
+  }
+
+  /** What waits for the owner of a partition, or went to another. */
+  #goToOwner(partition: PartitionId, now: Now): void {
+    const owner = this.#ownerOf(partition)?.owner
+    for (const stream of this.#streams.values()) {
+      if (stream.partition !== partition) continue
+      for (const call of stream.calls())
+        if (call.phase !== 'sent' || call.target !== owner) this.#go(call, now)
+    }
   }
 
   /** Its next attempt is after a pause. What was sent may still be answered. */

@@ -135,7 +135,21 @@ export interface SettledMessage {
   readonly fence?: Fence
 }
 
-export type RpcMessage = CallMessage | ReplyMessage | CancelMessage | SettledMessage
+/** To those who held a copy: whoever owned it at this epoch is gone. Who owns it now, or will? */
+export interface SeekMessage {
+  readonly type: 'seek'
+  readonly partition: PartitionId
+  readonly epoch: number
+}
+
+/** The answer, as soon as there is one. */
+export interface MovedMessage extends OwnerHint {
+  readonly type: 'moved'
+  readonly partition: PartitionId
+}
+
+export type RpcMessage =
+  CallMessage | ReplyMessage | CancelMessage | SettledMessage | SeekMessage | MovedMessage
 
 /** What no message may be beyond, whatever the options of a member are. */
 export const RpcLimits = {

@@ -325,7 +325,7 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
   copied: holdings({ type: 'copied', items: [{ ...at, attempt: 2, index: 1, result: 'whole' }] }),
   stale: holdings({ type: 'stale', items: [at] }),
   drop: holdings({ type: 'drop', items: [at] }),
-  released: holdings({ type: 'released', items: [at] }),
+  released: holdings({ type: 'released', items: [{ ...at, inUse: true }] }),
   stray: holdings({
     type: 'stray',
     items: [
@@ -403,4 +403,6 @@ export const GRAIN_SAMPLES: Readonly<Record<string, GrainSample>> = {
     first: 2 ** 48,
     fence,
   }),
+  seek: calls({ type: 'seek', partition: fence.partition, epoch: 7 }),
+  moved: calls({ type: 'moved', partition: fence.partition, owner: B, epoch: 8 }),
 }

@@ -258,19 +258,84 @@ describe('takeover', () => {
 
   it('of an owner that released, or is over, needs no wait', () => {
     const released = replica()
-    released.hear('boss', { type: 'released', items: [{ partition: P, epoch: 1 }] })
+    released.hear('boss', { type: 'released', items: [{ partition: P, epoch: 1, inUse: true }] })
     expect(released.proposed).toHaveLength(1)
     const other = replica()
-    other.hear('boss', { type: 'released', items: [{ partition: P, epoch: 2 }] })
+    other.hear('boss', { type: 'released', items: [{ partition: P, epoch: 2, inUse: true }] })
     expect(other.proposed).toHaveLength(0)
-    other.hear('nobody', { type: 'released', items: [{ partition: P, epoch: 1 }] })
+    other.hear('nobody', { type: 'released', items: [{ partition: P, epoch: 1, inUse: true }] })
     expect(other.proposed).toHaveLength(0)
     const over = replica()
     over.over.add('boss')
     over.gone.add('boss')
     over.holdings.onLiveness('boss', over.now)
     over.pass(0)
+    expect(over.proposed, 'nobody needs it, as far as is known').toHaveLength(0)
+    over.pass(200)
     expect(over.proposed).toHaveLength(1)
+  })
+
+  it('of what is in use, or sought, goes before the rest', () => {
+    const idle = replica()
+    idle.hear('boss', { type: 'released', items: [{ partition: P, epoch: 1, inUse: false }] })
+    expect(idle.proposed).toHaveLength(0)
+    idle.pass(200)
+    expect(idle.proposed).toHaveLength(1)
+    const sought = replica()
+    sought.over.add('boss')
+    sought.gone.add('boss')
+    sought.holdings.onLiveness('boss', sought.now)
+    sought.holdings.seek(P, sought.now)
+    sought.pass(0)
+    expect(sought.proposed).toHaveLength(1)
+  })
+
+  it('of what was in use has its leases before the first call', () => {
+    const taken = (inUse: boolean) => {
+      const bench = replica()
+      bench.hear('boss', { type: 'released', items: [{ partition: P, epoch: 1, inUse }] })
+      bench.map(entryOf(2, 'me', 'a'))
+      return bench
+    }
+    const idle = taken(false)
+    expect(idle.count('beacon')).toBe(0)
+    const bench = taken(true)
+    expect(bench.last('claim', 'a')).toHaveLength(1)
+    expect(bench.count('beacon', 'a')).toBe(1)
+    bench.answer('a')
+    bench.stand('a', 2)
+    expect(bench.mayRun).toBe(true)
+    bench.live(5_000)
+    bench.sent.length = 0
+    bench.live(5_000)
+    expect(bench.sent, 'nobody calls it').toEqual([])
+  })
+
+  it('does not wait for a repair of what is the same', () => {
+    const claimed = (common: number) => {
+      const bench = follower(['a'])
+      bench.hear('boss', store(1, 'first'))
+      bench.map(entryOf(2, 'me', 'a'))
+      bench.wake()
+      bench.answer('a')
+      const keys = common === 1 ? [] : [{ key: 'k', epoch: 1, number: 1 }]
+      const item = { partition: P, epoch: 2, number: 1, common, since: common, keys }
+      bench.hear('a', { type: 'standing', items: [item] })
+      expect(bench.last('repair', 'a')).toMatchObject([{ tenure: 2, from: 1, number: 1 }])
+      return bench
+    }
+    const same = claimed(1)
+    expect(same.mayRun).toBe(true)
+    same.append('k', 'next')
+    expect(same.last('store', 'a')).toMatchObject([{ tenure: 2, number: 2 }])
+    expect(same.told, 'the change that was there is acked').toContain('stored 1')
+    expect(same.told).not.toContain('stored 2')
+    same.stored('a', 2, 2, 2)
+    expect(same.told).toContain('stored 2')
+    const different = claimed(0)
+    expect(different.mayRun).toBe(false)
+    different.stored('a', 2, 2, 1)
+    expect(different.mayRun).toBe(true)
   })
 
   it('refuses the owner what is sought until that is decided', () => {
@@ -688,9 +753,9 @@ describe('leaving', () => {
     bench.holdings.release(bench.now)
     bench.holdings.settle(bench.now)
     expect(bench.told.at(-1)).toBe('ended')
-    expect(bench.last('released', 'a')).toEqual([{ partition: P, epoch: 1 }])
+    expect(bench.last('released', 'a')).toEqual([{ partition: P, epoch: 1, inUse: true }])
     bench.map(entryOf(2, 'me', 'a'))
-    expect(bench.last('released', 'a')).toEqual([{ partition: P, epoch: 2 }])
+    expect(bench.last('released', 'a')).toEqual([{ partition: P, epoch: 2, inUse: true }])
     bench.answer('a')
     expect(bench.mayRun).toBe(false)
 

@@ -26,6 +26,7 @@ class Caller {
   readonly sent: { to: string; message: RpcMessage }[] = []
   readonly ends = new Map<number, CallEnd>()
   asked = 0
+  readonly searched: number[] = []
   readonly calls: Calls
   constructor(tuning: Partial<CallTuning> = {}) {
     this.calls = new Calls({
@@ -35,6 +36,7 @@ class Caller {
       partitionOf: (kind) => `${kind}#0`,
       ownerOf: () => this.owner,
       askMap: () => this.asked++,
+      search: (_, epoch) => this.searched.push(epoch),
       isLive: (process) => !this.dead.has(process),
       versionOf: (process) => this.versions.get(process),
       send: (to, message) => this.sent.push({ to, message }),
@@ -174,6 +176,7 @@ describe('a call', () => {
     it.calls.onLiveness(A, it.now)
     for (let i = 0; i < 10; i++) it.pass(50)
     expect(it.asked).toBe(0)
+    expect(it.searched).toContain(1)
     for (let i = 0; i < 70; i++) it.pass(50)
     expect(it.asked).toBeGreaterThan(2)
     expect(it.asked).toBeLessThan(8)
@@ -206,6 +209,24 @@ describe('a call', () => {
     it.owner = { owner: A, epoch: 3 }
     it.call(3)
     expect(it.take()).toMatchObject([{ to: A, epoch: 3 }])
+  })
+
+  it('goes to an owner that it is told of', () => {
+    const it = new Caller()
+    it.call(1)
+    it.call(2, { key: 'another of the partition' })
+    it.dead.add(A)
+    it.calls.onLiveness(A, it.now)
+    it.take()
+    it.calls.onMoved('counter#0', { owner: B, epoch: 1 }, it.now)
+    expect(it.take(), 'it is told nothing new').toEqual([])
+    it.calls.onMoved('counter#0', { owner: B, epoch: 2 }, it.now)
+    expect(it.take()).toMatchObject([
+      { to: B, epoch: 2, attempt: 2, key: 'k' },
+      { to: B, epoch: 2, attempt: 2 },
+    ])
+    it.calls.onMoved('counter#0', { owner: B, epoch: 2 }, it.now)
+    expect(it.take()).toEqual([])
   })
 
   it('forgets a hint when its owner is gone', () => {

@@ -130,6 +130,7 @@ export class Process {
       partitionOf: world.partitionOf,
       ownerOf: (p) => this.map.get(p),
       askMap: (p) => world.after(between(world.random, 5, 100), () => this.learn(p)),
+      search: (p) => world.after(between(world.random, 5, 500), () => this.hearMoved(p)),
       isLive: (process) => !this.dead.has(process),
       versionOf: () => undefined,
       send: (to, message) => world.send(this, to, message),
@@ -191,6 +192,12 @@ export class Process {
     this.activations.tick(now)
     run(now)
     this.#arm()
+  }
+
+  /** Whoever holds a copy says who owns it now; the map here stays as it is. */
+  hearMoved(partition: string): void {
+    const { owner, epoch } = this.world.partition(partition)
+    this.input((now) => this.calls.onMoved(partition, { owner: owner.id, epoch }, now))
   }
 
   learn(partition: string): void {
@@ -572,7 +579,7 @@ export class World {
         if (decoded.type === 'call') to.activations.onCall(from.id, decoded, now)
         else if (decoded.type === 'reply') to.calls.onReply(from.id, decoded, now)
         else if (decoded.type === 'cancel') to.activations.onCancel(from.id, decoded, now)
-        else to.activations.onSettled(from.id, decoded, now)
+        else if (decoded.type === 'settled') to.activations.onSettled(from.id, decoded, now)
       })
     })
   }
