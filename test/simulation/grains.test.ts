@@ -95,8 +95,12 @@ describe('after partitions', () => {
     const create = createWith(({ holdings }) => {
       holdings.strays.keep = () => undefined
     })
-    const faults = onlyFaults(drawFaults(seededRandom(7, 'weather')), ['partition'])
-    const { violations } = simulate({ ...storm, create, faults, seed: 7, grains: 'parted' })
-    expect(violations.map(({ invariant }) => invariant)).toContain('G5 what was acknowledged is there')
+    // Not in every storm does the side that is given up acknowledge something that the other has not.
+    const isNoticed = [3, 7, 9, 11].some((seed) => {
+      const faults = onlyFaults(drawFaults(seededRandom(seed, 'weather')), ['partition'])
+      const { violations } = simulate({ ...storm, create, faults, seed, grains: 'parted' })
+      return violations.some(({ invariant }) => invariant === 'G5 what was acknowledged is there')
+    })
+    expect(isNoticed).toBe(true)
   }, 90_000)
 })

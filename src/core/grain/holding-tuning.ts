@@ -66,7 +66,7 @@ export const HOLDING_TUNING: HoldingTuning = {
   copyWindow: 4,
   copiesAtOnce: 2,
   takeInMs: 500,
-  lookAllMs: 200,
+  lookAllMs: 500,
   expectMs: 2_000,
   surplusMs: 5_000,
   staleMs: 60_000,

@@ -271,7 +271,7 @@ describe('takeover', () => {
     over.holdings.onLiveness('boss', over.now)
     over.pass(0)
     expect(over.proposed, 'nobody needs it, as far as is known').toHaveLength(0)
-    over.pass(200)
+    over.pass(500)
     expect(over.proposed).toHaveLength(1)
   })
 
@@ -279,7 +279,7 @@ describe('takeover', () => {
     const idle = replica()
     idle.hear('boss', { type: 'released', items: [{ partition: P, epoch: 1, inUse: false }] })
     expect(idle.proposed).toHaveLength(0)
-    idle.pass(200)
+    idle.pass(500)
     expect(idle.proposed).toHaveLength(1)
     const sought = replica()
     sought.over.add('boss')
