@@ -25,11 +25,6 @@ export interface LinkContext {
 export const MAX_BUFFERED = 16 * 1024 * 1024
 /** A link that is closed here has this long, in ms, to get rid of what was sent on it. */
 export const CLOSING_MS = 3_000
-/**
- * A connection whose channel is closed is ended so much later, in ms: Chromium holds up the page meanwhile, up to 35 ms
- * measured in each of five tabs, which have to take over from whoever has gone.
- */
-export const LINGER_MS = 1_000
 
 /**
  * One end of a WebRTC link.
@@ -104,7 +99,7 @@ export class WebRtcLink implements LinkEnd {
 
   /**
    * A channel that is closed sends what it has first, and only then tells the other end; a connection that is closed
-   * drops it. So the channel is closed, and the connection some time after that is done, or when time is up.
+   * drops it. So the channel is closed, and simple-peer ends the connection when that is done, or time is up.
    */
   close(): void {
     if (this.#state === 'closed') return
@@ -156,7 +151,7 @@ export class WebRtcLink implements LinkEnd {
       clearTimeout(this.#closing)
       if (connection) this.#context.onReleased(connection)
       connection = undefined
-      this.#end(CLOSED)
+      this.#end('closed by the other end')
     })
     for (const signal of this.#early.splice(0)) this.#pass(peer, signal)
   }
@@ -205,13 +200,6 @@ export class WebRtcLink implements LinkEnd {
       if (this.#state === 'opening') this.#opened(channel)
       this.#received(event.data)
     })
-    const ended = (event: Event): void => {
-      if (this.#state === 'opening') return
-      event.stopImmediatePropagation()
-      this.#channelEnded(event instanceof RTCErrorEvent ? reasonOf(new Error(event.error.message)) : CLOSED)
-    }
-    channel.addEventListener('close', ended)
-    channel.addEventListener('error', ended)
     channel.addEventListener('bufferedamountlow', () => {
       if (this.#state === 'open') this.#handlers.onDrain()
     })
@@ -237,16 +225,6 @@ export class WebRtcLink implements LinkEnd {
     if (data.byteLength > 0) this.#handlers.onMessage(new Uint8Array(data))
   }
 
-  /** In place of simple-peer, which would end the connection at once. */
-  #channelEnded(reason: string): void {
-    clearTimeout(this.#closing)
-    this.#closing = setTimeout(() => this.#release(), LINGER_MS)
-    this.#channel = undefined
-    if (this.#state === 'closed') return
-    this.#state = 'closed'
-    this.#handlers.onClose(reason)
-  }
-
   #end(reason: string): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
@@ -266,7 +244,6 @@ export class WebRtcLink implements LinkEnd {
 /** PROTOCOL.md, "Layers". Ordered and reliable, as is the default. */
 const CHANNEL: RTCDataChannelInit = { negotiated: true, id: 0 }
 
-const CLOSED = 'closed by the other end'
 const TOO_MUCH = `more than ${MAX_BUFFERED} bytes wait: the other end does not read`
 
 /** What the other end opens in band is closed unseen: simple-peer would not take it either, and nobody would. */
@@ -295,7 +272,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 function reasonOf(error: PeerError): string {
   // how a normal close by the other end looks from here
-  if (/user-initiated abort/i.test(error.message)) return CLOSED
+  if (/user-initiated abort/i.test(error.message)) return 'closed by the other end'
   const words = error.code === undefined ? undefined : REASONS[error.code]
   return words === undefined ? describe(error) : `${words} (${error.message})`
 }
