@@ -78,7 +78,7 @@ export class Driver {
   /** Those that were given something since they were last flushed. */
   #filled: LinkQueue[] = []
   /** Those that are to be closed once others have been given what is for them: a browser takes its time to close one. */
-  #closing: LinkQueue[] = []
+  readonly #closing: LinkQueue[] = []
   /** User code was begun in this turn. */
   #hasBegun = false
   /** Inputs since something has waited for what user code comes to. */
@@ -306,7 +306,7 @@ export class Driver {
   }
 
   #closeLinks(): void {
-    for (let queue = this.#closing.pop(); queue; queue = this.#closing.pop()) queue.close()
+    for (const queue of this.#closing.splice(0)) queue.close()
   }
 
   #sign(linkId: LinkId, bytes: Uint8Array): void {
