@@ -12,9 +12,10 @@ import type { Parent } from '../core/rpc/messages.ts'
 import { ClusterError } from '../errors.ts'
 import type { ClusterErrorCode } from '../errors.ts'
 import type { AbortSignalLike } from '../options.ts'
-import type { CancelTimer, Clock } from '../ports.ts'
+import type { CancelTimer, Clock, Now } from '../ports.ts'
 import type { ValueCodec } from '../grains/codec.ts'
 import { checkArguments } from '../grains/schema.ts'
+import { soon } from '../driver/soon.ts'
 import type { GrainKind, StandardSchema } from '../grains/types.ts'
 import type { CallName } from './call-errors.ts'
 import { callError, leftError, mismatchOf, unsent } from './call-errors.ts'
@@ -22,8 +23,8 @@ import { callError, leftError, mismatchOf, unsent } from './call-errors.ts'
 export interface GrainCallsOptions {
   readonly codec: ValueCodec
   readonly clock: Clock
-  /** Hands inputs to the core, in one turn. Returns `false` while there is none. */
-  readonly feed: (inputs: readonly Input[]) => boolean
+  /** Hands inputs to the core, in one turn. `now`: if it was just looked at. Returns `false` while there is none. */
+  readonly feed: (inputs: readonly Input[], now?: Now) => boolean
   /** Versions of a kind that live members publish; `undefined` while that is not known. */
   readonly versionsOf: (kind: string) => readonly KindVersions[] | undefined
   /** Each call once, when it has ended. */
@@ -168,13 +169,15 @@ export class GrainCalls {
   /** What was called in this go goes to the core, and what was called before there was one. */
   flush(): void {
     this.#isFlushPlanned = false
-    const calls = this.#outgoing.slice(0, MAX_TOGETHER)
-    if (calls.length === 0) return
+    if (this.#outgoing.length === 0) return
+    const isAll = this.#outgoing.length <= MAX_TOGETHER
+    const calls = isAll ? this.#outgoing : this.#outgoing.slice(0, MAX_TOGETHER)
     // before they are fed: what they lead to may call more
-    this.#outgoing = this.#outgoing.slice(MAX_TOGETHER)
+    this.#outgoing = isAll ? [] : this.#outgoing.slice(MAX_TOGETHER)
     for (const call of calls) call.isSent = true
-    const now = this.#options.clock.now().mono
-    if (this.#options.feed(calls.map((call) => ({ type: 'grain-call', request: requestOf(call, now) })))) {
+    const now = this.#options.clock.now()
+    const inputs = calls.map((call): Input => ({ type: 'grain-call', request: requestOf(call, now.mono) }))
+    if (this.#options.feed(inputs, now)) {
       for (const call of calls) call.cancelTimer?.()
       if (this.#outgoing.length > 0 && !this.#isFlushPlanned) {
         this.#isFlushPlanned = true
@@ -273,11 +276,13 @@ export class GrainCalls {
     })
   }
 
+  readonly #flushSoon = (): void => this.flush()
+
   #send(call: Open): void {
     this.#outgoing.push(call)
     if (this.#isFlushPlanned) return
     this.#isFlushPlanned = true
-    queueMicrotask(() => this.flush())
+    soon(this.#flushSoon)
   }
 
   /** Sends it when its arguments were found good and those before it are sent. */

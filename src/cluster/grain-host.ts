@@ -13,9 +13,10 @@ import type { ValueCodec } from '../grains/codec.ts'
 import { isGrainKind, isGrainRef, keyProblem } from '../grains/define.ts'
 import { encodeFault, faultOfThrown } from '../grains/faults.ts'
 import type { GrainCallOptions, GrainKind, GrainProxy, GrainRef } from '../grains/types.ts'
-import type { Clock, Random } from '../ports.ts'
+import type { Clock, Now, Random } from '../ports.ts'
 import type { CallTarget, EndedCall, GrainCallsOptions, Origin } from './grain-calls.ts'
 import { GrainCalls } from './grain-calls.ts'
+import { soon } from '../driver/soon.ts'
 import { grainProxy } from './grain-proxy.ts'
 import { HostedGrain, TICK } from './hosted-grain.ts'
 import { SlicedRunner } from './sliced-runner.ts'
@@ -33,7 +34,7 @@ export interface GrainHostOptions {
    * Hands inputs to the core, in one turn; from within a turn, after it. Returns `false` while there is no core: then
    * calls wait for `flush`.
    */
-  readonly feed: (inputs: readonly Input[]) => boolean
+  readonly feed: (inputs: readonly Input[], now?: Now) => boolean
   /** What the handler of an invocation needs to call others; `undefined` once its right to run has ended. */
   readonly parentOf: (invocation: number) => Parent | undefined
   /** Versions of a kind that live members publish, this process included; `undefined` while that is not known. */
@@ -96,6 +97,11 @@ export class GrainHost {
   /** Runs user code, or stops it, in order; of much, some of it in a later task. Never throws for what that does. */
   execute(output: GrainOutput): void {
     this.#runner.push(output)
+  }
+
+  /** What comes now comes in a task of its own. */
+  newTask(): void {
+    this.#runner.newTask()
   }
 
   /** An event as users are told it: a state is a value, where it can be read. */
@@ -179,12 +185,19 @@ export class GrainHost {
    */
   #tell(grain: HostedGrain, input: Input): void {
     this.#told.push({ grain, input })
-    if (this.#told.length === 1) queueMicrotask(() => this.#flushTold())
+    if (this.#told.length === 1) soon(this.#flushSoon)
   }
+
+  readonly #flushSoon = (): void => this.#flushTold()
 
   #flushTold(): void {
     const told = this.#told
     this.#told = []
+    if (told.length === 1) {
+      const [{ grain, input }] = told as [(typeof told)[0]]
+      if (!grain.isDropped) this.#options.feed([input])
+      return
+    }
     for (let from = 0; from < told.length; from += MAX_TOLD) {
       const some = told.slice(from, from + MAX_TOLD)
       // asked anew each time: what was fed before may have ended a grain

@@ -19,6 +19,7 @@ import { authorityOf, isAuthority, isNodeId } from '../core/identity/node-id.ts'
 import { LANES } from '../core/wire/frames.ts'
 import { ClusterError } from '../errors.ts'
 import { checkFunction } from '../grains/arguments.ts'
+import { soon } from '../driver/soon.ts'
 import { callSafely, isPromise, report } from './store.ts'
 
 export interface MailboxesOptions {
@@ -183,10 +184,12 @@ export class Mailboxes {
     )
   }
 
+  readonly #flushSoon = (): void => this.flush()
+
   #planFlush(): void {
     if (this.#isFlushPlanned) return
     this.#isFlushPlanned = true
-    queueMicrotask(() => this.flush())
+    soon(this.#flushSoon)
   }
 
   #watch(signal: NonNullable<SendOptions['signal']>, id: number): () => void {

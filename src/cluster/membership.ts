@@ -172,9 +172,9 @@ export class Membership {
       clock: this.#platform.clock,
       random: this.#platform.random,
       limits: DEFAULT_ACTIVATION_LIMITS,
-      feed: (inputs) => {
+      feed: (inputs, now) => {
         if (!this.#driver || this.#suspended) return false
-        this.#driver.feed(inputs)
+        this.#driver.feed(inputs, now)
         return true
       },
       parentOf: (invocation) => this.#core?.parentOf(invocation, this.#platform.clock.now()),
@@ -378,6 +378,7 @@ export class Membership {
       sign: (bytes) => this.#lives.sign(bytes),
       nextLife: (fresh) => this.#nextLife(fresh),
       onEvent: (event) => this.#onEvent(this.grains.readable(event)),
+      onTask: () => this.grains.newTask(),
       onTurn: () => {
         this.mailboxes.answer()
         this.grains.flush()

@@ -22,6 +22,7 @@ export class SlicedRunner<T> {
   #isDraining = false
   /** In this task, about. */
   #begun = 0
+  #isCounting = false
   #since = 0
 
   constructor(clock: Clock, run: (item: T) => void) {
@@ -36,6 +37,11 @@ export class SlicedRunner<T> {
     }
     this.#waiting.push(item)
     if (!this.#isDraining) void this.#drain()
+  }
+
+  /** A task begins: whatever was begun before was in others. Nobody need find out by one that is made for that. */
+  newTask(): void {
+    if (!this.#isCounting) this.#begun = 0
   }
 
   /** What has not been run never is. */
@@ -57,8 +63,12 @@ export class SlicedRunner<T> {
   }
 
   #count(): void {
+    this.#isCounting = true
     this.#since = this.#clock.now().mono
-    this.#clock.timer(0, () => (this.#begun = 0))
+    this.#clock.timer(0, () => {
+      this.#isCounting = false
+      this.#begun = 0
+    })
   }
 
   #nextTask(): Promise<void> {

@@ -23,6 +23,7 @@ import { Calls, DEFAULT_CALL_TUNING } from './rpc/calls.ts'
 import type { CallerId, Parent, RpcMessage } from './rpc/messages.ts'
 import { OwnerSearch } from './rpc/owner-search.ts'
 import type { Now } from './time.ts'
+import { Slab } from './wire/slab.ts'
 import { Writer } from './wire/writer.ts'
 import type { ActivationTuning } from './grain/activations.ts'
 import { Activations, DEFAULT_ACTIVATION_TUNING } from './grain/activations.ts'
@@ -124,6 +125,8 @@ export class Grains {
   readonly #waiting: ((now: Now) => void)[] = []
   /** So many of them are passed on: to take each off the front would move the rest, which may be tens of thousands. */
   #passedOn = 0
+  /** When something is due, as of the last input; `undefined` where that was not asked since. */
+  #deadline: number | undefined
   /** `begun`: inputs come together. `open`: one has, and what has expired is ended. */
   #together: 'no' | 'begun' | 'open' = 'no'
   #now: Now = { mono: 0, wall: 0 }
@@ -350,11 +353,13 @@ export class Grains {
   settle(now: Now): void {
     const hasInput = this.#together === 'open'
     this.#together = 'no'
+    this.#deadline = undefined
     if (hasInput) this.#drain(now)
   }
 
+  /** Asked several times after each input. */
   nextDeadline(): number {
-    return Math.min(
+    this.#deadline ??= Math.min(
       this.#provisional.nextDeadline(),
       this.#disk?.persisting.nextDeadline() ?? Infinity,
       this.holdings.nextDeadline() ?? Infinity,
@@ -363,10 +368,12 @@ export class Grains {
       this.council.nextDeadline(),
       this.#balance.nextDeadline(),
     )
+    return this.#deadline
   }
 
   #turn(now: Now, input: () => void): void {
     this.#now = now
+    this.#deadline = undefined
     if (this.#together !== 'open') this.#endExpired(now)
     if (this.#together === 'begun') this.#together = 'open'
     input()
@@ -390,7 +397,7 @@ export class Grains {
     do {
       while (this.#passedOn < this.#waiting.length && rounds++ < MAX_ROUNDS)
         this.#waiting[this.#passedOn++]!(now)
-      this.#waiting.splice(0, this.#passedOn)
+      if (this.#passedOn > 0) this.#waiting.splice(0, this.#passedOn)
       this.#passedOn = 0
       if (rounds > MAX_ROUNDS) return
       if (this.#together === 'no') this.holdings.settle(now)
@@ -555,6 +562,7 @@ export class Grains {
 const kindOf = (partition: PartitionId): string => parsePartition(partition)!.kind
 
 const writer = new Writer()
+const slab = new Slab()
 /** From here on what was written is handed over as it is: copying it would take longer. */
 const LARGE = 4 * 1024
 
@@ -563,7 +571,7 @@ function encode({ to, message }: Message): Uint8Array {
   if (to === 'council') writer.raw(encodeCouncil(message))
   else if (to === 'holdings') writeHoldingMessage(writer, message)
   else writeRpc(writer, message)
-  return writer.length < LARGE ? writer.take() : writer.give()
+  return writer.length < LARGE ? slab.keep(writer) : writer.give()
 }
 
 function decode(bytes: Uint8Array, mostHops: number): Message | string {

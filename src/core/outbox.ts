@@ -3,18 +3,32 @@
  * lane.
  */
 import type { EventBody, LinkId, Output } from './events.ts'
+import { Refill } from './refill.ts'
 import { encodeAlone, joinMessages, MAX_FRAME } from './wire/codec.ts'
+import { adjoin } from './wire/slab.ts'
 import type { Frame, Lane } from './wire/frames.ts'
 import { LANES } from './wire/frames.ts'
 
-type Waiting = Map<LinkId, Uint8Array[]>
+/** What waits for one link in one lane. It stays when nothing does: a busy link would have a new one each turn. */
+interface Waiting {
+  readonly linkId: LinkId
+  /** Messages that came before the last one, and lie elsewhere in memory; most turns have none. */
+  before: Uint8Array[] | undefined
+  last: Uint8Array | undefined
+}
 
 export class Outbox {
   #outputs: Output[] = []
-  readonly #messages: Readonly<Record<Lane, Waiting>> = {
+  readonly #waiting: Readonly<Record<Lane, Map<LinkId, Waiting>>> = {
     control: new Map(),
     call: new Map(),
     bulk: new Map(),
+  }
+  /** In the order in which they were given something in this turn. */
+  readonly #filled: Readonly<Record<Lane, Refill<Waiting>>> = {
+    control: new Refill(),
+    call: new Refill(),
+    bulk: new Refill(),
   }
   /** Links that ended in this turn: nothing is sent on them any more. */
   readonly #ended = new Set<LinkId>()
@@ -39,16 +53,22 @@ export class Outbox {
 
   /** A message of one frame that is encoded already, for example for several links. */
   bytes(linkId: LinkId, message: Uint8Array, lane: Lane): void {
-    if (this.#ended.has(linkId)) return
-    const messages = this.#messages[lane]
-    const waiting = messages.get(linkId)
-    if (waiting) waiting.push(message)
-    else messages.set(linkId, [message])
+    if (this.#ended.size > 0 && this.#ended.has(linkId)) return
+    let waiting = this.#waiting[lane].get(linkId)
+    if (!waiting) this.#waiting[lane].set(linkId, (waiting = { linkId, before: undefined, last: undefined }))
+    const { last } = waiting
+    if (!last) this.#filled[lane].add(waiting)
+    const joined = last && last.length + message.length <= MAX_FRAME ? adjoin(last, message) : undefined
+    if (last && !joined) (waiting.before ??= []).push(last)
+    waiting.last = joined ?? message
   }
 
   /** Sends what waits for the link, then closes it. */
   close(linkId: LinkId, reason: string): void {
-    for (const lane of LANES) this.#flush(linkId, lane, this.#messages[lane].get(linkId))
+    for (const lane of LANES) {
+      const waiting = this.#waiting[lane].get(linkId)
+      if (waiting) this.#flush(waiting, lane)
+    }
     this.drop(linkId)
     this.#outputs.push({ type: 'link-close', linkId, reason })
   }
@@ -56,16 +76,19 @@ export class Outbox {
   /** The link is gone: what waits for it can no longer be sent. */
   drop(linkId: LinkId): void {
     this.#ended.add(linkId)
-    for (const lane of LANES) this.#messages[lane].delete(linkId)
+    for (const lane of LANES) {
+      const waiting = this.#waiting[lane].get(linkId)
+      if (!waiting) continue
+      waiting.before = waiting.last = undefined
+      this.#waiting[lane].delete(linkId)
+    }
   }
 
   take(): Output[] {
     for (const lane of LANES) {
-      const waiting = this.#messages[lane]
-      // Asked first: most turns send nothing or little, and emptying a map makes a new table, even of an empty one.
-      if (waiting.size === 0) continue
-      for (const [linkId, messages] of waiting) this.#flush(linkId, lane, messages)
-      waiting.clear()
+      const filled = this.#filled[lane]
+      for (let i = 0; i < filled.size; i++) this.#flush(filled.at(i), lane)
+      filled.clear()
     }
     if (this.#ended.size > 0) this.#ended.clear()
     const outputs = this.#outputs
@@ -73,23 +96,25 @@ export class Outbox {
     return outputs
   }
 
-  #flush(linkId: LinkId, lane: Lane, messages: readonly Uint8Array[] | undefined): void {
-    if (!messages) return
-    if (messages.length === 1) return this.#send(linkId, lane, messages)
+  #flush(waiting: Waiting, lane: Lane): void {
+    const { linkId, before, last } = waiting
+    if (!last) return
+    waiting.before = waiting.last = undefined
+    if (!before) return this.#send(linkId, lane, last)
+    before.push(last)
     let [from, size] = [0, 0]
-    for (const [i, { length }] of messages.entries()) {
+    for (const [i, { length }] of before.entries()) {
       if (size > 0 && size + length > MAX_FRAME) {
-        this.#send(linkId, lane, messages.slice(from, i))
+        this.#send(linkId, lane, joinMessages(before.slice(from, i)))
         from = i
         size = 0
       }
       size += length
     }
-    this.#send(linkId, lane, messages.slice(from))
+    this.#send(linkId, lane, joinMessages(before.slice(from)))
   }
 
-  #send(linkId: LinkId, lane: Lane, messages: readonly Uint8Array[]): void {
-    const bytes = messages.length === 1 ? messages[0]! : joinMessages(messages)
+  #send(linkId: LinkId, lane: Lane, bytes: Uint8Array): void {
     this.#outputs.push({ type: 'link-send', linkId, lane, bytes })
   }
 }

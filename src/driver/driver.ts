@@ -5,16 +5,19 @@
 import type { ClusterEvent, Input, LinkId, Output } from '../core/events.ts'
 import type { NodeId } from '../core/identity/node-id.ts'
 import type { NodeCore } from '../core/node.ts'
+import { Refill } from '../core/refill.ts'
 import type {
   CancelTimer,
   Clock,
   Keys,
   LinkHandlers,
   LinkTransport,
+  Now,
   RelayTransport,
   Signaling,
   SignalingSession,
 } from '../ports.ts'
+import { soon } from './soon.ts'
 import { Intake } from './intake.ts'
 import { LinkQueue } from './link-queue.ts'
 import type { Traffic } from './link-queue.ts'
@@ -38,6 +41,8 @@ export interface DriverOptions {
   /** Commits the next life of this process and names it; with `fresh`, one of another authority. */
   readonly nextLife: (fresh: boolean) => Promise<NextLife>
   readonly onEvent: (event: ClusterEvent) => void
+  /** A message comes, in a task of its own. */
+  readonly onTask: () => void
   /** After each turn: what was said in it may go to the core at once, and leave with what the turn itself gave. */
   readonly onTurn: () => void
   /** Nothing more is to be done: whatever can be read of the core may have changed. */
@@ -76,7 +81,7 @@ export class Driver {
   readonly #options: DriverOptions
   readonly #links = new Map<LinkId, LinkQueue>()
   /** Those that were given something since they were last flushed. */
-  #filled: LinkQueue[] = []
+  readonly #filled = new Refill<LinkQueue>()
   /** Those that are to be closed once others have been given what is for them: a browser takes its time to close one. */
   readonly #closing: LinkQueue[] = []
   /** User code was begun in this turn. */
@@ -86,6 +91,8 @@ export class Driver {
   #isHolding = false
   #heldSince = 0
   readonly #inputs: (Input | readonly Input[])[] = []
+  /** When the last turn began. */
+  #turnedAt = 0
   readonly #relayed: RelayLinks
   readonly #intake: Intake
   #session: SignalingSession | undefined
@@ -98,13 +105,14 @@ export class Driver {
   #timer: { readonly due: number; readonly cancel: CancelTimer } | undefined
   /** A tick in the next task. */
   #isSoon = false
+  #roundsLeft = 0
   #cancelSoon: CancelTimer | undefined
   /** The pause before the next life is asked for again. */
   #cancelRetry: CancelTimer | undefined
 
   constructor(options: DriverOptions) {
     this.#options = options
-    this.#intake = new Intake(options.clock, (inputs) => this.feed(inputs))
+    this.#intake = new Intake(options.clock, (inputs, now) => this.feed(inputs, now))
     this.#relayed = new RelayLinks({
       transport: options.relay,
       clock: options.clock,
@@ -121,17 +129,23 @@ export class Driver {
   /**
    * Runs the input, or several in one turn, and everything that leads to, before it returns; from within a turn, after
    * that turn. What all of that has to say on a link leaves together, before anybody looks at what has changed: the
-   * other end waits for it. Where user code was begun, what that comes to within this task may go along.
+   * other end waits for it. Where user code was begun, what that comes to within this task may go along. `now`: if it
+   * was just looked at.
    */
-  feed(inputs: Input | readonly Input[]): void {
+  feed(inputs: Input | readonly Input[], now?: Now): void {
     if (this.#stopped) return
-    this.#inputs.push(inputs)
-    if (this.#running) return
+    if (this.#running) return void this.#inputs.push(inputs)
     this.#running = true
     try {
-      while (this.#inputs.length > 0 && !this.#stopped) {
-        for (let next = this.#inputs.shift(); next && !this.#stopped; next = this.#inputs.shift())
-          this.#turn(next)
+      for (
+        let next: typeof inputs | undefined = inputs;
+        next && !this.#stopped;
+        next = this.#inputs.shift()
+      ) {
+        for (; next && !this.#stopped; next = this.#inputs.shift()) {
+          this.#turn(next, now ?? this.#options.clock.now())
+          now = undefined
+        }
         this.#sendOff()
         this.#closeLinks()
         this.#options.onRest()
@@ -168,10 +182,11 @@ export class Driver {
     this.#session = undefined
   }
 
-  #turn(inputs: Input | readonly Input[]): void {
-    const { core, clock, onTurn } = this.#options
+  #turn(inputs: Input | readonly Input[], now: Now): void {
+    const { core, onTurn } = this.#options
     this.#held += Array.isArray(inputs) ? inputs.length : 1
-    for (const output of core.handle(inputs, clock.now())) this.#execute(output)
+    this.#turnedAt = now.mono
+    for (const output of core.handle(inputs, now)) this.#execute(output)
     onTurn()
   }
 
@@ -219,7 +234,7 @@ export class Driver {
 
   #send({ linkId, lane, bytes }: Extract<Output, { type: 'link-send' }>): void {
     const queue = this.#links.get(linkId)
-    if (queue?.push(lane, bytes)) this.#filled.push(queue)
+    if (queue?.push(lane, bytes)) this.#filled.add(queue)
   }
 
   /**
@@ -227,7 +242,7 @@ export class Driver {
    * for each reply would cost both ends more than the call does.
    */
   #sendOff(): void {
-    const mayHold = this.#hasBegun && this.#filled.length > 0 && this.#held < MAX_HELD
+    const mayHold = this.#hasBegun && this.#filled.size > 0 && this.#held < MAX_HELD
     this.#hasBegun = false
     if (!mayHold) return this.#flushLinks()
     const { mono } = this.#options.clock.now()
@@ -239,7 +254,7 @@ export class Driver {
 
   async #hold(): Promise<void> {
     this.#isHolding = true
-    for (let before = 0; this.#filled.length > 0 && before !== this.#held;) {
+    for (let before = 0; this.#filled.size > 0 && before !== this.#held;) {
       before = this.#held
       for (let round = 0; round < MICROTASK_ROUNDS; round++) await undefined
     }
@@ -249,10 +264,8 @@ export class Driver {
 
   #flushLinks(): void {
     this.#held = 0
-    if (this.#filled.length === 0) return
-    const filled = this.#filled
-    this.#filled = []
-    for (const queue of filled) queue.flush()
+    for (let i = 0; i < this.#filled.size; i++) this.#filled.at(i).flush()
+    this.#filled.clear()
   }
 
   #goodbye(): void {
@@ -261,7 +274,7 @@ export class Driver {
   }
 
   #openLink({ linkId, nodeId, initiator, relay }: Extract<Output, { type: 'link-open' }>): void {
-    const { transport, traffic } = this.#options
+    const { transport, traffic, onTask } = this.#options
     const closed = (reason: string) => {
       this.#links.get(linkId)?.drop()
       this.#links.delete(linkId)
@@ -275,6 +288,7 @@ export class Driver {
         this.feed({ type: 'link-opened', linkId, fingerprints })
       },
       onMessage: (bytes) => {
+        onTask()
         traffic.messagesReceived++
         traffic.bytesReceived += bytes.length
         this.#intake.take({ type: 'link-message', linkId, bytes })
@@ -306,7 +320,7 @@ export class Driver {
   }
 
   #closeLinks(): void {
-    for (const queue of this.#closing.splice(0)) queue.close()
+    if (this.#closing.length > 0) for (const queue of this.#closing.splice(0)) queue.close()
   }
 
   #sign(linkId: LinkId, bytes: Uint8Array): void {
@@ -401,8 +415,9 @@ export class Driver {
       return
     }
     if (this.#timer && this.#timer.due <= due) return
+    if (due <= this.#turnedAt) return this.#tickSoon()
     const delay = due - this.#options.clock.now().mono
-    if (delay <= 0) return void this.#tickSoon()
+    if (delay <= 0) return this.#tickSoon()
     this.#timer?.cancel()
     const cancel = this.#options.clock.timer(delay, () => {
       this.#timer = undefined
@@ -415,11 +430,16 @@ export class Driver {
    * A tick in the next task, unless what is due has been done by then: who answers a message in the same task takes
    * along what is owed for it. A task costs more than a turn, so the microtasks of this one are let through first.
    */
-  async #tickSoon(): Promise<void> {
+  #tickSoon(): void {
     if (this.#isSoon) return
     this.#isSoon = true
-    // by `await`: `queueMicrotask` leaves the engine for the browser each time, measured at 0.7 microseconds
-    for (let round = 0; round < MICROTASK_ROUNDS; round++) await undefined
+    this.#roundsLeft = MICROTASK_ROUNDS
+    soon(this.#nextRound)
+  }
+
+  /** Kept, and not by `await`, which makes a promise and two functions each time. */
+  readonly #nextRound = (): void => {
+    if (--this.#roundsLeft > 0) return soon(this.#nextRound)
     this.#isSoon = false
     if (!this.#isDue()) return this.#setTimer()
     this.#isSoon = true

@@ -4,7 +4,7 @@
  * done: so the next ones wait for the task that follows, are handled together, and let the page have its turns.
  */
 import type { Input } from '../core/events.ts'
-import type { CancelTimer, Clock } from '../ports.ts'
+import type { CancelTimer, Clock, Now } from '../ports.ts'
 
 /** Messages between which the process had nothing to do for no longer than this, in ms, come right behind each other. */
 const GAP_MS = 0.2
@@ -21,26 +21,27 @@ const SLICE_MS = 4
 
 export class Intake {
   readonly #clock: Clock
-  readonly #feed: (inputs: Input | readonly Input[]) => void
+  readonly #feed: (inputs: Input | readonly Input[], now: Now) => void
   #waiting: Input[] = []
   #cancel: CancelTimer | undefined
   #endedAt = -Infinity
   #inRow = 0
 
-  constructor(clock: Clock, feed: (inputs: Input | readonly Input[]) => void) {
+  constructor(clock: Clock, feed: (inputs: Input | readonly Input[], now: Now) => void) {
     this.#clock = clock
     this.#feed = feed
   }
 
   take(input: Input): void {
     if (this.#cancel) return void this.#waiting.push(input)
-    this.#inRow = this.#now() - this.#endedAt < GAP_MS ? this.#inRow + 1 : 0
+    const now = this.#clock.now()
+    this.#inRow = now.mono - this.#endedAt < GAP_MS ? this.#inRow + 1 : 0
     if (this.#inRow >= MANY) {
       this.#waiting.push(input)
       return this.#plan()
     }
-    this.#feed(input)
-    this.#endedAt = this.#now()
+    this.#feed(input, now)
+    this.#endedAt = this.#clock.now().mono
   }
 
   stop(): void {
@@ -54,7 +55,8 @@ export class Intake {
 
   #goOn(): void {
     const waiting = this.#waiting
-    const end = this.#now() + SLICE_MS
+    let now = this.#clock.now()
+    const end = now.mono + SLICE_MS
     let at = 0
     try {
       do {
@@ -64,18 +66,15 @@ export class Intake {
           const input = waiting[at++]!
           bytes += input.type === 'link-message' ? input.bytes.length : 0
         } while (at < waiting.length && at - from < MOST && bytes < MOST_BYTES)
-        this.#feed(waiting.slice(from, at))
-        this.#endedAt = this.#now()
-      } while (at < waiting.length && this.#endedAt < end)
+        this.#feed(waiting.slice(from, at), now)
+        now = this.#clock.now()
+        this.#endedAt = now.mono
+      } while (at < waiting.length && now.mono < end)
     } finally {
       // Also after a turn in which a listener threw: what else has come is not held up by it.
       this.#cancel = undefined
       this.#waiting = this.#waiting.slice(at)
       if (this.#waiting.length > 0) this.#plan()
     }
-  }
-
-  #now(): number {
-    return this.#clock.now().mono
   }
 }

@@ -178,41 +178,47 @@ class Sharing {
   }
 }
 
-/** One lane: first in, first out, without moving what waits at every step. */
+/** One lane: first in, first out, without moving what waits at every step, in memory that it keeps. */
 class Waiting {
   #messages: (Uint8Array | undefined)[] = []
   #head = 0
+  #end = 0
   bytes = 0
 
   get length(): number {
-    return this.#messages.length - this.#head
+    return this.#end - this.#head
   }
 
   push(message: Uint8Array): void {
-    this.#messages.push(message)
+    this.#messages[this.#end++] = message
     this.bytes += message.length
   }
 
   peek(): Uint8Array | undefined {
-    return this.#messages[this.#head]
+    return this.#head < this.#end ? this.#messages[this.#head] : undefined
   }
 
   shift(): Uint8Array | undefined {
-    const message = this.#messages[this.#head]
+    const message = this.peek()
     if (!message) return undefined
     this.#messages[this.#head++] = undefined
     this.bytes -= message.length
-    if (this.#head === this.#messages.length) this.clear()
-    else if (this.#head > 1_024 && this.#head * 2 > this.#messages.length) {
-      this.#messages = this.#messages.slice(this.#head)
+    if (this.#head === this.#end) this.clear()
+    else if (this.#head > MOVE_AFTER && this.#head * 2 > this.#end) {
+      this.#messages = this.#messages.slice(this.#head, this.#end)
+      this.#end -= this.#head
       this.#head = 0
     }
     return message
   }
 
   clear(): void {
-    this.#messages.length = 0
-    this.#head = 0
+    if (this.#end > MOVE_AFTER) this.#messages = []
+    else for (let at = this.#head; at < this.#end; at++) this.#messages[at] = undefined
+    this.#head = this.#end = 0
     this.bytes = 0
   }
 }
+
+/** Places of a lane that are worth giving back. */
+const MOVE_AFTER = 1_024

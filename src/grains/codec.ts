@@ -7,6 +7,7 @@
  * attachment its type, its length, its bytes. Lengths are LEB128.
  */
 import { stringify, unflatten } from 'devalue'
+import { asciiBytes, asciiText } from './ascii.ts'
 import { ClusterError } from '../errors.ts'
 import { ATTACHMENT, flatProblem } from './flat.ts'
 import { MAX_DEPTH, Refusal, VIEWS, isPlain, viewType } from './survey.ts'
@@ -67,17 +68,16 @@ export const valueCodec: ValueCodec = {
 }
 
 function decodeTagged(bytes: Uint8Array): unknown {
-  const body = bytes.subarray(1)
   switch (bytes[0]) {
     case NOTHING:
-      if (body.length > 0) throw new Error('there are bytes behind nothing')
+      if (bytes.length > 1) throw new Error('there are bytes behind nothing')
       return undefined
     case JSON_TEXT:
-      return decodeJson(utf8.decode(body))
+      return decodeJson(asciiText(bytes, 1) ?? utf8.decode(bytes.subarray(1)))
     case FLAT_TEXT:
-      return decodeFlat(utf8.decode(body), [])
+      return decodeFlat(utf8.decode(bytes.subarray(1)), [])
     case FLAT_WITH_BYTES: {
-      const reader = new Reader(body)
+      const reader = new Reader(bytes.subarray(1))
       const text = utf8.decode(reader.take(reader.length()))
       const attachments: unknown[] = []
       while (!reader.done) attachments.push(readAttachment(reader))
@@ -191,6 +191,11 @@ const scratch = new Uint8Array(3 * 1_024)
 
 /** A text behind its first byte. */
 function tagged(tag: number, text: string): Uint8Array {
+  const plain = asciiBytes(text, 1)
+  if (plain) {
+    plain[0] = tag
+    return plain
+  }
   const isShort = 3 * text.length <= scratch.length
   const written = isShort
     ? scratch.subarray(0, encoder.encodeInto(text, scratch).written)

@@ -4,6 +4,7 @@
  */
 import type { Input, LinkId } from '../core/events.ts'
 import type { Random } from '../core/time.ts'
+import { SLAB_BYTES } from '../core/wire/slab.ts'
 import type { Faults } from './faults.ts'
 import { between, seededRandom } from './random.ts'
 import type { Target, Timeline } from './timeline.ts'
@@ -307,6 +308,11 @@ export class SimulatedLinks {
   }
 }
 
-/** What lies in larger memory may be written over. The rest is one object for all who are sent it: decoded once. */
-const ownCopy = (bytes: Uint8Array): Uint8Array =>
-  bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+/**
+ * What lies in larger memory than a slab may be written over. The rest is one object for all who are sent it: decoded
+ * once.
+ */
+const ownCopy = (bytes: Uint8Array): Uint8Array => {
+  const { byteLength } = bytes.buffer
+  return byteLength <= SLAB_BYTES || byteLength === bytes.byteLength ? bytes : bytes.slice()
+}

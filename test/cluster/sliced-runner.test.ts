@@ -107,4 +107,26 @@ describe('a sliced runner', () => {
       if (i % 4 === 3) await page.nextTask()
     }
   })
+
+  it('makes no task where each thing comes in one of its own', async () => {
+    const page = createPage(1)
+    for (let i = 0; i < 100; i++) {
+      page.runner.newTask()
+      page.runner.push(i)
+      await page.microtasks()
+    }
+    expect(page.runs).toHaveLength(100)
+    expect(await page.nextTask()).toBe(false)
+  })
+
+  it('still gives other tasks their turn where much comes in each', async () => {
+    const page = createPage(0.5)
+    for (let i = 0; i < 400; i++) {
+      if (i % 100 === 0) page.runner.newTask()
+      page.runner.push(i)
+    }
+    await page.untilDone()
+    expect(page.runs.map(({ item }) => item)).toEqual(Array.from({ length: 400 }, (_, i) => i))
+    expect(new Set(page.runs.map(({ task }) => task)).size).toBeGreaterThan(10)
+  })
 })

@@ -70,6 +70,7 @@ function createRig(more: Partial<DriverOptions> = {}) {
     sign: () => Promise.resolve(new Uint8Array(0)),
     nextLife: () => Promise.resolve(nextLife),
     onEvent: (told) => void done.push(`event ${told.type}`),
+    onTask: () => undefined,
     onTurn: () => void done.push('turn'),
     onRest: () => undefined,
     onMessages: ({ type }) => void done.push(type),

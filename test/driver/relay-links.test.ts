@@ -70,6 +70,7 @@ function createRig({ relay = true, session: hasRelay = true } = {}) {
     sign: () => Promise.resolve(new Uint8Array(0)),
     nextLife: () => new Promise(() => undefined),
     onEvent: () => undefined,
+    onTask: () => undefined,
     onTurn: () => undefined,
     onRest: () => undefined,
     onGrain: () => undefined,

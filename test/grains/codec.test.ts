@@ -138,6 +138,20 @@ describe('values that are carried', () => {
     )
   })
 
+  it('carries texts of every length and alphabet', () => {
+    for (const letter of ['a', '\u007f', '\u0080', 'é', '語', '😀', '\u0000']) {
+      for (const length of [0, 1, 62, 63, 64, 65, 125, 126, 127, 128, 129, 300, 2_000]) {
+        for (const text of [
+          letter.repeat(length),
+          `${'x'.repeat(length)}${letter}`,
+          `${letter}${'x'.repeat(length)}`,
+        ]) {
+          expect(roundTrip(text)).toBe(text)
+        }
+      }
+    }
+  })
+
   it('gives back plain JSON', () => {
     fc.assert(
       fc.property(plainJson, (given) => {

@@ -32,6 +32,8 @@ export interface Association {
   draining: number
   /** Times of the newest faults, the oldest first. */
   readonly faults: number[]
+  /** Something may be sent to it in this turn. */
+  isDirty: boolean
 }
 
 export const newAssociation = (authority: Authority): Association => ({
@@ -48,6 +50,7 @@ export const newAssociation = (authority: Authority): Association => ({
   grainBytes: 0,
   draining: 0,
   faults: [],
+  isDirty: false,
 })
 
 /** Messages of users that wait. */

@@ -11,6 +11,7 @@ import type { Authority, NodeId } from '../identity/node-id.ts'
 import { authorityOf, isAuthority, isNodeId } from '../identity/node-id.ts'
 import type { MembershipTable, TableChange } from '../membership/table.ts'
 import type { Outbox } from '../outbox.ts'
+import { Refill } from '../refill.ts'
 import type { CarriedFrame, StreamFrame } from '../overlay/carrier.ts'
 import type { Limits } from '../tuning.ts'
 import type { Lane, Stream } from '../wire/frames.ts'
@@ -70,10 +71,10 @@ export class Associations {
   readonly #own: Authority
   readonly #all = new Map<Authority, Association>()
   /** Those that something may be sent to in this turn. */
-  readonly #dirty = new Set<Association>()
+  readonly #dirty = new Refill<Association>()
   readonly #memory = new BodyMemory(BODY_MEMORY)
-  /** Streams that have something to tell their senders, and when they do at the latest. */
-  readonly #owing = new Map<InStream, number>()
+  /** Streams that have something to tell their senders. */
+  readonly #owing: InStream[] = []
   readonly #senders = new Map<InStream, Association>()
   /** Messages of this process to itself that were handed out. */
   readonly #local: Readonly<Record<Lane, Letter[]>> = { control: [], call: [], bulk: [] }
@@ -129,7 +130,7 @@ export class Associations {
     association.letters++
     association.grainBytes += bytes.length
     association.queues[stream].push(grainLetterOf(stream, bytes, authority, nodeId))
-    this.#dirty.add(association)
+    this.#touch(association)
   }
 
   /** From now on messages of grains go before everything else: this process is about to say goodbye. */
@@ -183,7 +184,7 @@ export class Associations {
       const stream = association.out[frame.stream]
       if (!stream) return
       stream.onReceipt(frame, isProven, now)
-      if (!stream.isAtRest || association.queues[frame.stream].length > 0) this.#dirty.add(association)
+      if (!stream.isAtRest || association.queues[frame.stream].length > 0) this.#touch(association)
       return
     }
     const { stream: name } = frame
@@ -240,19 +241,19 @@ export class Associations {
     const association = this.quarantineOf(authority)
     if (!association) return
     this.#setState(association, 'disconnected', 'released')
-    this.#dirty.add(association)
+    this.#touch(association)
   }
 
   notice({ nodeId, authority, after }: TableChange): void {
     const association = this.#all.get(authority)
     if (!association) return
     if (after === 'removed') this.#endLife(association, nodeId)
-    this.#dirty.add(association)
+    this.#touch(association)
   }
 
   /** Lives were forgotten: of an authority that has no other, nothing is waited for any more. */
   onCollected(): void {
-    for (const association of this.#all.values()) this.#dirty.add(association)
+    for (const association of this.#all.values()) this.#touch(association)
   }
 
   tick(now: number): void {
@@ -265,12 +266,12 @@ export class Associations {
           continue
         }
         this.#setState(association, 'disconnected', 'the quarantine is over')
-        this.#dirty.add(association)
+        this.#touch(association)
       }
     }
     if (now >= this.#lookAt) {
       this.#lookAt = Infinity
-      for (const association of this.#all.values()) if (isBusy(association)) this.#dirty.add(association)
+      for (const association of this.#all.values()) if (isBusy(association)) this.#touch(association)
     }
     if (now < this.#resendAt) return
     this.#resendAt = Infinity
@@ -279,7 +280,7 @@ export class Associations {
       for (const name of STREAMS) {
         const stream = association.out[name]
         if (!stream) continue
-        if (stream.expire(now)) this.#dirty.add(association)
+        if (stream.expire(now)) this.#touch(association)
         this.#resendAt = Math.min(this.#resendAt, stream.resendAt)
       }
     }
@@ -288,10 +289,11 @@ export class Associations {
   /** Nothing else is going on: what is owed need not wait for company any more. */
   idle(now: number): void {
     this.#owedAt = Infinity
-    for (const [stream, at] of this.#owing) {
-      if (stream.isContinued) continue
-      if (now >= at) this.#tell(stream, now)
-      else this.#owedAt = Math.min(this.#owedAt, at)
+    for (let i = this.#owing.length - 1; i >= 0; i--) {
+      const stream = this.#owing[i]
+      if (!stream || stream.isContinued) continue
+      if (now >= stream.owedAt) this.#tell(stream, now)
+      else this.#owedAt = Math.min(this.#owedAt, stream.owedAt)
     }
   }
 
@@ -302,13 +304,18 @@ export class Associations {
     if (links !== this.#seenLinks || table.membershipRevision !== this.#seenMembers) {
       this.#seenLinks = links
       this.#seenMembers = table.membershipRevision
-      for (const association of this.#all.values()) this.#dirty.add(association)
+      for (const association of this.#all.values()) this.#touch(association)
     }
-    for (const association of this.#dirty) this.#work(association, now)
+    // Work may touch further ones.
+    for (let i = 0; i < this.#dirty.size; i++) this.#work(this.#dirty.at(i), now)
+    for (let i = 0; i < this.#dirty.size; i++) this.#dirty.at(i).isDirty = false
     this.#dirty.clear()
-    if (this.#owing.size > 0) for (const [stream] of this.#owing) if (stream.isUrgent) this.#tell(stream, now)
+    for (let i = this.#owing.length - 1; i >= 0; i--) {
+      const stream = this.#owing[i]
+      if (stream?.isUrgent) this.#tell(stream, now)
+    }
     // Also where what was owed went along with something else: then nobody need be woken for it.
-    if (this.#owing.size === 0) this.#owedAt = Infinity
+    if (this.#owing.length === 0) this.#owedAt = Infinity
   }
 
   /** From when on `idle` is wanted, once nothing else goes on. `Infinity` where nothing is owed. */
@@ -343,7 +350,7 @@ export class Associations {
       for (const name of STREAMS) this.#dropStream(association, name, 'left')
     }
     this.#endLocal('left')
-    this.#owing.clear()
+    for (const stream of this.#owing.splice(0)) stream.owedAt = Infinity
   }
 
   #accept(message: Outgoing, now: number): void {
@@ -380,7 +387,7 @@ export class Associations {
     association.letters++
     association.bytes += bytes.length
     association.queues[lane].push(letter)
-    this.#dirty.add(association)
+    this.#touch(association)
   }
 
   #refuse({ id }: Outgoing, outcome: Outcome, reason?: string): void {
@@ -394,6 +401,12 @@ export class Associations {
       if (queue.length > 0 && (!oldest || queue[0]!.id < oldest[0]!.id)) oldest = queue
     }
     if (oldest) this.#end(oldest.shift()!, 'dropped')
+  }
+
+  #touch(association: Association): void {
+    if (association.isDirty) return
+    association.isDirty = true
+    this.#dirty.add(association)
   }
 
   #associationOf(authority: Authority): Association {
@@ -426,8 +439,10 @@ export class Associations {
       const told = association.in[name]
       // A receipt of the same stream rides in the same message.
       if (queue.length > 0 && told?.owesReceipt) this.#tell(told, now)
-      const lane = this.#isHurried && isGrainStream(name) ? 'control' : laneOf(name)
-      stream.pump(queue, way, now, (frame) => carry(nodeId, frame, lane, now))
+      if (queue.length > 0 || !stream.isAtRestOn(way)) {
+        const lane = this.#isHurried && isGrainStream(name) ? 'control' : laneOf(name)
+        stream.pump(queue, way, now, (frame) => carry(nodeId, frame, lane, now))
+      }
       this.#resendAt = Math.min(this.#resendAt, stream.resendAt)
     }
     if (isBusy(association) && !way.isDirect) this.#lookAt = Math.min(this.#lookAt, now + LOOK_MS)
@@ -497,7 +512,7 @@ export class Associations {
       const stream = association.in[name]
       if (!stream) continue
       this.#heldBytes -= stream.bytes
-      this.#owing.delete(stream)
+      this.#owesNothing(stream)
       this.#starved.delete(stream)
       this.#senders.delete(stream)
       delete association.in[name]
@@ -545,13 +560,20 @@ export class Associations {
   #owe(stream: InStream, now: number): void {
     // What came over several links is sent again where no receipt comes, and at a rate that receipts set.
     const at = isGrainStream(stream.name) && stream.isProven ? now + COMPANY_MS : now
-    const before = this.#owing.get(stream)
-    if (before === undefined || at < before) this.#owing.set(stream, at)
-    if (!stream.isContinued) this.#owedAt = Math.min(this.#owedAt, at, before ?? at)
+    if (stream.owedAt === Infinity) this.#owing.push(stream)
+    stream.owedAt = Math.min(stream.owedAt, at)
+    if (!stream.isContinued) this.#owedAt = Math.min(this.#owedAt, stream.owedAt)
+  }
+
+  #owesNothing(stream: InStream): void {
+    if (stream.owedAt === Infinity) return
+    stream.owedAt = Infinity
+    const last = this.#owing.pop()!
+    if (last !== stream) this.#owing[this.#owing.indexOf(stream)] = last
   }
 
   #tell(stream: InStream, now: number): void {
-    this.#owing.delete(stream)
+    this.#owesNothing(stream)
     const { nodeId, state } = this.#senders.get(stream) ?? {}
     if (nodeId === undefined || state === 'quarantined') return
     const status = this.#options.table.status(nodeId)

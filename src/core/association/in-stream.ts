@@ -39,6 +39,8 @@ export class InStream {
   readonly name: Stream
   /** All of it came from the other end of a link. What others have brought they may have made. */
   isProven = true
+  /** When it tells its sender at the latest, if it has something to tell; kept by whoever sends the receipts. */
+  owedAt = Infinity
   readonly #limits: InStreamLimits
   /** Who keeps to the window comes to no more refusals that it does not know of. */
   readonly #mostRefused: number
@@ -258,7 +260,8 @@ export class InStream {
       this.#heldBytes -= bytes
       this.#free(bytes)
     }
-    if (count > 0) this.#held.splice(0, count)
+    if (count === 1) this.#held.shift()
+    else if (count > 1) this.#held.splice(0, count)
   }
 
   #free(bytes: number): void {

@@ -6,6 +6,7 @@
  */
 import type { Outcome } from '../events.ts'
 import { WireLimits } from '../wire/decode.ts'
+import { Slab } from '../wire/slab.ts'
 import { Writer } from '../wire/writer.ts'
 import type { Frame, Stream } from '../wire/frames.ts'
 import type { BodyMemory } from './body-memory.ts'
@@ -57,6 +58,8 @@ const HEADROOM = 64
 /** What the largest body takes in memory, in bytes, with what is left free before it and some room behind. */
 export const BODY_MEMORY = HEADROOM + MAX_BODY + 64
 const writer = new Writer(BODY_MEMORY)
+/** Where small bodies lie until they have arrived. */
+const slab = new Slab()
 
 export class OutStream {
   readonly name: Stream
@@ -104,6 +107,11 @@ export class OutStream {
       !this.#owesSettled &&
       this.#begun() === undefined
     )
+  }
+
+  /** The same, and this is still the way. */
+  isAtRestOn(way: Way): boolean {
+    return this.#way?.id === way.id && this.isAtRest && (this.#resendAt !== Infinity || this.isIdle)
   }
 
   get letters(): readonly Letter[] {
@@ -273,7 +281,7 @@ export class OutStream {
     }
     dropFirst(queue, taken)
     return writer.length - HEADROOM < LARGE_BODY
-      ? writer.take(HEADROOM)
+      ? slab.keep(writer, HEADROOM)
       : this.#memory.copyOf(writer, HEADROOM, this)
   }
 

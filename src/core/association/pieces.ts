@@ -21,7 +21,15 @@ export const MAX_MAILBOX = 64
 export const MIN_MESSAGE = 1 + 2 + 1 + 1
 
 /** What may stand on the wire: printable ASCII, so that a character is a byte. */
-export const isMailboxName = (name: string): boolean => /^[\x21-\x7e][\x20-\x7e]{0,63}$/.test(name)
+export function isMailboxName(name: string): boolean {
+  if (name === knownName) return true
+  if (!/^[\x21-\x7e][\x20-\x7e]{0,63}$/.test(name)) return false
+  knownName = name
+  return true
+}
+
+/** Most messages in a row are for the same one. */
+let knownName: string | undefined
 
 export interface Piece {
   readonly isFirst: boolean
@@ -51,11 +59,12 @@ export function writePiece(
   writer.blob(bytes)
 }
 
+const NO_PIECES: readonly Piece[] = []
+
 /** Total: the pieces of a body, or what is wrong with it. */
-export function readPieces(body: Uint8Array, maxTotal: number): Piece[] | string {
+export function readPieces(body: Uint8Array, maxTotal: number): readonly Piece[] | string {
   const reader = new Reader(body)
-  const pieces: Piece[] = []
-  if (reader.done) return pieces
+  let pieces: Piece[] | undefined
   while (!reader.done) {
     const flags = reader.byte('piece flags')
     if (flags > KNOWN_FLAGS) reader.fail(`piece flags ${flags} are unknown`)
@@ -67,7 +76,10 @@ export function readPieces(body: Uint8Array, maxTotal: number): Piece[] | string
     if (isFirst && !isMailboxName(mailbox)) return 'mailbox name is not allowed'
     const isLast = (flags & LAST) !== 0
     if (bytes.length === 0 && !(isFirst && isLast)) return 'a piece of a message is empty'
-    pieces.push({ isFirst, isLast, isText: (flags & TEXT) !== 0, mailbox, total, bytes })
+    const piece = { isFirst, isLast, isText: (flags & TEXT) !== 0, mailbox, total, bytes }
+    // An array that is made for one takes a tenth of the room of one that grows.
+    if (pieces) pieces.push(piece)
+    else pieces = [piece]
   }
-  return reader.problem ?? pieces
+  return reader.problem ?? pieces ?? NO_PIECES
 }

@@ -47,6 +47,8 @@ export class Mail {
 
   flush(): void {
     const open = this.#open
+    // Asked first: most turns say nothing, and emptying a map makes a new table, even of an empty one.
+    if (open.length === 0) return
     this.#open = []
     this.#last.clear()
     for (const { to, type, items } of open)

@@ -148,12 +148,14 @@ export class Strays {
 
   /** Offers what is due. */
   settle(now: Now): void {
+    if (this.#strays.size === 0) return
     for (const stray of this.#open()) if (now.mono >= stray.nextAt) this.#offer(stray, now)
   }
 
   /** On `mono`. */
   nextDeadline(): number {
     let next = Infinity
+    if (this.#strays.size === 0) return next
     for (const { nextAt } of this.#open()) next = Math.min(next, nextAt)
     return next
   }

@@ -14,6 +14,7 @@ import type { Envelope, Frame, RouteHeader } from './frames.ts'
 import { WIRE_MAX, WIRE_MIN } from './frames.ts'
 import { KIND_OF, kindName } from './kinds.ts'
 import { Reader } from './reader.ts'
+import { Slab } from './slab.ts'
 import { Writer } from './writer.ts'
 
 /** Largest message on a link, in bytes. */
@@ -33,6 +34,8 @@ type SegmentFrame = Extract<Frame, { kind: 'segment' }>
 
 const NO_BODY = new Uint8Array(0)
 const scratch = new Writer(1024)
+/** Where messages lie until their links have them. */
+const slab = new Slab()
 /** The length of a frame takes no more. */
 const LENGTH_BYTES = 4
 /** From here on a frame is written into memory of its own: copying it would take longer. */
@@ -84,9 +87,10 @@ export function encodeForward({ frame, rest }: Envelope, route: RouteHeader): Ui
 
 /** Puts messages one behind the other. */
 export function joinMessages(messages: readonly Uint8Array[]): Uint8Array {
+  if (messages.length === 1) return messages[0]!
   scratch.reset()
   for (const message of messages) scratch.raw(message)
-  return scratch.take()
+  return slab.keep(scratch)
 }
 
 /** Joins encoded frames into one message. */
@@ -112,9 +116,10 @@ export function decodeFrames(bytes: Uint8Array, maxBytes: number): Decoded {
     const length = reader.varint('frame length', MAX_MESSAGE)
     if (!reader.problem && length > reader.remaining) reader.fail('frame is cut short')
     if (reader.problem) return { ok: false, reason: reader.problem }
-    const section = reader.section(length)
-    const envelope = readFrame(section, length)
-    if (!envelope) return { ok: false, reason: section.problem ?? 'frame is invalid' }
+    const end = reader.narrow(length)
+    const envelope = readFrame(reader, length)
+    if (!envelope) return { ok: false, reason: reader.problem ?? 'frame is invalid' }
+    reader.widen(end)
     // Most messages are one frame: an array that is made for it takes a tenth of the room of one that grows.
     if (envelopes) envelopes.push(envelope)
     else envelopes = [envelope]
@@ -160,7 +165,7 @@ const writerFor = (bytes: number): Writer => (bytes < LARGE ? scratch.reset() : 
 
 function messageIn(writer: Writer): Uint8Array {
   const start = writer.lengthInto(LENGTH_BYTES)
-  return writer === scratch ? writer.take(start) : writer.give(start)
+  return writer === scratch ? slab.keep(writer, start) : writer.give(start)
 }
 
 function writeFrame(writer: Writer, frame: Frame, route: RouteHeader | undefined): void {

@@ -129,7 +129,7 @@ function readHello(r: Reader): Frame {
   const nodeId = readNodeId(r, 'hello nodeId')
   const head = { kind: 'hello', minVersion, maxVersion, cluster, nodeId } as const
   if (maxVersion < WIRE_MIN || minVersion > WIRE_MAX) {
-    r.section(r.remaining)
+    r.skip()
     return { ...head, nonce: NO_BYTES, publicKey: NO_BYTES, buckets: NO_BUCKETS }
   }
   const nonce = r.bytes('hello nonce', NONCE_BYTES)
@@ -152,7 +152,8 @@ function readBuckets(r: Reader): Uint32Array {
   return buckets
 }
 
-const readDigest = (r: Reader): DigestEntry[] => readList(r, 'digest', WireLimits.entries, readDigestEntry)
+const readDigest = (r: Reader): readonly DigestEntry[] =>
+  readList(r, 'digest', WireLimits.entries, readDigestEntry)
 
 function readDigestEntry(r: Reader): DigestEntry {
   const nodeId = readNodeId(r, 'digest nodeId')
@@ -233,16 +234,17 @@ function readStateEntry(r: Reader): StateEntry {
   return { key, version, value: flag ? r.text('peer state value', WireLimits.valueBytes) : undefined }
 }
 
+const readRefused = (r: Reader): number => r.varint('refused message', WireLimits.counter)
+
 function readReceipt(r: Reader): Frame | undefined {
   const stream = pick(r, STREAMS, 'stream')
   const received = r.varint('received segments', WireLimits.counter)
   const taken = r.varint('taken messages', WireLimits.counter)
   const limit = r.varint('stream limit', WireLimits.counter)
-  const refused = readList(r, 'refused messages', WireLimits.refused, (reader) =>
-    reader.varint('refused message', WireLimits.counter),
-  )
-  if (refused.some((number, i) => number > taken || number <= (refused[i - 1] ?? 0))) {
-    r.fail('refused messages are not in order')
+  const refused = readList(r, 'refused messages', WireLimits.refused, readRefused)
+  for (let i = 0; i < refused.length; i++) {
+    if (refused[i]! > taken || refused[i]! <= (refused[i - 1] ?? 0))
+      r.fail('refused messages are not in order')
   }
   return stream && { kind: 'receipt', stream, received, taken, limit, refused }
 }
@@ -260,8 +262,9 @@ function readNodeId(r: Reader, what: string): string {
 }
 
 /** Stops at the first problem, so that a hostile count costs no more than the bytes that came with it. */
-function readList<T>(r: Reader, what: string, max: number, read: (r: Reader) => T): T[] {
+function readList<T>(r: Reader, what: string, max: number, read: (r: Reader) => T): readonly T[] {
   const count = r.varint(what, max, 'count of ')
+  if (count === 0) return []
   const list: T[] = []
   for (let i = 0; i < count && !r.problem; i++) list.push(read(r))
   return list

@@ -119,11 +119,22 @@ export class Reader {
     return text
   }
 
-  /** A reader over the next `length` bytes, which this one then stands behind. */
-  section(length: number): Reader {
-    const start = this.#at
-    this.#at += Math.min(length, this.remaining)
-    return new Reader(this.#bytes, start, this.#at)
+  /** Nothing is read beyond the next `length` bytes, until `widen` is given what this returns. */
+  narrow(length: number): number {
+    const end = this.#end
+    this.#end = this.#at + Math.min(length, this.remaining)
+    return end
+  }
+
+  /** Reading goes on behind what was narrowed to. */
+  widen(end: number): void {
+    this.#at = this.#end
+    this.#end = end
+  }
+
+  /** The rest is passed over. */
+  skip(): void {
+    this.#at = this.#end
   }
 
   /** What is left, as a view, without reading it. */

@@ -52,9 +52,10 @@ export class Writer {
     target.set(this.#bytes.subarray(0, this.#length))
   }
 
-  /** Copies what was written, from the byte `start` on, to the beginning of `target`: byte by byte, for a few. */
-  copyTo(target: Uint8Array, start: number): void {
-    for (let at = start; at < this.#length; at++) target[at - start] = this.#bytes[at]!
+  /** Copies what was written, from the byte `start` on, to the byte `to` of `target`. */
+  copyTo(target: Uint8Array, start: number, to = 0): void {
+    if (this.#length - start > FEW) return target.set(this.#bytes.subarray(start, this.#length), to)
+    for (let at = start; at < this.#length; at++) target[to + at - start] = this.#bytes[at]!
   }
 
   /**
@@ -162,3 +163,5 @@ export class Writer {
 }
 
 const NOTHING = new Uint8Array(0)
+/** Up to so many bytes are copied one by one: a view on them would take longer. */
+const FEW = 128

@@ -466,11 +466,20 @@ describe('a reader', () => {
   })
 
   it('never reads past the end of its section', () => {
-    const outer = new Reader(Uint8Array.of(1, 2, 3))
-    const section = outer.section(2)
-    expect([section.byte('a'), section.byte('b'), section.byte('c')]).toEqual([1, 2, 0])
-    expect(section.problem).toBe('c is cut short')
-    expect(outer.byte('rest')).toBe(3)
-    expect(outer.section(10).remaining).toBe(0)
+    const reader = new Reader(Uint8Array.of(1, 2, 3))
+    const end = reader.narrow(1)
+    expect(reader.byte('a')).toBe(1)
+    expect([reader.remaining, reader.done]).toEqual([0, true])
+    reader.widen(end)
+    expect(reader.remaining).toBe(2)
+    reader.narrow(10)
+    expect([reader.byte('b'), reader.byte('c'), reader.byte('d')]).toEqual([2, 3, 0])
+    expect(reader.problem).toBe('d is cut short')
+  })
+
+  it('goes on behind its section, however much of that was read', () => {
+    const reader = new Reader(Uint8Array.of(1, 2, 3))
+    reader.widen(reader.narrow(2))
+    expect(reader.byte('rest')).toBe(3)
   })
 })

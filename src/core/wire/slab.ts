@@ -1,0 +1,38 @@
+import type { Writer } from './writer.ts'
+
+/** Memory is made for so many bytes at once. */
+export const SLAB_BYTES = 8 * 1024
+/** From here on bytes have memory of their own: a few of them would leave much of a slab unused. */
+const LARGE = 1024
+
+/**
+ * Slab: memory that small messages share, one behind the other. A browser keeps an account of each buffer, and takes
+ * longer to make and to collect one than to fill it; and messages that were written one after the other are joined
+ * where they lie (`adjoin`). What was written never changes. A slab is in memory as long as one of its messages is.
+ */
+export class Slab {
+  #bytes = NOTHING
+  #used = 0
+
+  /** A copy of what was written, from the byte `start` on. */
+  keep(writer: Writer, start = 0): Uint8Array {
+    const size = writer.length - start
+    if (size >= LARGE) return writer.take(start)
+    if (size > this.#bytes.length - this.#used) {
+      this.#bytes = new Uint8Array(SLAB_BYTES)
+      this.#used = 0
+    }
+    const at = this.#used
+    writer.copyTo(this.#bytes, start, at)
+    this.#used += size
+    return new Uint8Array(this.#bytes.buffer, at, size)
+  }
+}
+
+/** Both as one, where the second begins right behind the first in the same memory. */
+export function adjoin(first: Uint8Array, second: Uint8Array): Uint8Array | undefined {
+  const isNext = first.buffer === second.buffer && first.byteOffset + first.length === second.byteOffset
+  return isNext ? new Uint8Array(first.buffer, first.byteOffset, first.length + second.length) : undefined
+}
+
+const NOTHING = new Uint8Array(0)
