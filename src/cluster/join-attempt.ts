@@ -74,7 +74,8 @@ export class JoinAttempt {
     const trouble = this.#trouble ? ` Last trouble: ${this.#trouble}.` : ''
     const within = `within ${this.timeoutMs} ms`
     if (this.waitsFor !== undefined) {
-      const message = `\`platform.${this.waitsFor}\` (IndexedDB) has not answered ${within}.`
+      const advice = 'In a browser that is IndexedDB: close other tabs of this site, and try again.'
+      const message = `\`platform.${this.waitsFor}\` has not answered ${within}. ${advice}`
       return this.fail(new ClusterError('join-timeout', message))
     }
     this.fail(

@@ -81,7 +81,8 @@ export class Driver {
   readonly #options: DriverOptions
   readonly #links = new Map<LinkId, LinkQueue>()
   /** Those that were given something since they were last flushed. */
-  readonly #filled = new Refill<LinkQueue>()
+  #filled = new Refill<LinkQueue>()
+  #spare = new Refill<LinkQueue>()
   /** Those that are to be closed once others have been given what is for them: a browser takes its time to close one. */
   readonly #closing: LinkQueue[] = []
   /** User code was begun in this turn. */
@@ -134,26 +135,10 @@ export class Driver {
    */
   feed(inputs: Input | readonly Input[], now?: Now): void {
     if (this.#stopped) return
-    if (this.#running) return void this.#inputs.push(inputs)
-    this.#running = true
-    try {
-      for (
-        let next: typeof inputs | undefined = inputs;
-        next && !this.#stopped;
-        next = this.#inputs.shift()
-      ) {
-        for (; next && !this.#stopped; next = this.#inputs.shift()) {
-          this.#turn(next, now ?? this.#options.clock.now())
-          now = undefined
-        }
-        this.#sendOff()
-        this.#closeLinks()
-        this.#options.onRest()
-      }
-    } finally {
-      this.#running = false
-    }
-    this.#setTimer()
+    // Some are left where something threw in an earlier go.
+    const isNext = !this.#running && this.#inputs.length === 0
+    if (!isNext) this.#inputs.push(inputs)
+    if (!this.#running) this.#go(isNext ? inputs : this.#inputs.shift(), now)
   }
 
   /** Bytes that wait for a link, here and in the link itself. */
@@ -180,6 +165,24 @@ export class Driver {
     this.#relayed.stop()
     this.#session?.close()
     this.#session = undefined
+  }
+
+  #go(first: Input | readonly Input[] | undefined, now: Now | undefined): void {
+    this.#running = true
+    try {
+      for (let next = first; next && !this.#stopped; next = this.#inputs.shift()) {
+        for (; next && !this.#stopped; next = this.#inputs.shift()) {
+          this.#turn(next, now ?? this.#options.clock.now())
+          now = undefined
+        }
+        this.#sendOff()
+        this.#closeLinks()
+        this.#options.onRest()
+      }
+    } finally {
+      this.#running = false
+    }
+    this.#setTimer()
   }
 
   #turn(inputs: Input | readonly Input[], now: Now): void {
@@ -264,8 +267,12 @@ export class Driver {
 
   #flushLinks(): void {
     this.#held = 0
-    for (let i = 0; i < this.#filled.size; i++) this.#filled.at(i).flush()
-    this.#filled.clear()
+    const filled = this.#filled
+    // Where a link breaks as it is flushed, others may be given something meanwhile.
+    this.#filled = this.#spare
+    this.#spare = filled
+    for (let i = 0; i < filled.size; i++) filled.at(i).flush()
+    filled.clear()
   }
 
   #goodbye(): void {
@@ -451,6 +458,7 @@ export class Driver {
 
   #isDue(): boolean {
     const due = this.#stopped ? undefined : this.#options.core.nextDeadline()
-    return due !== undefined && due <= this.#options.clock.now().mono
+    // As `#setTimer` does, also where a clock steps back: the two would ask each other for ever.
+    return due !== undefined && (due <= this.#turnedAt || due <= this.#options.clock.now().mono)
   }
 }

@@ -68,7 +68,9 @@ describe('a join', () => {
     const { ready } = world.tab(ports).open({ joinTimeoutMs: 1_000 })
     const error = await world.settled(ready.catch((reason: unknown) => reason))
     expect(error).toMatchObject({ code: 'join-timeout' })
-    expect(String(error)).toContain(`\`platform.${port}\` (IndexedDB) has not answered within 1000 ms.`)
+    expect(String(error)).toContain(
+      `\`platform.${port}\` has not answered within 1000 ms. In a browser that is IndexedDB`,
+    )
   })
 
   it('fails with refused, at once, if the signaling server says no', async () => {

@@ -225,7 +225,15 @@ describe('a driver', () => {
   describe('that begins user code', () => {
     const invoke: Output = {
       type: 'grain',
-      output: { type: 'invoke', activation: 1, invocation: 1, method: 'm', args: new Uint8Array(0) },
+      output: {
+        type: 'invoke',
+        activation: 1,
+        invocation: 1,
+        method: 'm',
+        args: new Uint8Array(0),
+        chain: [],
+        isReentrant: false,
+      },
     } as Output
     const invoked = { type: 'grain-invoked', invocation: 1, invoked: { type: 'refused' } } as const
 
@@ -462,6 +470,50 @@ describe('stop()', () => {
   })
 })
 
+describe('a turn that throws', () => {
+  it('leaves what waits behind it where it is: before what comes next', () => {
+    const { driver, done, core } = createRig()
+    core.answer = (input) => {
+      if (input.type === 'tick') {
+        driver.feed({ type: 'cancel', id: 1 })
+        driver.feed({ type: 'set-meta', meta: '' })
+        throw new Error('a port')
+      }
+      return []
+    }
+    expect(() => driver.feed(tick)).toThrow('a port')
+    driver.feed({ type: 'leave' })
+    expect(done.filter((what) => what.startsWith('>'))).toEqual([
+      '> tick',
+      '> cancel',
+      '> set-meta',
+      '> leave',
+    ])
+  })
+})
+
+describe('a clock that steps back', () => {
+  it('holds up what is due, and nothing else', async () => {
+    let mono = 100
+    const timers: number[] = []
+    const { driver, core } = createRig({
+      clock: {
+        now: () => ({ mono, wall: mono }),
+        timer(delayMs) {
+          timers.push(delayMs)
+          return () => undefined
+        },
+      },
+    })
+    core.deadline = 100
+    driver.feed(tick)
+    mono = 50
+    for (let i = 0; i < 50; i++) await undefined
+    // In the next task, and not in microtasks without end.
+    expect(timers).toEqual([0])
+  })
+})
+
 describe('a link that cannot send', () => {
   it('is closed, and the core is told', async () => {
     const rig = createRig({
@@ -480,6 +532,50 @@ describe('a link that cannot send', () => {
     rig.driver.feed(tick)
     await settle()
     expect(rig.done).toEqual(['> tick', 'event signaling', 'turn', 'close', '> link-closed', 'turn'])
+  })
+
+  it('does not keep back what others are given in the meantime', async () => {
+    const sent: string[] = []
+    let opened = 0
+    const rig = createRig({
+      transport: {
+        open: () => {
+          const link = ++opened
+          return {
+            signal: () => undefined,
+            send: (bytes) => {
+              sent.push(`${link} ${bytes.length}`)
+              if (link === 1 && bytes.length === 3) throw new Error('too large')
+            },
+            close: () => undefined,
+            bufferedBytes: 0,
+          }
+        },
+      },
+    })
+    const invoke: Output = {
+      type: 'grain',
+      output: {
+        type: 'invoke',
+        activation: 1,
+        invocation: 1,
+        method: 'm',
+        args: new Uint8Array(0),
+        chain: [],
+        isReentrant: false,
+      },
+    }
+    rig.core.answer = (input) => {
+      if (input.type === 'start') return [open(1), open(2)]
+      // Both are held, since user code was begun.
+      if (input.type === 'tick') return [invoke, send(1, 3)]
+      if (input.type === 'link-closed') return [invoke, send(2, 5)]
+      return []
+    }
+    rig.driver.start()
+    rig.driver.feed(tick)
+    for (let i = 0; i < 100; i++) await undefined
+    expect(sent).toEqual(['1 3', '2 5'])
   })
 })
 

@@ -203,7 +203,12 @@ describe('with a server', () => {
     two.session.send(node(1), 'last words')
     two.session.goodbye()
     await until(() => expect(server.health().members).toBe(1))
-    expect(watcher.frames.map(({ t }) => t)).toEqual(['welcome', 'signal'])
+    // What comes to the watcher after this, comes after all that the goodbye has led to.
+    const three = join(url, 3)
+    await three.told('up')
+    three.session.send(node(1), 'and later ones')
+    await until(() => expect(watcher.frames).toHaveLength(3))
+    expect(watcher.frames.map(({ t }) => t)).toEqual(['welcome', 'signal', 'signal'])
     expect(two.calls).toEqual([`up ${node(1)}`])
   })
 

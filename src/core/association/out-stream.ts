@@ -58,8 +58,8 @@ const HEADROOM = 64
 /** What the largest body takes in memory, in bytes, with what is left free before it and some room behind. */
 export const BODY_MEMORY = HEADROOM + MAX_BODY + 64
 const writer = new Writer(BODY_MEMORY)
-/** Where small bodies lie until they have arrived. */
-const slab = new Slab()
+/** Small bodies of a stream lie in slabs of this size: whoever acknowledges nothing keeps those of others in no memory. */
+const SLAB_BYTES = 2 * 1024
 
 export class OutStream {
   readonly name: Stream
@@ -69,6 +69,7 @@ export class OutStream {
   /** Cut and not known to have arrived; the first `#onWay` of them were sent and are not written off. */
   #segments: Segment[] = []
   readonly #memory: BodyMemory
+  readonly #slab = new Slab(SLAB_BYTES)
   #onWay = 0
   /** Letters of several segments among those that are begun. */
   #large = 0
@@ -281,7 +282,7 @@ export class OutStream {
     }
     dropFirst(queue, taken)
     return writer.length - HEADROOM < LARGE_BODY
-      ? slab.keep(writer, HEADROOM)
+      ? this.#slab.keep(writer, HEADROOM)
       : this.#memory.copyOf(writer, HEADROOM, this)
   }
 

@@ -299,9 +299,9 @@ export class Mesh {
   /** The transport reports the end of a link. */
   closed(linkId: LinkId, reason: string, now: number): void {
     this.#lingering.delete(linkId)
+    this.#outbox.drop(linkId)
     const link = this.#book.get(linkId)
     if (!link) return
-    this.#outbox.drop(linkId)
     this.#end(link, reason, false, now)
   }
 

@@ -1,9 +1,9 @@
 import type { Writer } from './writer.ts'
 
-/** Memory is made for so many bytes at once. */
+/** Memory is made for so many bytes at once, if not for fewer. */
 export const SLAB_BYTES = 8 * 1024
-/** From here on bytes have memory of their own: a few of them would leave much of a slab unused. */
-const LARGE = 1024
+/** Of a slab: from here on bytes have memory of their own, since a few of them would leave much unused. */
+const LARGE_SHARE = 1 / 8
 
 /**
  * Slab: memory that small messages share, one behind the other. A browser keeps an account of each buffer, and takes
@@ -11,15 +11,20 @@ const LARGE = 1024
  * where they lie (`adjoin`). What was written never changes. A slab is in memory as long as one of its messages is.
  */
 export class Slab {
+  readonly #size: number
   #bytes = NOTHING
   #used = 0
+
+  constructor(size = SLAB_BYTES) {
+    this.#size = size
+  }
 
   /** A copy of what was written, from the byte `start` on. */
   keep(writer: Writer, start = 0): Uint8Array {
     const size = writer.length - start
-    if (size >= LARGE) return writer.take(start)
+    if (size >= LARGE_SHARE * this.#size) return writer.take(start)
     if (size > this.#bytes.length - this.#used) {
-      this.#bytes = new Uint8Array(SLAB_BYTES)
+      this.#bytes = new Uint8Array(this.#size)
       this.#used = 0
     }
     const at = this.#used

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { NodeCore } from '../../../src/core/node.ts'
 import type { NodeId } from '../../../src/core/identity/node-id.ts'
+import type { MembershipTable } from '../../../src/core/membership/table.ts'
 import { Mesh } from '../../../src/core/overlay/mesh.ts'
 import { decodeSignal, encodeSignal } from '../../../src/core/overlay/signal-envelope.ts'
 import { Outbox } from '../../../src/core/outbox.ts'
@@ -200,27 +201,54 @@ describe('attempts', () => {
   })
 })
 
+/** With signaling. */
+function meshOf(table: MembershipTable, outbox: Outbox, nextLinkId: () => number): Mesh {
+  const mesh = new Mesh({
+    table,
+    outbox,
+    random: () => 0.5,
+    tuning: DEFAULT_TUNING,
+    minLinks: 4,
+    maxLinks: 31,
+    canLink: true,
+    canRelay: false,
+    isShutOut: () => false,
+    carrySignal: () => false,
+    leadsTo: () => false,
+    nextLinkId,
+    onEnded: () => undefined,
+    onSignOfLife: () => undefined,
+  })
+  mesh.signalingUp()
+  return mesh
+}
+
+describe('a link that lingers for its last word', () => {
+  it('leaves nothing in the outbox once the other end has closed it', () => {
+    const dropped: number[] = []
+    class Watched extends Outbox {
+      override drop(linkId: number): void {
+        dropped.push(linkId)
+        super.drop(linkId)
+      }
+    }
+    const [table, outbox] = [tableOf(1), new Watched()]
+    const mesh = meshOf(table, outbox, () => 7)
+    mesh.addContacts([nodeIdOf(2)])
+    mesh.settle(0)
+    outbox.frame(7, { kind: 'unlink' })
+    mesh.linger(7, 'over', 1)
+    expect(outbox.take().filter(({ type }) => type === 'link-send')).toHaveLength(1)
+    mesh.closed(7, 'closed by the other end', 2)
+    expect(dropped).toEqual([7])
+  })
+})
+
 describe('failures', () => {
   it('of strangers that never became members are forgotten', () => {
     const [table, outbox] = [tableOf(1), new Outbox()]
     let linkId = 0
-    const mesh = new Mesh({
-      table,
-      outbox,
-      random: () => 0.5,
-      tuning: DEFAULT_TUNING,
-      minLinks: 4,
-      maxLinks: 31,
-      canLink: true,
-      canRelay: false,
-      isShutOut: () => false,
-      carrySignal: () => false,
-      leadsTo: () => false,
-      nextLinkId: () => ++linkId,
-      onEnded: () => undefined,
-      onSignOfLife: () => undefined,
-    })
-    mesh.signalingUp()
+    const mesh = meshOf(table, outbox, () => ++linkId)
     const member = nodeIdOf(2)
     table.apply(wholeOf(member), 0, 0, 'test')
     const strangers = Array.from({ length: 30 }, (_, i) => nodeIdOf(1_000 + i))
