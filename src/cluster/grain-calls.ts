@@ -15,8 +15,8 @@ import type { AbortSignalLike } from '../options.ts'
 import type { CancelTimer, Clock, Now } from '../ports.ts'
 import type { ValueCodec } from '../grains/codec.ts'
 import { checkArguments } from '../grains/schema.ts'
-import { soon } from '../driver/soon.ts'
 import type { GrainKind, StandardSchema } from '../grains/types.ts'
+import { soon } from '../driver/soon.ts'
 import type { CallName } from './call-errors.ts'
 import { callError, leftError, mismatchOf, unsent } from './call-errors.ts'
 
@@ -276,13 +276,11 @@ export class GrainCalls {
     })
   }
 
-  readonly #flushSoon = (): void => this.flush()
-
   #send(call: Open): void {
     this.#outgoing.push(call)
     if (this.#isFlushPlanned) return
     this.#isFlushPlanned = true
-    soon(this.#flushSoon)
+    soon(() => this.flush())
   }
 
   /** Sends it when its arguments were found good and those before it are sent. */

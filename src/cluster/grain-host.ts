@@ -13,10 +13,10 @@ import type { ValueCodec } from '../grains/codec.ts'
 import { isGrainKind, isGrainRef, keyProblem } from '../grains/define.ts'
 import { encodeFault, faultOfThrown } from '../grains/faults.ts'
 import type { GrainCallOptions, GrainKind, GrainProxy, GrainRef } from '../grains/types.ts'
+import { soon } from '../driver/soon.ts'
 import type { Clock, Now, Random } from '../ports.ts'
 import type { CallTarget, EndedCall, GrainCallsOptions, Origin } from './grain-calls.ts'
 import { GrainCalls } from './grain-calls.ts'
-import { soon } from '../driver/soon.ts'
 import { grainProxy } from './grain-proxy.ts'
 import { HostedGrain, TICK } from './hosted-grain.ts'
 import { SlicedRunner } from './sliced-runner.ts'
@@ -185,19 +185,12 @@ export class GrainHost {
    */
   #tell(grain: HostedGrain, input: Input): void {
     this.#told.push({ grain, input })
-    if (this.#told.length === 1) soon(this.#flushSoon)
+    if (this.#told.length === 1) soon(() => this.#flushTold())
   }
-
-  readonly #flushSoon = (): void => this.#flushTold()
 
   #flushTold(): void {
     const told = this.#told
     this.#told = []
-    if (told.length === 1) {
-      const [{ grain, input }] = told as [(typeof told)[0]]
-      if (!grain.isDropped) this.#options.feed([input])
-      return
-    }
     for (let from = 0; from < told.length; from += MAX_TOLD) {
       const some = told.slice(from, from + MAX_TOLD)
       // asked anew each time: what was fed before may have ended a grain

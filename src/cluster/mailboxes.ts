@@ -184,12 +184,10 @@ export class Mailboxes {
     )
   }
 
-  readonly #flushSoon = (): void => this.flush()
-
   #planFlush(): void {
     if (this.#isFlushPlanned) return
     this.#isFlushPlanned = true
-    soon(this.#flushSoon)
+    soon(() => this.flush())
   }
 
   #watch(signal: NonNullable<SendOptions['signal']>, id: number): () => void {

@@ -53,7 +53,7 @@ export class Outbox {
 
   /** A message of one frame that is encoded already, for example for several links. */
   bytes(linkId: LinkId, message: Uint8Array, lane: Lane): void {
-    if (this.#ended.size > 0 && this.#ended.has(linkId)) return
+    if (this.#ended.has(linkId)) return
     let waiting = this.#waiting[lane].get(linkId)
     if (!waiting) this.#waiting[lane].set(linkId, (waiting = { linkId, before: undefined, last: undefined }))
     const { last } = waiting

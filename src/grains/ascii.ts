@@ -1,6 +1,6 @@
 /** Short plain texts, by hand: a call into the browser's own encoder takes longer than they do. */
 
-/** Longer texts are left to it, and those that come into this, which few characters do, or too many of them. */
+/** In characters. Longer texts are left to it. */
 const MAX_LENGTH = 128
 
 /** The bytes of a text behind `start` free ones; `undefined` where it is long, or not all ASCII. */

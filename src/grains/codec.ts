@@ -7,8 +7,8 @@
  * attachment its type, its length, its bytes. Lengths are LEB128.
  */
 import { stringify, unflatten } from 'devalue'
-import { asciiBytes, asciiText } from './ascii.ts'
 import { ClusterError } from '../errors.ts'
+import { asciiBytes, asciiText } from './ascii.ts'
 import { ATTACHMENT, flatProblem } from './flat.ts'
 import { MAX_DEPTH, Refusal, VIEWS, isPlain, viewType } from './survey.ts'
 

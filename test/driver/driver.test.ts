@@ -99,6 +99,18 @@ const send = (linkId: number, length: number): Output => ({
   linkId,
   bytes: new Uint8Array(length),
 })
+const invoke: Output = {
+  type: 'grain',
+  output: {
+    type: 'invoke',
+    activation: 1,
+    invocation: 1,
+    method: 'm',
+    args: new Uint8Array(0),
+    chain: [],
+    isReentrant: false,
+  },
+}
 const answerTo =
   (type: Input['type'], ...outputs: Output[]) =>
   (input: Input): Output[] =>
@@ -223,18 +235,6 @@ describe('a driver', () => {
   })
 
   describe('that begins user code', () => {
-    const invoke: Output = {
-      type: 'grain',
-      output: {
-        type: 'invoke',
-        activation: 1,
-        invocation: 1,
-        method: 'm',
-        args: new Uint8Array(0),
-        chain: [],
-        isReentrant: false,
-      },
-    } as Output
     const invoked = { type: 'grain-invoked', invocation: 1, invoked: { type: 'refused' } } as const
 
     /** Each tick and each result lead to a message of 3 bytes, and all but the last one to another run. */
@@ -561,18 +561,6 @@ describe('a link that cannot send', () => {
         },
       },
     })
-    const invoke: Output = {
-      type: 'grain',
-      output: {
-        type: 'invoke',
-        activation: 1,
-        invocation: 1,
-        method: 'm',
-        args: new Uint8Array(0),
-        chain: [],
-        isReentrant: false,
-      },
-    }
     rig.core.answer = (input) => {
       if (input.type === 'start') return [open(1), open(2)]
       // Held, since user code was begun.

@@ -28,7 +28,7 @@ export class BodyMemory {
     const spare = this.#spare.get(stream)?.pop()
     if (spare) this.#spareBytes -= spare.byteLength
     const memory = new Uint8Array(spare ?? new ArrayBuffer(this.#bytes))
-    writer.copyInto(memory)
+    writer.copyTo(memory, 0)
     return memory.subarray(start, writer.length)
   }
 

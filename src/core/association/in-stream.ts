@@ -8,6 +8,7 @@ import { WireLimits } from '../wire/decode.ts'
 import type { Frame, Stream } from '../wire/frames.ts'
 import { isGrainStream } from '../wire/frames.ts'
 import { Assembly, toKeep } from './assembly.ts'
+import { dropFirst } from './drop-first.ts'
 import { NumberQueue } from './number-queue.ts'
 import { INITIAL_WINDOW } from './out-stream.ts'
 import type { Piece } from './pieces.ts'
@@ -260,8 +261,7 @@ export class InStream {
       this.#heldBytes -= bytes
       this.#free(bytes)
     }
-    if (count === 1) this.#held.shift()
-    else if (count > 1) this.#held.splice(0, count)
+    dropFirst(this.#held, count)
   }
 
   #free(bytes: number): void {

@@ -10,6 +10,7 @@ import { Slab } from '../wire/slab.ts'
 import { Writer } from '../wire/writer.ts'
 import type { Frame, Stream } from '../wire/frames.ts'
 import type { BodyMemory } from './body-memory.ts'
+import { dropFirst } from './drop-first.ts'
 import { FIRST, headOf, LAST, TEXT, writePiece } from './pieces.ts'
 import type { Letter } from './letter.ts'
 
@@ -369,12 +370,6 @@ export class OutStream {
     }
     dropFirst(this.#letters, count)
   }
-}
-
-/** Without the array that `splice` returns. */
-function dropFirst(items: unknown[], count: number): void {
-  if (count === 1) items.shift()
-  else if (count > 1) items.splice(0, count)
 }
 
 /** Not worth a segment of its own while more may be sent soon. */

@@ -59,8 +59,6 @@ export function writePiece(
   writer.blob(bytes)
 }
 
-const NO_PIECES: readonly Piece[] = []
-
 /** Total: the pieces of a body, or what is wrong with it. */
 export function readPieces(body: Uint8Array, maxTotal: number): readonly Piece[] | string {
   const reader = new Reader(body)
@@ -81,5 +79,5 @@ export function readPieces(body: Uint8Array, maxTotal: number): readonly Piece[]
     if (pieces) pieces.push(piece)
     else pieces = [piece]
   }
-  return reader.problem ?? pieces ?? NO_PIECES
+  return reader.problem ?? pieces ?? []
 }

@@ -152,8 +152,7 @@ function readBuckets(r: Reader): Uint32Array {
   return buckets
 }
 
-const readDigest = (r: Reader): readonly DigestEntry[] =>
-  readList(r, 'digest', WireLimits.entries, readDigestEntry)
+const readDigest = (r: Reader): DigestEntry[] => readList(r, 'digest', WireLimits.entries, readDigestEntry)
 
 function readDigestEntry(r: Reader): DigestEntry {
   const nodeId = readNodeId(r, 'digest nodeId')
@@ -262,9 +261,8 @@ function readNodeId(r: Reader, what: string): string {
 }
 
 /** Stops at the first problem, so that a hostile count costs no more than the bytes that came with it. */
-function readList<T>(r: Reader, what: string, max: number, read: (r: Reader) => T): readonly T[] {
+function readList<T>(r: Reader, what: string, max: number, read: (r: Reader) => T): T[] {
   const count = r.varint(what, max, 'count of ')
-  if (count === 0) return []
   const list: T[] = []
   for (let i = 0; i < count && !r.problem; i++) list.push(read(r))
   return list

@@ -47,11 +47,6 @@ export class Writer {
     return this
   }
 
-  /** Copies all that was written to the beginning of `target`. */
-  copyInto(target: Uint8Array): void {
-    target.set(this.#bytes.subarray(0, this.#length))
-  }
-
   /** Copies what was written, from the byte `start` on, to the byte `to` of `target`. */
   copyTo(target: Uint8Array, start: number, to = 0): void {
     if (this.#length - start > FEW) return target.set(this.#bytes.subarray(start, this.#length), to)
