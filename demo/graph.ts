@@ -13,7 +13,7 @@ import {
   type Point,
   type Ring,
 } from './layout.ts'
-import { personaOf } from './persona.ts'
+import { characters, personaOf } from './persona.ts'
 
 /** What the graph shows at one moment. */
 export interface GraphView {
@@ -46,7 +46,7 @@ interface Dot {
 
 /** How fast a dot closes in on its place: the time in which the distance shrinks to a third, in ms. */
 const GLIDE_MS = 150
-/** How long a removed member fades, in ms; the same as in stage.css. */
+/** How long a removed member fades, in ms; the same as in graph.css. */
 const FADE_MS = 900
 /** Longer names are cut in the graph; the table has them whole. */
 const LONGEST_NAME = 18
@@ -282,6 +282,6 @@ export class Graph {
 }
 
 function cut(text: string, length: number): string {
-  const characters = [...text]
-  return characters.length > length ? `${characters.slice(0, length - 1).join('')}…` : text
+  const all = characters(text)
+  return all.length > length ? `${all.slice(0, length - 1).join('')}…` : text
 }

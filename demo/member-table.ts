@@ -97,6 +97,7 @@ function createRow({ nodeId }: Member): Row {
   head.scope = 'row'
   const swatch = html('span', 'swatch')
   const name = html('span', 'member-name')
+  name.dir = 'auto'
   const you = html('span', 'you-badge', 'you')
   const button = html('button', 'member')
   button.type = 'button'
@@ -138,10 +139,12 @@ function paint(row: Row, member: Member, isArriving: boolean): void {
         : VISIBILITY[member.visibility],
   )
   setText(row.generation, String(member.generation))
-  setText(row.path, member.self ? '–' : member.path)
+  // The last figures of a member that answers no more would say that it does.
+  const isLost = member.self || member.status === 'unreachable'
+  setText(row.path, isLost ? '–' : member.path)
   row.element.dataset['path'] = member.path
   setAttribute(row.path, 'title', PATHS[member.path])
-  setText(row.rtt, member.self ? '–' : formatMs(member.rttMs) || '–')
+  setText(row.rtt, isLost ? '–' : formatMs(member.rttMs) || '–')
 }
 
 /** Lets a row go softly; it counts as a member's no more. */

@@ -22,6 +22,8 @@ interface Story {
   readonly text: string
 }
 
+/** Who loses its last companion is told so after this long, in ms: most are only being reloaded. */
+const ALONE_AFTER_MS = 1_500
 /** Pause before something is read out, in ms: a burst becomes one sentence. */
 const ANNOUNCE_AFTER_MS = 1_200
 
@@ -37,10 +39,15 @@ export class Narration {
   readonly #noticeDetail = byId('notice-detail', HTMLElement)
   readonly #retry = byId('retry', HTMLButtonElement)
   readonly #live = byId('live', HTMLElement)
-  #announced = ''
+  /** What is read out, or will be. */
+  #sentence = ''
   #timer: number | undefined
+  /** What was last told of a room with others in it. */
+  #company: { readonly situation: Situation; aloneSince: number | undefined } | undefined
+  #patience: number | undefined
 
-  update(situation: Situation): void {
+  update(now: Situation): void {
+    const situation = this.#patiently(now)
     const story = tell(situation)
     const status =
       situation.phase === 'failed' || situation.phase === 'stopped' ? situation.phase : situation.status
@@ -50,8 +57,28 @@ export class Narration {
     setAttribute(this.#status, 'data-status', status)
     this.#banner.hidden = !(situation.isSignalingDown && situation.phase === 'joined')
     this.#showNotice(situation)
-    document.title = `${situation.phase === 'joined' ? `(${situation.members.length}) ` : ''}${situation.room} · Grainmesh`
+    document.title = `${situation.phase === 'joined' ? `(${now.members.length - lostOf(now.members, now.isArriving)}) ` : ''}${situation.room} · Grainmesh`
     this.#announce(`${story.headline}. ${story.text}`)
+  }
+
+  /** As it was, while nobody can tell whether the last of the others comes back at once. */
+  #patiently(situation: Situation): Situation {
+    clearTimeout(this.#patience)
+    const before = this.#company
+    const isJoined = situation.phase === 'joined'
+    if (!isJoined || situation.members.length > 1 || !before) {
+      this.#company =
+        isJoined && situation.members.length > 1 ? { situation, aloneSince: undefined } : undefined
+      return situation
+    }
+    before.aloneSince ??= performance.now()
+    const left = before.aloneSince + ALONE_AFTER_MS - performance.now()
+    if (left <= 0) {
+      this.#company = undefined
+      return situation
+    }
+    this.#patience = window.setTimeout(() => this.update(situation), left)
+    return { ...situation, members: before.situation.members, gossip: before.situation.gossip }
   }
 
   /** The panel over a stage that has little else to show. */
@@ -70,13 +97,11 @@ export class Narration {
   }
 
   #announce(sentence: string): void {
-    // Also where the news is taken back before anyone heard it.
+    // Rendering is frequent, as round-trip times change: only another sentence begins the pause anew.
+    if (sentence === this.#sentence) return
+    this.#sentence = sentence
     clearTimeout(this.#timer)
-    if (sentence === this.#announced) return
-    this.#timer = window.setTimeout(() => {
-      this.#announced = sentence
-      setText(this.#live, sentence)
-    }, ANNOUNCE_AFTER_MS)
+    this.#timer = window.setTimeout(() => setText(this.#live, sentence), ANNOUNCE_AFTER_MS)
   }
 }
 
@@ -98,7 +123,7 @@ const NOTICES = {
   stopped: {
     kind: 'stopped',
     headline: 'Stopped without goodbye',
-    text: 'Nothing told the others. Watch there how they find out; join again and you take the place of the lost one.',
+    text: 'Nothing told the others. Watch in another tab how they find out; join again and you take the place of the lost one.',
   },
   frozen: {
     kind: 'frozen',
@@ -178,14 +203,15 @@ function tell({ phase, status, members, gossip, room, isArriving }: Situation): 
     }
   if (members.length === 1)
     return { headline: 'You are alone here', text: 'A cluster of one. Open another tab and it becomes two.' }
+  const lost = lostOf(members, isArriving)
   return {
-    headline: `${count(members.length, 'tab')}, one cluster`,
+    headline: `${count(members.length - lost, 'tab')}, ${lost === 0 ? 'one cluster' : `${lost} lost`}`,
     text: describe(members, gossip, isArriving),
   }
 }
 
 function describe(members: readonly Member[], gossip: GossipState, isArriving: boolean): string {
-  const silent = isArriving ? 0 : members.filter((member) => member.status === 'unreachable').length
+  const silent = lostOf(members, isArriving)
   if (silent === 1) return 'One member does not answer. If it stays silent, everyone removes it.'
   if (silent > 1) return `${silent} members do not answer. If they stay silent, everyone removes them.`
   const suspects = members.filter((member) => member.suspected).length
@@ -196,3 +222,7 @@ function describe(members: readonly Member[], gossip: GossipState, isArriving: b
   if (gossip === 'reconciling') return 'Some tabs missed something and are catching up.'
   return 'Every tab holds the same member list, and knows it.'
 }
+
+/** While this tab arrives, unreachable members are remembered ones: nobody has looked for them yet. */
+const lostOf = (members: readonly Member[], isArriving: boolean): number =>
+  isArriving ? 0 : members.filter(({ status }) => status === 'unreachable').length

@@ -28,7 +28,12 @@ export const PALETTE: readonly Swatch[] = [
 
 const STORAGE_KEY = 'grainmesh-demo.persona'
 const MAX_NAME = 24
+/** One character can be made of many. */
+const MAX_LENGTH = 120
 const COLOR = /^#[0-9a-f]{6}$/
+/** Controls, direction marks, line ends, and what has no shape; but not the joiners, which emoji and some scripts need. */
+const UNSEEN =
+  /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\u{e0001}-\u{e007f}]/gu
 
 /** The persona of this tab: kept for the tab's lifetime, made up at its first load; `isNew` tells which. */
 export function loadPersona(): { persona: Persona; isNew: boolean } {
@@ -71,11 +76,18 @@ export function plainName(text: string): string {
   const line = text
     .slice(0, 400)
     .normalize('NFC')
-    .replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
+    .replaceAll(UNSEEN, '')
     .replaceAll(/(\p{M}{2})\p{M}+/gu, '$1')
     .replaceAll(/\s+/g, ' ')
     .trim()
-  return [...line].slice(0, MAX_NAME).join('').trim()
+  return characters(line).slice(0, MAX_NAME).join('').slice(0, MAX_LENGTH).trim()
+}
+
+/** As people count them: a family of emoji is one, and so is a letter with its accents. */
+export function characters(text: string): string[] {
+  // Firefox has it since 125
+  if (!('Segmenter' in Intl)) return [...text]
+  return Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment)
 }
 
 /** FNV-1a, 32 bits. */

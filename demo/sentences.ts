@@ -1,5 +1,5 @@
 import type { ClusterEvent } from '../src/index.ts'
-import { formatBytes, formatMs, shortHash } from './format.ts'
+import { count, formatBytes, formatMs, shortHash } from './format.ts'
 import type { Doubt } from './doubts.ts'
 
 /** What the log can be narrowed down to. */
@@ -145,12 +145,9 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
         text: `${named(event)}: ${event.method} does not end`,
         detail: `for ${formatMs(event.ms)}; other calls of it wait`,
       }
+    // Many times a second while grains spread, mostly of parts with nothing in them: a grain that moves says so itself.
     case 'grain-moved':
-      return {
-        topic: 'other',
-        tone: 'plain',
-        text: `${event.count} of 256 parts of ${event.kind} went to another tab`,
-      }
+      return undefined
     case 'council':
       return {
         topic: 'other',
@@ -177,7 +174,10 @@ function phrase(event: ClusterEvent | Doubt, names: Names): Sentence | undefined
         topic: 'other',
         tone: 'warn',
         text: `Calls to ${event.kind} are slow: ${formatMs(event.p95Ms)}`,
-        detail: `one in 20 of ${event.calls} took that long`,
+        detail:
+          event.calls < 20
+            ? `the slowest of ${count(event.calls, 'call')} in 10 s`
+            : `one in 20 of ${event.calls} calls in 10 s took longer`,
       }
     case 'state-provisional':
       return {

@@ -33,6 +33,24 @@ test('a card added in one tab is seen in the other, with its text and its host',
   for (const gone of [card, seen]) await expect(gone).toHaveCount(0)
 })
 
+test('two who write on one card at once both keep what they wrote, and their place in it', async ({
+  openTab,
+  site,
+  room,
+}) => {
+  const [one, two] = await twoTabs(openTab, `${site.url}#room=${room}`)
+  const card = await addCard(one, 'begin end')
+  const seen = cardOf(two, await idOf(card))
+  await expect(textOf(seen)).toHaveValue('begin end')
+  // one writes in the middle, the other behind
+  await textOf(card).evaluate((field: HTMLTextAreaElement) => field.setSelectionRange(5, 5))
+  await textOf(seen).press('End')
+  for (const [mine, theirs] of ['aA', 'bB', 'cC', 'dD', 'eE', 'fF'].map(([x, y]) => [x!, y!] as const)) {
+    await Promise.all([textOf(card).press(mine), textOf(seen).press(theirs)])
+  }
+  for (const text of [textOf(card), textOf(seen)]) await expect(text).toHaveValue('beginabcdef endABCDEF')
+})
+
 for (const [how, end] of [
   ['is closed', (tab: Page) => tab.close()],
   ['stops without goodbye', stopWithoutGoodbye],

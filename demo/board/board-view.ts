@@ -7,9 +7,11 @@ import { inkOn, personaOf, type Persona } from '../persona.ts'
 import { CallMeter } from './call-meter.ts'
 import { CardView, type CardHandlers, type ShownHost } from './card-view.ts'
 import { Desk } from './desk.ts'
+import { MAX_CARDS } from './kinds.ts'
 import type { BoardKinds, CardReading, Draft, Host } from './kinds.ts'
 import { MeterView } from './meter-view.ts'
 
+const FULL = `The board is full: it has room for ${MAX_CARDS} cards. Delete one to add another.`
 /** Calls are made for measuring for so long, unless they are stopped earlier, in ms. */
 const LOAD_MS = 10_000
 
@@ -17,18 +19,19 @@ const LOAD_MS = 10_000
 const FIRST_TEXTS = [
   'I live in one of your tabs: the one with my colour and this name.',
   'Close that tab. I jump to another one, and lose no word.',
-  'Move me, edit me, delete me: every tab sees it.',
+  'Write on me, paint me, delete me: every tab sees it.',
 ]
 const FIRST_COLORS = ['#dfa02f', '#30a46c', '#4f78f5']
 const FIRST_PLACES: readonly Point[] = [
   { x: 0, y: 0 },
-  { x: 0.375, y: 0.02 },
-  { x: 0.75, y: 0 },
+  { x: 0.5, y: 0 },
+  { x: 1, y: 0 },
 ]
-/** Where new cards go, the first that is free: rows of places over the board. */
-const PLACES: readonly Point[] = [0, 0.5, 1].flatMap((y) => [0, 0.25, 0.5, 0.75, 1].map((x) => ({ x, y })))
-/** How far cards must lie apart to lie side by side, and one above the other, as shares of a wide board. */
-const APART: Point = { x: 0.225, y: 0.46 }
+/** A card, in pixels, as in card.css, and what is left free between two. */
+const CARD: Point = { x: 216, y: 140 }
+const GAP = 16
+/** Where all places are taken, cards lie between them: so many steps from one place to the next. */
+const STEPS = 4
 
 /** The board: cards of all tabs, who hosts them, and how fast this tab's calls are. */
 export class BoardView {
@@ -58,13 +61,15 @@ export class BoardView {
       name: () => persona().name,
     })
     this.#handlers = {
-      write: (id, text) => this.#desk.write(id, text),
+      write: (id, text, before) => this.#desk.write(id, text, before),
       move: (id, { x, y }) => this.#desk.move(id, x, y),
       paint: (id, color) => void this.#desk.paint(id, color),
       remove: (id) => void this.#remove(id),
     }
     this.#add.addEventListener('click', () => this.#addCard())
     this.#load.addEventListener('click', () => this.#desk.load(this.#desk.isUnderLoad ? 0 : LOAD_MS))
+    // a page that was stopped or cannot join says so, too
+    this.#request()
   }
 
   /** Starts with a membership. Returns the way to stop. */
@@ -97,9 +102,9 @@ export class BoardView {
 
     this.#showHosts(members, hosted)
     setAttribute(this.#list, 'data-phase', phase)
-    setText(this.#state, stateText(phase, cards.length))
+    setText(this.#state, stateText(phase, this.#desk.size))
     if (jumps.length > 0) setText(this.#said, jumps.join(' '))
-    setText(this.#problem, this.#desk.problem)
+    setText(this.#problem, this.#desk.problem || (this.#desk.isFull ? FULL : ''))
     const canChange = phase === 'open'
     setAttribute(this.#add, 'aria-disabled', canChange && !this.#desk.isFull ? undefined : 'true')
     setAttribute(this.#load, 'aria-disabled', canChange ? undefined : 'true')
@@ -127,7 +132,9 @@ export class BoardView {
         const figure = html('span', 'host-count', String(number))
         figure.setAttribute('aria-hidden', 'true')
         const spoken = ` hosts ${count(number, 'card')}`
-        item.append(figure, html('span', 'host-name', name), html('span', 'visually-hidden', spoken))
+        const shownName = html('span', 'host-name', name)
+        shownName.dir = 'auto'
+        item.append(figure, shownName, html('span', 'visually-hidden', spoken))
         return item
       }),
     )
@@ -154,9 +161,20 @@ export class BoardView {
     if (this.#add.getAttribute('aria-disabled') === 'true') return
     const { cards } = this.#desk
     const { color } = this.#persona()
-    this.#awaited = this.#desk.add({ text: '', color, ...freePlace(cards.map(([, card]) => card)) })
+    this.#awaited = this.#desk.add({
+      text: '',
+      color,
+      ...freePlace(
+        cards.map(([, card]) => card),
+        this.#size,
+      ),
+    })
     // at once, so that the next key goes into it
     this.#render()
+  }
+
+  get #size(): Point {
+    return { x: this.#list.clientWidth, y: this.#list.clientHeight }
   }
 
   async #remove(id: string): Promise<void> {
@@ -193,12 +211,27 @@ function stateText(phase: Desk['phase'], number: number): string {
 
 const titleOf = ({ text }: CardReading): string => text.split('\n')[0]!.slice(0, 40) || 'A card'
 
-/** The first place where a card lies on no other; else the one that is farthest from all. */
-function freePlace(cards: readonly Point[]): Point {
+/** The first place of a board of this size where a card lies on no other; else the one that is farthest from all. */
+function freePlace(cards: readonly Point[], size: Point): Point {
+  const columns = placesIn(size.x, CARD.x)
+  const rows = placesIn(size.y, CARD.y)
+  // positions are shares of what a card leaves free
+  const apart: Point = { x: CARD.x / Math.max(1, size.x - CARD.x), y: CARD.y / Math.max(1, size.y - CARD.y) }
   const distance = (place: Point): number =>
     Math.min(
       1,
-      ...cards.map(({ x, y }) => Math.max(Math.abs(x - place.x) / APART.x, Math.abs(y - place.y) / APART.y)),
+      ...cards.map(({ x, y }) => Math.max(Math.abs(x - place.x) / apart.x, Math.abs(y - place.y) / apart.y)),
     )
-  return PLACES.reduce((best, place) => (distance(place) > distance(best) ? place : best))
+  const between = (places: number): number => (places - 1) * STEPS + 1
+  const places = [...lattice(columns, rows), ...lattice(between(columns), between(rows))]
+  return places.reduce((best, place) => (distance(place) > distance(best) ? place : best))
 }
+
+const placesIn = (room: number, card: number): number => Math.max(2, Math.floor((room + GAP) / (card + GAP)))
+
+/** Row by row, from the upper left corner to the lower right one. */
+const lattice = (columns: number, rows: number): Point[] =>
+  Array.from({ length: columns * rows }, (_, i) => ({
+    x: (i % columns) / (columns - 1),
+    y: Math.floor(i / columns) / (rows - 1),
+  }))

@@ -6,9 +6,11 @@ import { inkOn, PALETTE } from '../persona.ts'
 import { MAX_TEXT } from './kinds.ts'
 import type { CardReading, Host } from './kinds.ts'
 import { Latest } from './latest.ts'
+import { carry } from './rebase.ts'
 
 export interface CardHandlers {
-  write(id: string, text: string): Promise<void>
+  /** `before`: what the text was made from. */
+  write(id: string, text: string, before: string): Promise<void>
   move(id: string, at: Point): Promise<void>
   paint(id: string, color: string): void
   remove(id: string): void
@@ -41,10 +43,13 @@ export class CardView {
   readonly #came = html('span', 'card-came')
   readonly #trail = html('span', 'card-trail')
   readonly #edits = html('span', 'card-edits')
+  readonly #remove = iconButton('card-remove', 'Delete')
   readonly #handlers: CardHandlers
   readonly #writing: Latest<string>
   readonly #moving: Latest<Point>
   #shown: CardReading | undefined
+  /** What is typed here is a change of this: what was shown, or sent, last. */
+  #basis = ''
   #at: Point = { x: 0, y: 0 }
   #isDragged = false
   #cameTimer: number | undefined
@@ -52,7 +57,7 @@ export class CardView {
   constructor(id: string, handlers: CardHandlers) {
     this.#id = id
     this.#handlers = handlers
-    this.#writing = new Latest((text) => handlers.write(id, text), WRITE_PAUSE_MS)
+    this.#writing = new Latest((text) => this.#write(text), WRITE_PAUSE_MS)
     this.#moving = new Latest((at) => handlers.move(id, at), MOVE_PAUSE_MS)
     this.element.dataset['testid'] = 'card'
     this.element.dataset['id'] = id
@@ -72,12 +77,14 @@ export class CardView {
     setAttribute(this.element, 'data-lost', host.isLost ? '' : undefined)
     setText(this.#host, host.isLost ? 'finding a host…' : host.name)
     this.#you.hidden = host.isLost || !host.isSelf
-    if (!this.#writing.isBusy && this.#text.value !== card.text) this.#text.value = card.text
+    if (!this.#writing.isBusy) this.#show(card.text)
     if (!this.#isDragged && !this.#moving.isBusy) this.#place(card)
     setText(this.#edits, card.edits === 0 ? `by ${card.by}` : `${count(card.edits, 'edit')} · ${card.by}`)
     this.#showTrail(trail, card.jumps)
     const label = card.text.split('\n')[0]?.slice(0, 40) || 'without text'
     setAttribute(this.#card, 'aria-label', `Card: ${label}`)
+    setAttribute(this.#handle, 'aria-label', `Move “${label}”`)
+    setAttribute(this.#remove, 'aria-label', `Delete “${label}”`)
     // a card that was just made had none before
     if (!before?.host.nodeId || before.host.nodeId === card.host.nodeId) return undefined
     this.#jump(before.host)
@@ -97,13 +104,13 @@ export class CardView {
 
   #build(): void {
     this.#handle.type = 'button'
-    this.#handle.setAttribute('aria-label', 'Move')
     setAttribute(this.#handle, 'aria-description', 'Drag it, or press the arrow keys')
     this.#handle.append(html('span', 'card-grip'))
     this.#host.dataset['testid'] = 'card-host'
     const head = html('div', 'card-head')
     head.append(this.#host, this.#you, this.#came, this.#handle)
 
+    this.#host.dir = this.#text.dir = 'auto'
     this.#text.maxLength = MAX_TEXT
     this.#text.rows = 3
     this.#text.spellcheck = false
@@ -113,10 +120,9 @@ export class CardView {
 
     const paint = iconButton('card-paint', 'Change the colour')
     paint.addEventListener('click', () => this.#handlers.paint(this.#id, nextColor(this.#shown?.color)))
-    const remove = iconButton('card-remove', 'Delete')
-    remove.addEventListener('click', () => this.#handlers.remove(this.#id))
+    this.#remove.addEventListener('click', () => this.#handlers.remove(this.#id))
     const foot = html('div', 'card-foot')
-    foot.append(this.#trail, this.#edits, paint, remove)
+    foot.append(this.#trail, this.#edits, paint, this.#remove)
 
     this.#card.append(head, this.#text, foot)
     this.element.append(this.#card)
@@ -162,6 +168,21 @@ export class CardView {
       const step = event.shiftKey ? LARGE_STEP : STEP
       this.#moveTo({ x: this.#at.x + way.x * step, y: this.#at.y + way.y * step })
     })
+  }
+
+  /** Whoever types here goes on where they were. */
+  #show(text: string): void {
+    this.#basis = text
+    const { value, selectionStart, selectionEnd } = this.#text
+    if (value === text) return
+    this.#text.value = text
+    if (document.activeElement !== this.#text) return
+    this.#text.setSelectionRange(carry(selectionStart, value, text), carry(selectionEnd, value, text))
+  }
+
+  async #write(text: string): Promise<void> {
+    await this.#handlers.write(this.#id, text, this.#basis)
+    this.#basis = text
   }
 
   #moveTo({ x, y }: Point): void {

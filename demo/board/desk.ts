@@ -62,9 +62,9 @@ export class Desk {
     return this.#ids.length >= MAX_CARDS
   }
 
-  /** The tab that hosts the list of cards. */
-  get boardHost(): Host | undefined {
-    return this.#boardHost
+  /** How many cards there are, those included that have not been read yet. */
+  get size(): number {
+    return new Set([...this.#ids, ...this.#adding.keys()]).size
   }
 
   /** What went wrong last, in plain words; empty once something went well. */
@@ -124,10 +124,13 @@ export class Desk {
     return this.#change(LIST, ({ board }) => board.remove(id))
   }
 
-  /** @throws ClusterError where it was not stored: it is the caller's to try again */
-  async write(id: string, text: string): Promise<void> {
+  /**
+   * `before`: what the text was made from.
+   * @throws ClusterError where it was not stored: it is the caller's to try again
+   */
+  async write(id: string, text: string, before: string): Promise<void> {
     await this.#adding.get(id)
-    await this.#demand(id, ({ card }) => card(id).write(text, this.#handlers.name()))
+    await this.#demand(id, ({ card }) => card(id).write(text, this.#handlers.name(), before))
   }
 
   /** @throws ClusterError where it was not stored: it is the caller's to try again */

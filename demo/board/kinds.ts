@@ -1,4 +1,5 @@
 import { defineGrain } from '../../src/index.ts'
+import { rebase } from './rebase.ts'
 
 /** A tab as a card remembers it: it may be gone when its name is read. */
 export interface Host {
@@ -69,8 +70,12 @@ export function boardKinds(host: () => Host) {
       create(draft: Draft, by: string): void {
         card.value = { ...plainDraft(draft), by: plainText(by), edits: 0, jumps: 0, trail: [host()] }
       },
-      write: (text: string, by: string) =>
-        change({ text: plainText(text), by: plainText(by), edits: (card.value?.edits ?? 0) + 1 }),
+      /** `before`: what the text was made from, since others may have written on the card meanwhile. */
+      write(text: string, by: string, before: string) {
+        const now = card.value?.text ?? ''
+        const rebased = rebase(plainText(before), plainText(text), now)
+        return change({ text: plainText(rebased), by: plainText(by), edits: (card.value?.edits ?? 0) + 1 })
+      },
       paint: (color: string) => change({ color: plainColor(color) }),
       move: (x: number, y: number) => change({ x: share(x), y: share(y) }),
       erase: () => self.clear(),
