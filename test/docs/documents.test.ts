@@ -117,6 +117,21 @@ describe('code in README.md', () => {
   })
 })
 
+describe('docs/events.md', () => {
+  const document = find('docs/events.md')
+
+  it('lists every event', () => {
+    const types = read('src/core/events.ts').split('export type ClusterEvent')[1]!
+    const events = [...types.matchAll(/readonly type: '([\w-]+)'/g)].map(([, type]) => type!)
+    expect(events.length).toBeGreaterThan(20)
+    expect(
+      tableOf(document, 'event')
+        .map(([type]) => type!)
+        .sort(),
+    ).toEqual([...new Set(events)].sort())
+  })
+})
+
 describe('ARCHITECTURE.md', () => {
   it.each(['tab', 'at'])('walks through functions that are where it says: %s', (heading) => {
     const steps = tableOf(find('ARCHITECTURE.md'), heading)

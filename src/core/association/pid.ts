@@ -13,6 +13,7 @@ const SCHEME = 'grainmesh://'
 /** Longest PID, in characters. */
 export const MAX_PID = 2_048
 
+/** The text for `cluster.resolve`. */
 export const formatPid = ({ cluster, authority, kind, key }: Pid): string =>
   `${SCHEME}${encodeURIComponent(cluster)}@${authority}/${encodeURIComponent(kind)}/${encodeURIComponent(key)}`
 
