@@ -112,12 +112,14 @@ export class MapQuestions {
 
   #seek(now: Now): void {
     const { knows, leads, ask, answer } = this.#options
+    let hasBorn = false
     for (const [kind, wanted] of this.#wanted) {
       if (knows(kind) && !wanted.unheard) {
         this.#wanted.delete(kind)
         continue
       }
-      if (now.mono < wanted.askAt) continue
+      // One kind is born in a turn: 256 partitions have to be placed, told and looked at.
+      if (now.mono < wanted.askAt || hasBorn) continue
       const isOwed = wanted.mustBeBorn || wanted.unheard !== undefined
       if (!isOwed && wanted.asks >= MAX_ASKS) {
         this.#wanted.delete(kind)
@@ -129,7 +131,10 @@ export class MapQuestions {
       if (leads() || ask(kind)) wanted.asks++
       if (!leads()) continue
       if (wanted.unheard) answer(kind, now)
-      else this.bear(kind, now)
+      else {
+        this.bear(kind, now)
+        hasBorn = wanted.proposal !== undefined
+      }
     }
   }
 }

@@ -68,6 +68,22 @@ describe('a council', () => {
     expect(only.council.hasLease({ mono: room.t, wall: 1e12 + room.t })).toBe(true)
   })
 
+  it('bears one kind in a turn, and the next one at once', () => {
+    const kinds = ['counter', 'lock', 'log']
+    const room = new CouncilRoom(1)
+    const only = room.join(kinds)
+    room.found(only)
+    const born = () => kinds.filter((kind) => only.council.knows(kind)).length
+    const now = { mono: room.t, wall: 1e12 + room.t }
+    for (let count = born(); count < 3; count++) {
+      expect(born()).toBe(count)
+      expect(only.council.nextDeadline()).toBeLessThanOrEqual(room.t)
+      only.council.tick(now)
+    }
+    expect(born()).toBe(3)
+    expect(only.council.nextDeadline()).toBeGreaterThan(room.t)
+  })
+
   it.each([2, 3, 6, 9])('of a room of %i has its voters, and all know the map', (count) => {
     const room = roomOf(count)
     room.runUntil('known to all', () => room.alive.every(knowsAll))

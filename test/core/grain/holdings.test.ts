@@ -1236,6 +1236,29 @@ describe('sizes', () => {
     expect(bench.count('copy', 'c')).toBe(1)
   })
 
+  it('of more than a kind has are looked at in turns that follow at once, but all of them before this process goes', () => {
+    const several = () => {
+      const bench = new Bench()
+      for (const kind of ['counter', 'lock', 'log'])
+        for (let slot = 0; slot < 256; slot++)
+          bench.holdings.onMap(partitionId(kind, slot), entryOf(2, 'me', 'a', 'b'), GROUP, bench.now)
+      return bench
+    }
+    const asked = ({ sent }: Bench) =>
+      sent.flatMap(({ to, message }) => (to === 'a' && 'items' in message ? message.items : [])).length
+    const bench = several()
+    for (const count of [256, 512, 768]) {
+      bench.holdings.settle(bench.now)
+      expect(asked(bench)).toBe(count)
+      if (count < 768) expect(bench.holdings.nextDeadline()).toBe(bench.now.mono)
+    }
+    expect(bench.holdings.nextDeadline()).not.toBe(bench.now.mono)
+    const leaving = several()
+    leaving.holdings.release(leaving.now)
+    leaving.holdings.settle(leaving.now)
+    expect(leaving.holdings.nextDeadline()).not.toBe(leaving.now.mono)
+  })
+
   it('and what is idle sends nothing and waits for nothing', () => {
     const bench = owner('a')
     bench.holdings.rest(P, bench.now)
