@@ -43,11 +43,15 @@ export function unsent(
 }
 
 /** Of a call whose cluster was left. */
-export function leftError(call: CallName, wasSent: boolean): ClusterError {
+export function leftError(call: CallName, wasSent: boolean, attempts = 0): ClusterError {
   const reason = wasSent
     ? 'this process left before the call had ended.'
     : 'this process has left the cluster.'
-  return new ClusterError('left', `${placeOf(call)}: ${reason}`, { ...nameOf(call), mayHaveRun: wasSent })
+  return new ClusterError('left', `${placeOf(call)}: ${reason}`, {
+    ...nameOf(call),
+    attempts,
+    mayHaveRun: attempts > 0,
+  })
 }
 
 /** Of a call that the core ended without a result. */

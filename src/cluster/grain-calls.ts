@@ -27,6 +27,8 @@ export interface GrainCallsOptions {
   readonly feed: (inputs: readonly Input[], now?: Now) => boolean
   /** Versions of a kind that live members publish; `undefined` while that is not known. */
   readonly versionsOf: (kind: string) => readonly KindVersions[] | undefined
+  /** How often a call that was handed over was sent so far. */
+  readonly attemptsOf: (id: number) => number
   /** Each call once, when it has ended. */
   readonly onEnded?: ((call: EndedCall) => void) | undefined
 }
@@ -198,14 +200,19 @@ export class GrainCalls {
       if (!call.isSent) continue
       const { kind, key, method } = call
       const message = `${kind}/${key}.${method}: the page was put away before the call had ended.`
-      this.#fail(call, new ClusterError('aborted', message, { kind, key, method, mayHaveRun: true }))
+      const attempts = this.#options.attemptsOf(call.id)
+      const mayHaveRun = attempts > 0
+      this.#fail(call, new ClusterError('aborted', message, { kind, key, method, attempts, mayHaveRun }))
     }
   }
 
   /** Nothing is called any more. */
   end(): void {
     this.#isOver = true
-    for (const call of this.#open.values()) this.#fail(call, leftError(call, call.isSent))
+    for (const call of this.#open.values()) {
+      const attempts = call.isSent ? this.#options.attemptsOf(call.id) : 0
+      this.#fail(call, leftError(call, call.isSent, attempts))
+    }
     this.#outgoing = []
   }
 

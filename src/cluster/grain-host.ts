@@ -8,7 +8,7 @@ import type { CallEnd } from '../core/rpc/calls.ts'
 import type { Parent } from '../core/rpc/messages.ts'
 import { ClusterError } from '../errors.ts'
 import type { ActivationLimits } from '../grains/activation-host.ts'
-import { show } from '../grains/arguments.ts'
+import { isSignal, show } from '../grains/arguments.ts'
 import type { ValueCodec } from '../grains/codec.ts'
 import { isGrainKind, isGrainRef, keyProblem } from '../grains/define.ts'
 import { encodeFault, faultOfThrown } from '../grains/faults.ts'
@@ -39,6 +39,7 @@ export interface GrainHostOptions {
   readonly parentOf: (invocation: number) => Parent | undefined
   /** Versions of a kind that live members publish, this process included; `undefined` while that is not known. */
   readonly versionsOf: GrainCallsOptions['versionsOf']
+  readonly attemptsOf: GrainCallsOptions['attemptsOf']
   /** Each call that this process made, once, when it has ended. */
   readonly onCallEnded?: (call: EndedCall) => void
   /** User code of a grain threw, or a turn of a timer could not be stored: see the event `grain-threw`. */
@@ -60,12 +61,14 @@ export class GrainHost {
   #threwSince = -Infinity
   #threwTold = 0
   #threwUntold = 0
+  /** Timers whose turn under way threw what its caller will be told as well. */
+  readonly #toldTurns = new Set<string>()
 
   constructor(options: GrainHostOptions) {
-    const { codec, clock, feed, versionsOf, kinds, onCallEnded: onEnded } = options
+    const { codec, clock, feed, versionsOf, attemptsOf, kinds, onCallEnded: onEnded } = options
     this.#options = options
     this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]))
-    this.#calls = new GrainCalls({ codec, clock, feed, versionsOf, onEnded })
+    this.#calls = new GrainCalls({ codec, clock, feed, versionsOf, attemptsOf, onEnded })
     this.#runner = new SlicedRunner(clock, (output) => this.#run(output))
   }
 
@@ -217,12 +220,15 @@ export class GrainHost {
     try {
       await this.#calls.callOwn(name, args, kind.options.deadlineMs)
     } catch (error) {
-      if (error instanceof ClusterError && IS_LOST_TURN.has(error.code))
+      if (isLostTurn(error) && !this.#toldTurns.has(`${kind.name}/${key}`))
         this.#threw(kind.name, key, 'every', error)
+    } finally {
+      this.#toldTurns.delete(`${kind.name}/${key}`)
     }
   }
 
   #threw(kind: string, key: string, method: string, error: unknown): void {
+    if (method === 'every' && isLostTurn(error)) this.#toldTurns.add(`${kind}/${key}`)
     const { mono } = this.#options.clock.now()
     if (mono >= this.#threwSince + 1_000) {
       this.#threwSince = mono
@@ -246,7 +252,8 @@ export class GrainHost {
 const MAX_DEADLINE_MS = 600_000
 const MOST_TOLD_A_SECOND = 20
 /** What the host refuses of a turn that has run; what is thrown in it is told where it is thrown. */
-const IS_LOST_TURN = new Set(['state-limit', 'too-large'])
+const isLostTurn = (error: unknown): boolean =>
+  error instanceof ClusterError && (error.code === 'state-limit' || error.code === 'too-large')
 /** What goes to the core in one turn: with 16 turns cost more than is won, with 64 the ends wait for each other. */
 const MAX_TOLD = 32
 
@@ -286,11 +293,6 @@ function optionProblems(options: unknown): string[] {
       `deadlineMs must be a number above 0, and at most ${MAX_DEADLINE_MS}, not ${show(deadlineMs)}`,
     )
   }
-  if (
-    signal !== undefined &&
-    typeof (signal as { addEventListener?: unknown } | null)?.addEventListener !== 'function'
-  ) {
-    problems.push('signal must be an AbortSignal')
-  }
+  if (signal !== undefined && !isSignal(signal)) problems.push('signal must be an AbortSignal')
   return problems
 }

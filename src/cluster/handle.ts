@@ -38,6 +38,8 @@ export class ClusterHandle implements OpeningCluster {
   readonly #mailboxes = new Map<string, Mailbox>()
   /** Listeners that end with this handle. */
   readonly #listening = new Set<() => void>()
+  /** Those that are told of its leaving, too, unless others go on. */
+  readonly #watching = new Set<() => void>()
   readonly #lease: Lease
   readonly #peerStates = new Map<string, PeerState<unknown>>()
   readonly #status: Store<ClusterStatus>
@@ -60,11 +62,15 @@ export class ClusterHandle implements OpeningCluster {
     )
     this.#stopStatus = membership.status.subscribe(() => this.#status.announce())
     this.status = readableOf(this.#status)
-    this.members = readableOf(membership.members)
-    this.links = readableOf(membership.links)
-    this.convergence = readableOf(membership.convergence)
-    this.associations = readableOf(membership.associations)
-    this.events = membership.events
+    this.members = this.#readable(membership.members)
+    this.links = this.#readable(membership.links)
+    this.convergence = this.#readable(membership.convergence)
+    this.associations = this.#readable(membership.associations)
+    const { events } = membership
+    this.events = {
+      recent: events.recent,
+      subscribe: (listener) => this.#watch(events.subscribe(listener)),
+    }
     this.metrics = membership.metrics
     if (signal) this.#watchAbort(signal)
   }
@@ -80,7 +86,7 @@ export class ClusterHandle implements OpeningCluster {
   readonly on = <K extends ClusterEvent['type']>(
     type: K,
     listener: (event: Extract<ClusterEvent, { type: K }>) => void,
-  ): (() => void) => this.#membership.events.on(type, listener)
+  ): (() => void) => this.#watch(this.#membership.events.on(type, listener))
 
   readonly setMeta = (meta: unknown): void => {
     this.#requireOpen()
@@ -131,7 +137,7 @@ export class ClusterHandle implements OpeningCluster {
     if (known) return known as PeerState<T>
     const { store } = this.#membership.peerState(key)
     const state: PeerState<unknown> = {
-      ...readableOf(store),
+      ...this.#readable(store),
       set: (value) => {
         this.#requireOpen()
         this.#membership.setPeerState(key, value)
@@ -150,6 +156,8 @@ export class ClusterHandle implements OpeningCluster {
     this.#giveUp(new ClusterError('aborted', 'The cluster was left before the join was done.'))
     for (const stop of this.#listening) stop()
     this.#listening.clear()
+    // Whoever goes on is no business of those who listened here.
+    if (this.#lease.isShared) for (const stop of this.#watching) stop()
     const over = this.#lease.release()
     this.#status.announce()
     if (!this.#membership.isOver) this.#stopStatus()
@@ -166,6 +174,19 @@ export class ClusterHandle implements OpeningCluster {
 
   #statusNow(): ClusterStatus {
     return this.#left && !this.#membership.isOver ? 'left' : this.#membership.status.get()
+  }
+
+  #readable<T>({ get, subscribe }: Store<T>): Readable<T> {
+    return { get, subscribe: (listener) => this.#watch(subscribe(listener)) }
+  }
+
+  #watch(stop: () => void): () => void {
+    const end = (): void => {
+      this.#watching.delete(end)
+      stop()
+    }
+    this.#watching.add(end)
+    return end
   }
 
   #requireOpen(): void {

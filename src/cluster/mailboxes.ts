@@ -18,7 +18,7 @@ import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import { authorityOf, isAuthority, isNodeId } from '../core/identity/node-id.ts'
 import { LANES } from '../core/wire/frames.ts'
 import { ClusterError } from '../errors.ts'
-import { checkFunction } from '../grains/arguments.ts'
+import { checkFunction, isSignal } from '../grains/arguments.ts'
 import { soon } from '../driver/soon.ts'
 import { callSafely, isPromise, report } from './store.ts'
 
@@ -69,21 +69,20 @@ export class Mailboxes {
     this.#options = options
   }
 
-  send(mailbox: string, to: string, data: Uint8Array | string, options: SendOptions = {}): Promise<void> {
+  send(
+    mailbox: string,
+    to: string,
+    data: Uint8Array | string,
+    options: SendOptions = NO_OPTIONS,
+  ): Promise<void> {
+    const wrong = options === NO_OPTIONS ? undefined : problemOfOptions(options)
+    if (wrong) return this.#refuse(mailbox, to, wrong)
     const { lane = 'call', signal, onProgress } = options
     if (signal?.aborted) return Promise.reject(aborted())
     if (this.#isOver) return Promise.reject(errorOf('left', undefined, { mailbox, to }))
     const bytes = typeof data === 'string' ? this.#encoder.encode(data) : data
     const problem = this.#problemOf(to, data, bytes, lane)
-    if (problem) {
-      this.#options.onEvent({
-        type: 'send-aborted',
-        to: String(to).slice(0, 64),
-        mailbox,
-        reason: problem.message,
-      })
-      return Promise.reject(problem)
-    }
+    if (problem) return this.#refuse(mailbox, to, problem)
     const id = ++this.#ids
     this.#outgoing.push({ id, to, mailbox, lane, bytes, text: typeof data === 'string' })
     this.#planFlush()
@@ -154,8 +153,14 @@ export class Mailboxes {
     for (const id of this.#pending.keys()) this.settled({ type: 'outcome', id, outcome: 'left' })
   }
 
+  #refuse(mailbox: string, to: string, problem: ClusterError): Promise<never> {
+    const { message: reason } = problem
+    this.#options.onEvent({ type: 'send-aborted', to: String(to).slice(0, 64), mailbox, reason })
+    return Promise.reject(problem)
+  }
+
   #problemOf(to: string, data: unknown, bytes: unknown, lane: Lane): ClusterError | undefined {
-    if (to !== this.#knownName && !isAuthority(to) && !isNodeId(to)) {
+    if (to !== this.#knownName && !(typeof to === 'string' && (isAuthority(to) || isNodeId(to)))) {
       return new ClusterError(
         'invalid-value',
         `"${String(to).slice(0, 60)}" is neither an authority nor a nodeId.`,
@@ -259,6 +264,18 @@ export class Mailboxes {
     this.#handled.push({ type: 'taken', nodeId, lane, count, refused })
     this.#planFlush()
   }
+}
+
+const NO_OPTIONS: SendOptions = {}
+
+function problemOfOptions(options: unknown): ClusterError | undefined {
+  const wrong = (what: string) => new ClusterError('invalid-value', `Of what \`send\` was given, ${what}.`)
+  if (typeof options !== 'object' || options === null) return wrong('the options must be an object')
+  const { lane: _, signal, onProgress, ...others } = options as Record<string, unknown>
+  for (const name of Object.keys(others)) return wrong(`${name} is not an option`)
+  if (signal !== undefined && !isSignal(signal)) return wrong('signal must be an AbortSignal')
+  if (onProgress === undefined || typeof onProgress === 'function') return undefined
+  return wrong('onProgress must be a function')
 }
 
 /** @throws ClusterError `invalid-value` */

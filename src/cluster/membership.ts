@@ -179,6 +179,7 @@ export class Membership {
       },
       parentOf: (invocation) => this.#core?.parentOf(invocation, this.#platform.clock.now()),
       versionsOf: (kind) => this.#core?.versionsOf(kind),
+      attemptsOf: (id) => this.#core?.grains.calls.attemptsOf(id) ?? 0,
       onThrew: (threw) =>
         this.#onEvent({ type: 'grain-threw', at: this.#platform.clock.now().wall, ...threw }),
       onCallEnded: (call) => this.metrics.callEnded(call),

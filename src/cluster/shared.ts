@@ -12,6 +12,8 @@ interface Entry {
 
 export interface Lease {
   readonly membership: Membership
+  /** Others use it, too. */
+  readonly isShared: boolean
   /** Ends this use; the last one leaves the cluster. Resolves when that is done. Idempotent. */
   release(): Promise<void>
 }
@@ -23,7 +25,7 @@ export function shareMembership(name: string, options: ClusterOptions): Lease {
   // Members on a platform of their own, as in tests, are never meant to be the same.
   if (options.platform) return lease({ membership: new Membership(name, options), users: 0 })
   const registry = registryOf(globalThis)
-  const key = JSON.stringify([name, [options.signaling].flat()])
+  const key = JSON.stringify([name, [options.signaling].flat().map(normal)])
   const present = registry.get(key)
   if (present && !present.membership.isOver) return lease(present)
   const entry: Entry = { membership: new Membership(name, options, present?.membership.over), users: 0 }
@@ -41,7 +43,22 @@ function lease(entry: Entry): Lease {
   const release = async (): Promise<void> => {
     if (--entry.users === 0) await entry.membership.leave()
   }
-  return { membership: entry.membership, release: () => (released ??= release()) }
+  return {
+    membership: entry.membership,
+    get isShared() {
+      return entry.users > 1
+    },
+    release: () => (released ??= release()),
+  }
+}
+
+/** One server may be written in several ways: with a slash behind it, or the port that its protocol has anyway. */
+function normal(url: string): string {
+  try {
+    return new URL(url).href
+  } catch {
+    return url
+  }
 }
 
 function registryOf(host: object): Map<string, Entry> {

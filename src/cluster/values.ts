@@ -1,5 +1,6 @@
 /** Values that users publish: JSON on the wire, checked on the way out and on the way in. */
 import { ClusterError } from '../errors.ts'
+import { deepFreeze } from '../grains/frozen.ts'
 
 /**
  * The JSON text of a value; empty for `undefined`.
@@ -54,9 +55,13 @@ function problemWithin(value: object, path: string): string | undefined {
   const items = Array.isArray(value) ? value.entries() : Object.entries(value)
   for (const [key, item] of items) {
     if (item === undefined && typeof key === 'string') continue
+    if (key === '__proto__') return `${path} has a field named __proto__`
     const problem = problemIn(item, typeof key === 'string' ? `${path}.${key}` : `${path}[${key}]`)
     if (problem !== undefined) return problem
   }
+  if (Array.isArray(value) && Object.keys(value).length > value.length)
+    return `${path} is a list with fields beside its items`
+  if (Object.getOwnPropertySymbols(value).length > 0) return `${path} has a field named by a symbol`
   return undefined
 }
 
@@ -66,13 +71,16 @@ function isPlainObject(value: object): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
-/** The value of a text that came from another member; `undefined` for what is no JSON. Prototype keys are dropped. */
+/**
+ * The value of a text that came from a member, frozen; `undefined` for what is no JSON. Prototype keys are dropped.
+ */
 export function decodeValue(text: string | undefined): unknown {
   if (!text) return undefined
   try {
-    return text.includes('__proto__') || text.includes('\\u')
-      ? JSON.parse(text, withoutProto)
-      : JSON.parse(text)
+    const hasProto = text.includes('__proto__') || text.includes('\\u')
+    const value: unknown = hasProto ? JSON.parse(text, withoutProto) : JSON.parse(text)
+    deepFreeze(value)
+    return value
   } catch {
     return undefined
   }

@@ -353,7 +353,8 @@ export type ClusterEvent = EventHead &
       }
     /**
      * A handler has not ended for `ms`. Nothing else of its key is run until it does, or until this process may not run
-     * it any more: reload the tab, and give what the handler awaits a deadline.
+     * it any more: reload the tab, and give what the handler awaits a deadline. So it is told of `onActivate` and
+     * `onDeactivate`, which are waited for no longer then.
      */
     | {
         readonly type: 'grain-stuck'

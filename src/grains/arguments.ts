@@ -11,6 +11,10 @@ export function checkFunction(what: string, value: unknown): void {
   throw new ClusterError('invalid-value', `${what} takes a function, not ${show(value)}.`)
 }
 
+/** Whether it can be listened to as AbortSignals are. */
+export const isSignal = (value: unknown): boolean =>
+  typeof (value as { addEventListener?: unknown } | null)?.addEventListener === 'function'
+
 /** A value, as messages show it. */
 export function show(value: unknown): string {
   if (value === null) return 'null'

@@ -59,6 +59,8 @@ export class StateCell<T> implements State<T> {
     const draft = this.#decode() as T
     const changed: unknown = change(draft)
     if (typeof (changed as { then?: unknown } | null | undefined)?.then === 'function') {
+      // what is wrong is said here, and not a second time by a promise that nobody has
+      Promise.resolve(changed).catch(() => undefined)
       throw new ClusterError(
         'invalid-state',
         'update takes a function that is not async: read what it needs first, then update.',
@@ -88,7 +90,10 @@ export class StateCell<T> implements State<T> {
   merge(merge: NonNullable<StateOptions<T>['merge']>, other: Uint8Array): void {
     const theirs = asState(() => this.#options.codec.decode(other, 'state'))
     deepFreeze(theirs)
-    this.value = merge(this.value, theirs as DeepReadonly<T>)
+    const merged = merge(this.value, theirs as DeepReadonly<T>)
+    if (merged === undefined)
+      throw new ClusterError('invalid-state', 'merge gave nothing: it returns the value that both make.')
+    this.value = merged
   }
 
   /** What is to be stored; `undefined` if nothing is. The same reference until the state changes. */

@@ -419,7 +419,7 @@ describe('grains that call grains', () => {
     await room.run(20)
     tab.host.restart()
     go()
-    expect(await errorOf(run)).toMatchObject({ code: 'aborted', mayHaveRun: true })
+    expect(await errorOf(run)).toMatchObject({ code: 'aborted', mayHaveRun: true, attempts: 1 })
     await room.until('it calls', () => calls.length > 0)
     expect((await errorOf(calls[0]!)).code).toBe('aborted')
     expect(tab.host.calls).toBe(0)
@@ -470,6 +470,24 @@ describe('timers', () => {
     expect(tab.threw.length).toBeGreaterThan(5)
     expect(tab.threw[0]).toMatchObject({ kind: 'clock', key: 'k', method: 'every', count: 1 })
     expect((tab.threw[0]!.error as Error).stack).toMatch(/two[^]*grain-host\.test\.ts/)
+  })
+
+  it('of which a turn leaves too large a state are told of once', async () => {
+    const Clock = defineGrain('clock', (self) => {
+      const text = self.state('', {})
+      self.every(100, () => {
+        text.value = 'x'.repeat(2 * 1024 * 1024)
+      })
+      return { read: () => text.value.length }
+    })
+    const { room, tab } = await roomOf(1, [Clock])
+    await room.settled(tab.host.grain(Clock, 'k').read())
+    const turns = () => tab.fed.filter(({ type }) => type === 'grain-call').length - 1
+    await room.until('it has turned', () => turns() >= 5)
+    await room.run(50)
+    expect(tab.threw.map(({ error }) => (error as ClusterError).code)).toEqual(
+      Array.from({ length: turns() }, () => 'state-limit'),
+    )
   })
 
   it('of others do nothing, nor do users call them', async () => {
@@ -575,8 +593,8 @@ describe('a call that is not answered', () => {
     await room.run(50)
     const unsent = never.add()
     tab.host.end()
-    expect(await errorOf(sent)).toMatchObject({ code: 'left', mayHaveRun: true })
-    expect(await errorOf(unsent)).toMatchObject({ code: 'left', mayHaveRun: false })
+    expect(await errorOf(sent)).toMatchObject({ code: 'left', mayHaveRun: true, attempts: 1 })
+    expect(await errorOf(unsent)).toMatchObject({ code: 'left', mayHaveRun: false, attempts: 0 })
     expect((await errorOf(never.add())).code).toBe('left')
     expect(tab.host).toMatchObject({ calls: 0, activations: 0 })
   })

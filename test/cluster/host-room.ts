@@ -64,6 +64,7 @@ export class HostRoom {
       },
       parentOf: (invocation) => process.grains.parentOf(invocation, room.now()),
       versionsOf: (kind) => this.#versionsOf(process, kind),
+      attemptsOf: (id) => process.grains.calls.attemptsOf(id),
       onThrew: (one) => void threw.push(one),
     })
     const process: Process = room.join(undefined, {

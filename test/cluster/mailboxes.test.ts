@@ -121,7 +121,20 @@ describe('a message that cannot be delivered', () => {
     expect(await codeOf(chat.send(toB, 'x', { lane: 'fast' as 'bulk' }))).toBe('invalid-value')
     expect(await codeOf(chat.send(toB, new Uint8Array(17 * 1024 * 1024)))).toBe('too-large')
     expect(await codeOf(chat.send(toB, 'half \ud83d'))).toBe('invalid-value')
-    expect(aborted).toHaveLength(5)
+    for (const [options, said] of [
+      [{ signal: 5 }, /signal must be an AbortSignal/],
+      [null, /the options must be an object/],
+      [{ foo: 1 }, /foo is not an option/],
+      [{ onProgress: 5 }, /onProgress must be a function/],
+    ] as const) {
+      const refused = chat.send(toB, 'x', options as never)
+      await expect(refused).rejects.toMatchObject({
+        code: 'invalid-value',
+        message: expect.stringMatching(said),
+      })
+    }
+    expect(await codeOf(chat.send(Symbol('to') as never, 'x'))).toBe('invalid-value')
+    expect(aborted).toHaveLength(10)
     expect(await codeOf(world.settled(chat.send('a'.repeat(20), 'x')))).toBe('unknown-member')
     expect(await codeOf(() => a.mailbox(''))).toBe('invalid-value')
     expect(() => b.mailbox('chat').receive(undefined as never)).toThrow(

@@ -25,8 +25,8 @@ function openShared(world: World, count: number): OpeningCluster[] {
   const membership = new Membership(ROOM, { signaling: SIGNALING, snapshot: false, platform })
   page[REGISTRY] = new Map([[JSON.stringify([ROOM, [SIGNALING]]), { membership, users: 0 }]])
   return Array.from({ length: count }, (_, i) =>
-    // one address and a list of one are the same
-    openCluster(ROOM, { signaling: i % 2 === 0 ? SIGNALING : [SIGNALING] }),
+    // one address and a list of one are the same, and so is one without the slash
+    openCluster(ROOM, { signaling: [SIGNALING, [SIGNALING], 'ws://memory'][i % 3]! }),
   )
 }
 
@@ -41,6 +41,18 @@ describe('handles on one membership', () => {
     const statuses: string[] = []
     a!.status.subscribe((status) => void statuses.push(`a ${status}`))
     b!.status.subscribe((status) => void statuses.push(`b ${status}`))
+    const told: string[] = []
+    for (const [name, handle] of [
+      ['a', a!],
+      ['b', b!],
+    ] as const) {
+      handle.on('peer-state', () => void told.push(`${name} on`))
+      handle.events.subscribe(({ type }) => void (type === 'peer-state' && told.push(`${name} events`)))
+      handle.peerState('x').subscribe(() => void told.push(`${name} peer state`))
+      handle.members.subscribe(
+        () => void (handle.peerState('x').get().size > 0 && told.push(`${name} members`)),
+      )
+    }
     await world.settled(a!.leave())
     await world.settled(a!.leave())
     expect(statuses, 'only one has left, and only once').toEqual(['a left'])
@@ -51,6 +63,7 @@ describe('handles on one membership', () => {
     b!.peerState('x').set('b')
     a!.peerState('x').clear()
     await world.until('it is there', () => other.peerState('x').get().size === 1)
+    expect(new Set(told), 'a has left').toEqual(new Set(['b on', 'b events', 'b peer state']))
     await world.settled(b!.leave())
     expect(c!.status.get()).toBe('up')
     await world.settled(c!.leave())

@@ -112,6 +112,13 @@ describe('peer state', () => {
     ['a method', { a: { move: () => 1 } }, /"x"\.a\.move is a function/],
     ['nothing in a list', [1, undefined], /"x"\[1\] is undefined/],
     ['a hole', Object.assign([1], { length: 2 }), /"x"\[1\] is undefined/],
+    [
+      'a key that JSON.parse takes for a field',
+      { a: JSON.parse('{"__proto__":1}') },
+      /"x"\.a has a field named __proto__/,
+    ],
+    ['a field named by a symbol', [{ [Symbol('s')]: 1 }], /"x"\[0\] has a field named by a symbol/],
+    ['a field of a list', Object.assign([1], { x: 1 }), /"x" is a list with fields beside its items/],
     ['undefined', undefined, /"x" is undefined: give a value, or use clear\(\)/],
   ])('refuses %s, which would be another value there', async (_what, value, message) => {
     const cluster = await createWorld().tab().join()
@@ -121,6 +128,14 @@ describe('peer state', () => {
       expect.objectContaining({ code: 'invalid-value', message: expect.stringMatching(message) }),
     )
     expect([...state.get().values()]).toEqual([{ zero: 0 }])
+  })
+
+  it('is read-only where it is read', async () => {
+    const state = (await createWorld().tab().join()).peerState<{ at: { x: number } }>('x')
+    state.set({ at: { x: 1 } })
+    const [value] = state.get().values()
+    expect(() => (value!.at.x = 2)).toThrow(TypeError)
+    expect([...state.get().values()]).toEqual([{ at: { x: 1 } }])
   })
 
   it('names the size, the limit and what to do', async () => {
@@ -175,9 +190,15 @@ describe('peer state', () => {
   it('cannot reach into prototypes', async () => {
     const world = createWorld()
     const { clusters } = await world.room(2)
-    const hostile = JSON.parse('{"a":{"__proto__":{"evil":1}},"\\u005f_proto__":{"evil":2},"b":1}') as object
-    clusters[0]!.peerState('x').set(hostile)
-    clusters[0]!.setMeta(hostile)
+    const text = '{"a":{"__proto__":{"evil":1}},"\\u005f_proto__":{"evil":2},"b":1}'
+    const hostile = JSON.parse(text) as object
+    expect(await codeOf(() => clusters[0]!.peerState('x').set(hostile))).toBe('invalid-value')
+    expect(await codeOf(() => clusters[0]!.setMeta(hostile))).toBe('invalid-value')
+    // whoever sends it all the same
+    const asText = { toJSON: () => JSON.parse(text) as object }
+    expect(await codeOf(() => clusters[0]!.setMeta(asText))).toBe('invalid-value')
+    clusters[0]!.peerState('x').set({ a: {}, b: 1 })
+    clusters[0]!.setMeta({ a: {}, b: 1 })
     const seen = clusters[1]!.peerState<{ a: object }>('x')
     await world.until('it is there', () => seen.get().size === 1)
     const [value] = seen.get().values()
@@ -214,6 +235,9 @@ describe('meta', () => {
     const seen = () => other.members.get().find(({ self }) => !self)?.meta
     await world.until('it is there', () => seen() !== undefined)
     expect(seen()).toEqual({ name: 'Ada', age: 36 })
+    for (const meta of [seen(), cluster.self.meta]) {
+      expect(() => Object.assign(meta as object, { name: 'Eve' })).toThrow(TypeError)
+    }
     cluster.setMeta({ name: 'Grace' })
     expect(cluster.self.meta).toEqual({ name: 'Grace' })
     expect(await codeOf(() => cluster.setMeta('x'.repeat(2_000)))).toBe('too-large')

@@ -299,6 +299,17 @@ describe('setup', () => {
     expect(seen(await activation.activate()).fault?.code).toBe('invalid-state')
   })
 
+  it('keeps both sides where merge gives nothing', async () => {
+    const kind = defineGrain('merged', (self) => {
+      const list = self.state<string[]>([], { merge: () => undefined as never })
+      return { read: () => list.value }
+    })
+    const { activation } = host(kind, { state: encode(['a']), others: [encode(['b'])] })
+    const outcome = await activation.activate()
+    expect(outcome.ok).toBe(false)
+    expect(activation.running).toBe(0)
+  })
+
   it('merges what two sides made', async () => {
     const kind = defineGrain('merged', (self) => {
       const list = self.state<string[]>([], { merge: (kept, other) => [...kept, ...other] })

@@ -105,9 +105,10 @@ describe('changing', () => {
       }),
     ).toThrow('no')
     expect(state.value).toEqual([1])
-    expect(refusal(() => state.update((async () => {}) as never))).toMatch(
-      /^invalid-state: update takes a function/,
-    )
+    const late = (async () => {
+      throw new Error('nobody is told twice')
+    }) as never
+    expect(refusal(() => state.update(late))).toMatch(/^invalid-state: update takes a function/)
     const tree = cell<{ left?: object; name?: string }>({ name: 'root' })
     expect(refusal(() => tree.update((draft) => (draft.left = { name: 'x' })))).toMatch(
       /^invalid-state: update has both changed the draft and returned another value/,

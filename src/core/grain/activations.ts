@@ -41,7 +41,9 @@ import { PendingReplies } from './pending-replies.ts'
 export interface ActivationTuning extends RecordLimits {
   /** How long a call waits here for the right to run, in ms. */
   readonly holdMs: number
-  /** How long setup and farewell of a grain may take, in ms. */
+  /**
+   * How long setup and farewell of a grain may take, in ms: less than callers wait by default, so that they are told why.
+   */
   readonly turnMs: number
   /** A handler that runs for longer is told to the user, in ms. */
   readonly stuckMs: number
@@ -61,7 +63,7 @@ export const DEFAULT_ACTIVATION_TUNING: ActivationTuning = {
   records: 1_024,
   outcomeBytes: 4 * 1024 * 1024,
   holdMs: 500,
-  turnMs: 10_000,
+  turnMs: 8_000,
   stuckMs: 30_000,
   resultBytes: 1024 * 1024,
   hops: 0,
@@ -673,6 +675,11 @@ export class Activations {
     this.#options.onEvent?.({ type: 'grain-deactivated', kind, key, reason, count: 1 })
   }
 
+  /** Nobody waits for that any longer. */
+  #tellSlow({ kind, key, since }: Grain, method: string, now: number): void {
+    this.#options.onEvent?.({ type: 'grain-stuck', kind, key, method, ms: now - since, count: 1 })
+  }
+
   /** A handler that runs for too long is told once: nothing else of its key is run meanwhile. */
   #tellStuck({ kind, key, running }: Grain, now: number): void {
     for (const visit of running.values()) {
@@ -738,8 +745,11 @@ export class Activations {
     }
     if (late.length > 0) grain.since = now
     const isOver = this.#overAt(grain) <= now
-    if (isOver && grain.phase === 'activating') this.#failActivation(grain)
-    else if (isOver && grain.phase === 'passivating') {
+    if (isOver && grain.phase === 'activating') {
+      this.#tellSlow(grain, 'onActivate', now)
+      this.#failActivation(grain)
+    } else if (isOver && grain.phase === 'passivating') {
+      this.#tellSlow(grain, 'onDeactivate', now)
       this.#options.output({ type: 'abort', activation: grain.activation })
       this.#endActivation(grain, undefined)
     } else if (isOver && grain.phase === 'active') this.#passivate(grain)

@@ -56,7 +56,7 @@ export interface Weighed {
 }
 
 export class ContentHash {
-  readonly buckets = new Uint32Array(BUCKETS)
+  readonly buckets: Uint32Array = new Uint32Array(BUCKETS)
   #hi = 0
   #lo = 0
   #content = 0

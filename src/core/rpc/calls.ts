@@ -114,6 +114,11 @@ export class Calls {
     return this.#calls.size
   }
 
+  /** How often a call that has not ended was sent. */
+  attemptsOf(id: number): number {
+    return this.#calls.get(id)?.attempts ?? 0
+  }
+
   /** Keys of which something is remembered here. */
   get streams(): number {
     return this.#streams.size

@@ -1109,19 +1109,31 @@ describe('passivation', () => {
     expect(owner.invocations()).toEqual(['m1', 'm2'])
   })
 
-  it('that takes too long is cut short', () => {
+  it('that takes too long is cut short, and told', () => {
     const owner = idle()
-    owner.pass(10_000)
+    owner.pass(8_000)
+    expect(owner.events.find(({ type }) => type === 'grain-stuck')).toMatchObject({ method: 'onDeactivate' })
     expect(owner.last('abort').activation).toBe(owner.last('passivate').activation)
     expect(owner.machine.size).toBe(0)
   })
 
   it('of a setup that never ends refuses who waits for it', () => {
     const owner = new Owner()
-    owner.call(1, { remainingMs: 60_000 })
-    owner.pass(10_000)
+    // what callers wait by default
+    owner.call(1, { remainingMs: 10_000 })
+    owner.pass(7_999)
+    expect(owner.ends()).toEqual([])
+    owner.pass(1)
     expect(owner.ends()).toEqual(['1 activation-failed'])
     expect(owner.last('abort').activation).toBe(owner.last('activate').activation)
+    expect(owner.events[0]).toEqual({
+      type: 'grain-stuck',
+      kind: 'counter',
+      key: 'k',
+      method: 'onActivate',
+      ms: 8_000,
+      count: 1,
+    })
   })
 })
 
