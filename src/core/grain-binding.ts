@@ -78,6 +78,9 @@ export class GrainBinding implements LifeGrains {
       versionOf: (other, kind) => roster.versionOf(other, kind),
       candidates: (kind) => roster.candidates(kind, this.#now.mono),
       hasEnded: (other) => roster.hasEnded(other, this.#now.mono),
+      // Whoever was removed may go on in another part of the network, with all that hold what it owns.
+      mayGiveUp: (other) =>
+        partition === 'majority' ? roster.hasLeft(other) : roster.hasEnded(other, this.#now.mono),
       lostFor: (other, now) => roster.lostFor(other, now.mono),
       partition,
       isForgotten: (other) => roster.isForgotten(other, this.#now.mono),
@@ -219,7 +222,7 @@ export class GrainBinding implements LifeGrains {
 
   #attach(life: Life, mono: number): void {
     this.#roster.attach(life.table, mono)
-    if (this.#isStarted) return
+    if (this.#isStarted) return this.grains.onRebirth(this.#now)
     this.#isStarted = true
     this.#askAt = mono
     this.grains.start(this.#now)

@@ -54,6 +54,7 @@ export interface GrainsOptions extends Pick<
   | 'seats'
   | 'candidates'
   | 'hasEnded'
+  | 'mayGiveUp'
   | 'lostFor'
   | 'partition'
   | 'published'
@@ -310,6 +311,11 @@ export class Grains {
   /** A process goes on as another life, so that a suffix of what went between it and this one may be lost. */
   onNewLife(process: ProcessId, now: Now): void {
     this.#turn(now, () => this.calls.onDoubt(process, now))
+  }
+
+  /** This process has a new life, since others took it for gone. */
+  onRebirth(now: Now): void {
+    this.#turn(now, () => this.holdings.doubt(now))
   }
 
   /** This process is about to leave: what it owns and decides goes to others. */

@@ -46,6 +46,8 @@ interface Known {
   /** It is gone for good from then on. */
   endsAt: number
   isEnded: boolean
+  /** Its last life has said goodbye. */
+  hasLeft: boolean
 }
 
 export class Roster {
@@ -166,6 +168,12 @@ export class Roster {
     return known ? known.isEnded : now > this.#attachedAt + RIGHTS_MS
   }
 
+  /** The same, and it has said so itself: it does not go on where nobody here can see it. */
+  hasLeft(process: ProcessId): boolean {
+    const known = this.#known.get(process)
+    return known !== undefined && known.isEnded && known.hasLeft
+  }
+
   /** For how long it has been lost, in ms: `Infinity` once it is gone for good, 0 while it is not lost. */
   lostFor(process: ProcessId, now: number): number {
     if (this.hasEnded(process, now)) return Infinity
@@ -279,6 +287,7 @@ export class Roster {
       known.authority = parts.authority
       known.isBound = true
       known.isEnded = false
+      known.hasLeft = false
       known.endsAt = Infinity
     }
     if (status === 'up') {
@@ -297,6 +306,7 @@ export class Roster {
     if (known?.life !== nodeId) return
     // Without having been unreachable, and with no other life in its place: it said goodbye.
     const hasLeft = known.lostSince === Infinity && change?.supersededBy === undefined
+    known.hasLeft = hasLeft
     this.#end(known, hasLeft ? now : Math.min(known.lostSince, now) + RIGHTS_MS, now)
     // A page whose authority is another's now goes on under a new one.
     if (known.isEnded || change?.supersededBy !== undefined) this.#unbind(known, now)
@@ -347,6 +357,7 @@ export class Roster {
       lostSince: Infinity,
       endsAt: Infinity,
       isEnded: false,
+      hasLeft: false,
     }
     this.#known.set(process, known)
     return known

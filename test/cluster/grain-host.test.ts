@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { HeldPartition } from '../../src/core/grain/held-partition.ts'
 import { parsePartition, partitionOf } from '../../src/core/partition/partition.ts'
+import type { ClusterError } from '../../src/errors.ts'
 import { valueCodec } from '../../src/grains/codec.ts'
 import { defineGrain, grainRef } from '../../src/grains/define.ts'
 import type { GrainKind, StandardSchema } from '../../src/grains/types.ts'

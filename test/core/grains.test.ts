@@ -1,5 +1,8 @@
 /** Grains as a whole: a room counts, whatever becomes of those that host the counters. */
 import { describe, expect, it } from 'vitest'
+import { decodeCouncil, encodeCouncil } from '../../src/core/council/council-codec.ts'
+import { MAX_EPOCH } from '../../src/core/council/partition-map.ts'
+import { encodeHoldingMessage } from '../../src/core/grain/holding-codec.ts'
 import { parsePartition, partitionOf } from '../../src/core/partition/partition.ts'
 import { below, pick } from '../../src/testing/random.ts'
 import type { Op, Process } from './grain/support/grain-room.ts'
@@ -183,3 +186,25 @@ function story(seed: number): void {
   const failed = room.ops.filter(({ end, from }) => alive.includes(from) && end!.type === 'error')
   expect(failed.length, 'most calls succeed').toBeLessThan(room.ops.length / 4)
 }
+
+it('what a liar has handed over at the last epoch makes nobody say what others refuse', () => {
+  const room = new GrainRoom(1)
+  const [honest, liar, third] = [room.join(), room.join(), room.join()]
+  room.run(200)
+  room.found(honest)
+  room.run(8_000)
+  const say = (which: number, body: Uint8Array) => {
+    const bytes = Uint8Array.of(which, ...body)
+    room.input(third, () => third.grains.receive(liar.id, bytes, room.now()))
+  }
+  const group = honest.grains.council.group!
+  const entries = [[7, { epoch: MAX_EPOCH, owner: liar.id, inSync: [liar.id], born: 1 }]] as const
+  say(0, encodeCouncil({ kind: 'news', group, grain: 'counter', entries }))
+  const end = { tenure: 1, number: 1, acked: 1, tenures: [] }
+  const contents = { state: new Uint8Array(1), callers: new Map() }
+  const at = { partition: 'counter#7' as const, epoch: MAX_EPOCH, attempt: 1, index: 0 }
+  const item = { ...at, handed: true, end, entries: [{ key: 'k', epoch: 1, number: 1, contents }] }
+  say(1, encodeHoldingMessage({ type: 'copy', items: [item] }))
+  const answer = encodeCouncil({ kind: 'surveyed', group, grains: third.grains.council.surveyed() })
+  expect(decodeCouncil(answer)).toMatchObject({ kind: 'surveyed' })
+})

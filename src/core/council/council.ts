@@ -46,6 +46,8 @@ export interface CouncilOptions {
   /** The process is gone for good. */
   readonly hasEnded: (process: ProcessId) => boolean
   /** For how long a process has been lost, in ms: `Infinity` once it is gone for good, 0 while it is not lost. */
+  /** What it alone holds may begin anew: it is gone, and nobody runs it elsewhere. Default: `hasEnded`. */
+  readonly mayGiveUp?: ((process: ProcessId) => boolean) | undefined
   readonly lostFor: (process: ProcessId, now: Now) => number
   /**
    * What becomes of a council that has lost its quorum for good: it is continued by those who are left, or decides
@@ -537,7 +539,7 @@ export class Council {
    * another epoch is the present one nothing is judged: nothing will change, or the log has more to say first.
    */
   #mayPropose(from: ProcessId, command: Command, now: Now): boolean {
-    const { hasEnded, endSole } = this.#options
+    const { hasEnded, mayGiveUp = hasEnded, endSole } = this.#options
     if (command.type === 'birth') return true
     if (command.type === 'adopt') return this.#isUp(from)
     return command.slots.every((slot, i) => {
@@ -548,7 +550,7 @@ export class Council {
         const isHeir = command.add === from && command.owner === from && command.remove === owner
         return inSync.includes(from) || (isHeir && inSync.every(hasEnded))
       }
-      return inSync.every(hasEnded) && endSole?.(command.kind, slot, owner, epoch, now) !== false
+      return inSync.every(mayGiveUp) && endSole?.(command.kind, slot, owner, epoch, now) !== false
     })
   }
 

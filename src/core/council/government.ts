@@ -17,6 +17,8 @@ export interface GovernmentOptions {
   readonly seats: () => readonly Seat[]
   readonly candidates: (kind: string) => readonly Candidate[]
   readonly hasEnded: (process: ProcessId) => boolean
+  /** Default: `hasEnded`. */
+  readonly mayGiveUp?: ((process: ProcessId) => boolean) | undefined
   readonly endSole?: (kind: string, slot: number, owner: ProcessId, epoch: number, now: Now) => boolean
   readonly map: () => PartitionMap
   readonly voters: () => readonly ProcessId[]
@@ -115,11 +117,11 @@ export class Government {
   }
 
   #giveUpLost(now: Now): void {
-    const { map, hasEnded, endSole, candidates, propose } = this.#options
+    const { map, hasEnded, mayGiveUp = hasEnded, endSole, candidates, propose } = this.#options
     for (const [kind, entries] of map().kinds()) {
       const heirs = new Map<ProcessId, number[]>()
       for (const [slot, { epoch, inSync, owner: former }] of entries.entries()) {
-        if (!inSync.every(hasEnded)) {
+        if (!inSync.every(mayGiveUp)) {
           this.#lost.get(kind)?.delete(slot)
           continue
         }

@@ -35,7 +35,6 @@ interface Sent {
 interface Pair {
   isWanted: boolean
   isSole: boolean
-  sent: number
   /** When the newest beacons were sent, those answered excluded. */
   readonly sentAt: Map<number, Sent>
   heard: number
@@ -76,6 +75,7 @@ export class Beacons {
   /** The clock by which rights age, as of the newest input. */
   #age = 0
   #last: Now | undefined
+  #sent = 0
 
   constructor(options: BeaconsOptions) {
     this.#options = options
@@ -223,9 +223,10 @@ export class Beacons {
   }
 
   #send(to: ProcessId, pair: Pair, now: Now): void {
-    const id = ++pair.sent
+    // Of all pairs: one that is forgotten, and comes back, goes on above what the other end has answered.
+    const id = ++this.#sent
     pair.sentAt.set(id, { mono: now.mono, age: this.#ageAt(now) })
-    pair.sentAt.delete(id - OPEN_BEACONS)
+    if (pair.sentAt.size > OPEN_BEACONS) pair.sentAt.delete(pair.sentAt.keys().next().value!)
     pair.quietSince ??= now.mono
     pair.nextAt = now.mono + this.#options.tuning.beaconAgainMs
     pair.goesAlong = false
@@ -258,7 +259,6 @@ const refuses = ({ refused }: Pair, partition: PartitionId, epoch: number): bool
 const newPair = (): Pair => ({
   isWanted: false,
   isSole: false,
-  sent: 0,
   sentAt: new Map(),
   heard: 0,
   grantedAt: undefined,

@@ -8,6 +8,7 @@
  * `inheriting.ts` copies that wait for the map, `strays.ts` and `visits.ts` the two sides of what other councils have
  * left.
  */
+import { MAX_EPOCH } from '../council/partition-map.ts'
 import type { ProcessId } from '../identity/node-id.ts'
 import type { Now } from '../time.ts'
 import { Beacons } from './beacons.ts'
@@ -261,6 +262,8 @@ export class Holdings {
     const part = this.#parts.get(partition)
     if (!part?.isActive) return
     part.isActive = false
+    // Whoever keeps the right from it is found out before it rests.
+    if (part.tenure && !part.hasRight) this.#expect(part, now)
     this.#rest(part)
   }
 
@@ -320,6 +323,8 @@ export class Holdings {
   *inherited(): Iterable<readonly [PartitionId, MapEntry]> {
     for (const { id, handed, entry, copy } of this.#parts.values()) {
       if (!handed || !copy || !entry || handed.epoch !== entry.epoch || handed.from !== entry.owner) continue
+      // made up: it has no next one, and whoever was told so would be told something that is not valid
+      if (entry.epoch >= MAX_EPOCH) continue
       yield [id, { ...entry, epoch: entry.epoch + 1, owner: this.#options.own, inSync: [this.#options.own] }]
     }
   }
@@ -338,6 +343,20 @@ export class Holdings {
     }
   }
 
+  /**
+   * This process was taken for gone: others may have forgotten what they keep from it. What it owned counts once the
+   * council has said so anew.
+   */
+  doubt(now: Now): void {
+    this.#enter(now)
+    for (const part of this.#parts.values()) {
+      if (!part.tenure || part.tenure.isReleased) continue
+      part.tenure.isReleased = true
+      this.#judge(part, now)
+      this.#touched.add(part)
+    }
+  }
+
   /** It stays after all. What was released is owned again once the council has given it a new epoch. */
   resume(now: Now): void {
     this.#enter(now)
@@ -353,6 +372,10 @@ export class Holdings {
     if (!part || (before && entry.epoch <= before.epoch)) return
     this.#unknown.delete(part)
     const isNeeded = isUrgent(part)
+    // Given up while all who held it were gone, and this process is back. It was in sync at the very last, so it has
+    // all that was acknowledged; of an earlier epoch others may have acknowledged more, and an old state is no state.
+    const isGivenUp = before !== undefined && part.group === group && entry.born === before.epoch + 1
+    if (isGivenUp && part.copy?.born === before.born) this.#keep(part, now)
     part.entry = entry
     const turn = this.#turn(part, group)
     const isAnother = turn === 'back' || entry.born !== before?.born
@@ -365,7 +388,7 @@ export class Holdings {
     const ended = this.#ended.get(partition)
     if (ended && entry.epoch > ended.epoch) {
       this.#ended.delete(partition)
-      this.#beacons.depose(ended.owner, partition, entry.epoch)
+      if (!this.#options.isOver(ended.owner)) this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
     this.#owning.onEntry(part, turn ? undefined : before, now)
     if (part.tenure && isNeeded && before?.owner !== this.#options.own) this.#expect(part, now)
