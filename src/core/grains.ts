@@ -519,7 +519,10 @@ export class Grains {
   #diskHooks(): Pick<HoldingsOptions, 'isWaiting' | 'onLook' | 'onStraySettled'> {
     if (!this.#persists) return {}
     return {
-      onStraySettled: (copy, now) => this.#disk!.recall.onSettled(copy, now),
+      onStraySettled: (copy, partition, now) => {
+        this.#disk!.recall.onSettled(copy, now)
+        if (this.#isPersisted(kindOf(partition))) this.#disk!.persisting.touch(partition, now)
+      },
       isWaiting: (kind) => !this.#disk!.recall.isDone && this.#isPersisted(kind),
       onLook: ({ id, kind }) => {
         if (this.#isPersisted(kind)) this.#disk!.persisting.touch(id, this.#now)
@@ -534,7 +537,9 @@ export class Grains {
     const entryOf = (partition: PartitionId) => this.#entryOf(partition)
     const holderOf = (process: ProcessId) => ({ process, browser: browserOf(process) })
     const copyOf = (partition: PartitionId) => this.holdings.copyOf(partition)
-    const persisting = new Persisting({ own: self, group, entryOf, copyOf, holderOf, persist })
+    const isOffered = (partition: PartitionId, born: number) =>
+      this.holdings.strays.isOffered(partition, born)
+    const persisting = new Persisting({ own: self, group, entryOf, copyOf, holderOf, isOffered, persist })
     const recall = new Recall({
       own: self,
       group,

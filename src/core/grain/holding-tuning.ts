@@ -11,6 +11,9 @@ export interface HoldingTuning {
   readonly askAgainMs: number
   /** A replica that leaves a change unanswered for so long is dropped from those in sync. */
   readonly silenceMs: number
+  /** Beside the time that what is under way to it takes at this rate, in bytes a second, but no longer than so many ms. */
+  readonly slowestRate: number
+  readonly slowestMs: number
   /** The same for beacons alone, which get lost. Below 0.8 L, so that the right often outlives the change. */
   readonly beaconSilenceMs: number
   /** So much later each next replica asks to take over: two at once are one proposal too many. */
@@ -57,6 +60,9 @@ export const HOLDING_TUNING: HoldingTuning = {
   beaconAgainMs: 400,
   askAgainMs: 400,
   silenceMs: 1_000,
+  // a link that the signaling server relays has so much; within the time that callers wait by default
+  slowestRate: 64 * 1024,
+  slowestMs: 8_000,
   beaconSilenceMs: 2_000,
   takeoverSpreadMs: 150,
   proposeAgainMs: 500,

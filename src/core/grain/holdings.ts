@@ -72,7 +72,7 @@ export interface HoldingsOptions {
   /** There was no room to keep what this process had of it under a council that it has given up. */
   readonly onStrayDropped?: (partition: PartitionId) => void
   /** Everybody in sync has what was to be taken of a copy that this process kept. */
-  readonly onStraySettled?: (copy: HeldPartition, now: Now) => void
+  readonly onStraySettled?: (copy: HeldPartition, partition: PartitionId, now: Now) => void
   /** See `VisitsOptions.onSource`. */
   readonly onSource?: VisitsOptions['onSource']
   /** This process may not run the kind yet, whatever it owns: it does not know what it has kept. Default: it may. */
@@ -182,7 +182,7 @@ export class Holdings {
       isLive: options.isLive,
       askMap: (partition, now) => this.#askMapOf(partition, now.mono),
       onDropped: (partition) => options.onStrayDropped?.(partition),
-      onSettled: (copy, now) => options.onStraySettled?.(copy, now),
+      onSettled: (copy, partition, now) => options.onStraySettled?.(copy, partition, now),
     })
   }
 

@@ -103,6 +103,7 @@ export class Owning {
     for (const peer of part.tenure!.peers.values()) {
       if (peer.state !== 'synced') continue
       mail.put(peer.process, 'store', { partition, epoch, tenure, number, acked, key, change }, bytes)
+      peer.underWay += bytes
       if (peer.quietSince === undefined) {
         peer.quietSince = now.mono
         peer.askedAt = now.mono
@@ -126,6 +127,7 @@ export class Owning {
     peer.confirmed = item.epoch
     peer.stored = Math.max(peer.stored, item.number)
     peer.quietSince = peer.stored < copy.number ? now.mono : undefined
+    if (peer.quietSince === undefined) peer.underWay = 0
     peer.wantsFrom = item.wants ? item.number : undefined
     this.#shop.touch(part)
   }
@@ -287,11 +289,17 @@ export class Owning {
     const { isLive, tuning, beacons } = this.#shop
     const beaconQuiet = part.isAwake ? beacons.quietSince(peer.process) : undefined
     const silentAt = Math.min(
-      peer.quietSince === undefined ? Infinity : peer.quietSince + tuning.silenceMs,
+      peer.quietSince === undefined ? Infinity : peer.quietSince + tuning.silenceMs + this.#sendMs(peer),
       beaconQuiet === undefined ? Infinity : beaconQuiet + tuning.beaconSilenceMs,
     )
     if (isLive(peer.process) && now.mono < silentAt) return silentAt
     return this.#propose(part, { remove: peer.process }, now)
+  }
+
+  /** A large change over a slow way takes its time; whether its receiver lives, beacons tell, which go past it. */
+  #sendMs({ underWay }: Peer): number {
+    const { slowestRate, slowestMs } = this.#shop.tuning
+    return Math.min(slowestMs, (1_000 * underWay) / slowestRate)
   }
 
   #takeIn(part: Part, tenure: Tenure, now: Now): number {
@@ -518,6 +526,7 @@ const newPeer = (process: ProcessId, state: Peer['state']): Peer => ({
   stored: -1,
   confirmed: 0,
   quietSince: undefined,
+  underWay: 0,
   askedAt: -Infinity,
   copy: undefined,
   standing: undefined,

@@ -22,6 +22,8 @@ export interface Peer {
   confirmed: number
   /** Something is unanswered since then, or since the last answer. */
   quietSince: number | undefined
+  /** Bytes of changes that were sent to it since it had all. */
+  underWay: number
   askedAt: number
   copy: CopyOut | undefined
   /** What it has said in this turn that is answered with a repair: where it stands, or from where on it wants one. */

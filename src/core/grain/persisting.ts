@@ -23,6 +23,8 @@ export interface PersistingOptions {
   readonly entryOf: (partition: PartitionId) => MapEntry | undefined
   readonly copyOf: (partition: PartitionId) => HeldPartition | undefined
   readonly holderOf: (process: ProcessId) => Holder
+  /** A copy of that birth is being offered to whoever owns the partition now. */
+  readonly isOffered: (partition: PartitionId, born: number) => boolean
   /** Answered by `onPersisted`. */
   readonly persist: (writes: readonly CopyWrite[]) => void
 }
@@ -128,9 +130,11 @@ export class Persisting {
   }
 
   #writeOf(partition: PartitionId, now: Now): CopyWrite | undefined {
-    const { own, entryOf, copyOf, group: groupOf } = this.#options
+    const { own, entryOf, copyOf, isOffered, group: groupOf } = this.#options
     const [entry, copy, group] = [entryOf(partition), copyOf(partition), groupOf()]
     const known = this.#onDisk.get(partition)
+    // Given up while this process slept, and offered to its new owner, who has not taken it in yet.
+    if (known && known.born !== entry?.born && isOffered(partition, known.born)) return undefined
     // Who is not in sync may lack what was acknowledged.
     if (!copy || (entry && !entry.inSync.includes(own))) {
       if (!known) return undefined

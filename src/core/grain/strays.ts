@@ -29,7 +29,7 @@ export interface StraysOptions {
   /** There was no room for it: what only it had is lost. */
   readonly onDropped: (partition: PartitionId, bytes: number) => void
   /** The owner has taken what is to be taken of it. */
-  readonly onSettled: (copy: HeldPartition, now: Now) => void
+  readonly onSettled: (copy: HeldPartition, partition: PartitionId, now: Now) => void
 }
 
 interface Stray {
@@ -117,6 +117,12 @@ export class Strays {
     if (stray?.part?.item.attempt === attempt) stray.isSeen = true
   }
 
+  /** A copy of that birth, which was in memory, is still being offered. */
+  isOffered(partition: PartitionId, born: number): boolean {
+    const others = this.#strays.get(partition)
+    return others?.some(({ copy }) => copy.born === born && !copy.source) ?? false
+  }
+
   /** What this process had of the partition when it gave up that council, for the case that it is followed again. */
   latest(partition: PartitionId, born: number, group: string | undefined): HeldPartition | undefined {
     const isOf = (stray: Stray): boolean => stray.copy.born === born && stray.group === group
@@ -201,7 +207,7 @@ export class Strays {
     others.splice(others.indexOf(stray), 1)
     if (others.length === 0) this.#strays.delete(partition)
     this.#bytes -= stray.copy.bytes
-    this.#options.onSettled(stray.copy, now)
+    this.#options.onSettled(stray.copy, partition, now)
   }
 }
 

@@ -528,6 +528,26 @@ describe('replicas', () => {
     expect(bench.told).toContain('stored 1')
   })
 
+  it('are given the time that a large change takes on a slow way, while they answer beacons', () => {
+    const bench = owner('a', 'b')
+    const live = (ms: number) => {
+      for (let left = ms; left > 0; left -= 200) {
+        bench.live(Math.min(200, left))
+        for (const process of ['a', 'b']) bench.answer(process)
+      }
+    }
+    bench.append('k', 'x'.repeat(128 * 1024))
+    bench.stored('a', 1, 1, 1)
+    live(2_900)
+    expect(bench.proposed).toEqual([])
+    live(200)
+    expect(bench.proposed).toMatchObject([{ remove: 'b' }])
+    const mute = owner('a', 'b')
+    mute.append('k', 'x'.repeat(1024 * 1024))
+    mute.live(3_500)
+    expect(mute.proposed, 'who answers no beacon is not').toMatchObject([{ remove: 'a' }, { remove: 'b' }])
+  })
+
   it('are not accused by an owner that woke late itself', () => {
     const bench = owner('a')
     bench.append('k', 'x')

@@ -21,13 +21,14 @@ function copyOf(last: string): HeldPartition {
 const at = (mono: number) => ({ mono, wall: mono })
 
 /** Writes what `now` gives, and keeps what was given out to be stored. */
-function writerOf(now: () => { copy: HeldPartition; group: string }) {
+function writerOf(now: () => { copy: HeldPartition | undefined; group: string; isOffered?: boolean }) {
   const batches: CopyWrite[] = []
   const persisting = new Persisting({
     own: 'me',
     group: () => now().group,
-    entryOf: () => entryOf(2, 'me'),
+    entryOf: () => (now().isOffered === undefined ? entryOf(2, 'me') : { ...entryOf(9, 'other'), born: 9 }),
     copyOf: () => now().copy,
+    isOffered: (_, born) => now().isOffered === true && born === 1,
     holderOf: (process) => ({ process, browser: '' }),
     persist: ([write]) => batches.push(write!),
   })
@@ -48,6 +49,22 @@ describe('what is on disk', () => {
     expect(written(2_000)).toEqual([])
     ;[copy, group] = [copyOf(B), B]
     expect(written(4_000)).toEqual(['z'])
+  })
+
+  it('stays while what it is of is offered to whoever has begun the partition anew', () => {
+    let now: Parameters<typeof writerOf>[0] = () => ({ copy: copyOf(A), group: A })
+    const { persisting, batches } = writerOf(() => now())
+    const write = (mono: number) => {
+      persisting.touch(P, at(mono))
+      persisting.tick(at(mono + 1_000))
+      persisting.onPersisted(true, at(mono + 1_000))
+      return batches.splice(0)
+    }
+    expect(write(0)).toHaveLength(1)
+    now = () => ({ copy: undefined, group: A, isOffered: true })
+    expect(write(2_000)).toEqual([])
+    now = () => ({ copy: undefined, group: A, isOffered: false })
+    expect(write(4_000)).toEqual([{ process: 'me', partition: P, puts: [], deletes: [] }])
   })
 
   it('is as a whole again after one of two batches was not stored', () => {
