@@ -9,5 +9,26 @@ export interface Now {
   readonly wall: number
 }
 
+/**
+ * How old rights get: between any two looks by whichever clock went further. So neither a machine that slept while one of
+ * them stood still, nor a clock that was set back before that, makes one younger than it is.
+ */
+export class AgeClock {
+  #age = 0
+  #last: Now | undefined
+
+  /** To be called at each input. Returns the age from which differences are to be taken, in ms. */
+  advance(now: Now): number {
+    this.#age = this.at(now)
+    this.#last = now
+    return this.#age
+  }
+
+  at(now: Now): number {
+    const last = this.#last ?? now
+    return this.#age + Math.max(0, now.mono - last.mono, now.wall - last.wall)
+  }
+}
+
 /** A uniform number in [0, 1). The core has no randomness of its own: the platform or the simulator gives it. */
 export type Random = () => number

@@ -10,6 +10,7 @@
  * until its receiver has acknowledged something newer in the same term, and so can no longer follow it.
  */
 import type { ProcessId } from '../identity/node-id.ts'
+import { AgeClock } from '../time.ts'
 import type { Now, Random } from '../time.ts'
 import { RaftChange } from './raft-change.ts'
 import type { RaftLog } from './raft-log.ts'
@@ -68,6 +69,7 @@ export class RaftLeadership {
   #isWaiting: boolean
   /** The no-op that begins the term. */
   readonly #firstIndex: number
+  readonly #age = new AgeClock()
   readonly #peers = new Map<ProcessId, RaftProgress>()
   /** Ids by index. */
   readonly #proposals = new Map<number, number>()
@@ -150,6 +152,7 @@ export class RaftLeadership {
 
   /** An answer, of this term, from one that is followed. */
   receive(message: RaftMessage, now: Now): Ignored | undefined {
+    this.#age.advance(now)
     const peer = this.#peers.get(message.from)!
     const { log } = this.#context
     switch (message.kind) {
@@ -181,6 +184,7 @@ export class RaftLeadership {
 
   /** Whatever is due. */
   tick(now: Now): void {
+    this.#age.advance(now)
     const { tuning, self, log } = this.#context
     this.#isWaiting = now.mono < this.#leaseFrom
     if (this.#open && now.mono >= this.#open.until) this.end = 'no-lease'
@@ -226,6 +230,7 @@ export class RaftLeadership {
 
   /** Draws the consequences of what has happened, and sends what may be sent. */
   settle(now: Now): void {
+    this.#age.advance(now)
     this.#settleChange(now)
     if (this.#confirms.length > 0 && this.#context.log.commit >= this.#firstIndex && this.hasLease(now)) {
       for (const id of this.#confirms) this.#context.emit({ type: 'confirmed', id })
@@ -256,12 +261,11 @@ export class RaftLeadership {
     if (this.#open || now.mono < this.#leaseFrom) return false
     const leaseMs = tuning.electionMinMs * tuning.leaseFactor
     const { voters } = log.newest
+    const age = this.#age.at(now)
     let count = 0
     for (const voter of voters) {
       const sent = this.#peers.get(voter)?.acknowledged
-      // One of the clocks may have stood still while the machine slept.
-      const age = sent && Math.max(now.mono - sent.mono, now.wall - sent.wall)
-      if (voter === self || (age !== undefined && age < leaseMs)) count++
+      if (voter === self || (sent !== undefined && age - sent < leaseMs)) count++
     }
     return count >= quorumOf(voters)
   }
@@ -323,7 +327,7 @@ export class RaftLeadership {
       send(to, { kind: 'append', stamp, previousIndex, previousTerm, commit: log.commit, entries })
     }
     this.#stamps = stamp
-    peer.sent(stamp, now, now.mono + tuning.resendMs)
+    peer.sent(stamp, this.#age.at(now), now.mono + tuning.resendMs)
     return true
   }
 
@@ -334,7 +338,7 @@ export class RaftLeadership {
     // Whoever is behind the log is told of no entry: every log agrees on the one before the first.
     const [previousIndex, previousTerm] = term === undefined ? [0, 0] : [peer.next - 1, term]
     send(to, { kind: 'append', stamp, previousIndex, previousTerm, commit: log.commit, entries: [] })
-    peer.sent(stamp, now)
+    peer.sent(stamp, this.#age.at(now))
   }
 
   #settleChange(now: Now): void {

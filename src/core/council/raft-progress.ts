@@ -7,7 +7,8 @@ import type { Snapshot } from './raft-messages.ts'
 
 interface Sent {
   readonly stamp: number
-  readonly at: Now
+  /** By the leader's `AgeClock`. */
+  readonly at: number
 }
 
 /** Messages whose answer still tells when they were sent. Ten seconds of heartbeats and a batch beside each. */
@@ -21,7 +22,7 @@ export class RaftProgress {
   /** When it last answered, on the monotonic clock; attended time. */
   heardAt: number
   /** When the newest message that it answered was sent: what the lease is made of. */
-  acknowledged: Now | undefined
+  acknowledged: number | undefined
   /** What it is sent in place of entries that are no longer in the log. */
   snapshot: Snapshot | undefined
   offset = 0
@@ -50,8 +51,8 @@ export class RaftProgress {
   }
 
   /** Something is sent; where it is more than a heartbeat, nothing else is until it was answered or `resendAt`. */
-  sent(stamp: number, now: Now, resendAt?: number): void {
-    this.#sent.push({ stamp, at: now })
+  sent(stamp: number, at: number, resendAt?: number): void {
+    this.#sent.push({ stamp, at })
     if (this.#sent.length > REMEMBERED) this.#sent.shift()
     if (resendAt === undefined) return
     this.#outstanding = stamp

@@ -10,6 +10,7 @@
  * owner has shown that it heard one with it.
  */
 import type { ProcessId } from '../identity/node-id.ts'
+import { AgeClock } from '../time.ts'
 import type { Now } from '../time.ts'
 import type { HoldingTuning } from './holding-tuning.ts'
 import { PATIENCE_SHARE, RIGHT_SHARE } from './holding-tuning.ts'
@@ -72,9 +73,7 @@ export class Beacons {
   readonly #patienceMs: number
   readonly #pairs = new Map<ProcessId, Pair>()
   readonly #promised = new Map<ProcessId, Promised>()
-  /** The clock by which rights age, as of the newest input. */
-  #age = 0
-  #last: Now | undefined
+  readonly #age = new AgeClock()
   #sent = 0
 
   constructor(options: BeaconsOptions) {
@@ -112,8 +111,7 @@ export class Beacons {
 
   /** At each input: whether a lease ran out since the one before. */
   lapse(now: Now): boolean {
-    this.#age = this.#ageAt(now)
-    this.#last = now
+    this.#age.advance(now)
     let hasLapsed = false
     for (const pair of this.#pairs.values()) {
       if (pair.wasHeld && !this.#isFresh(pair.grantedAt, now)) {
@@ -225,7 +223,7 @@ export class Beacons {
   #send(to: ProcessId, pair: Pair, now: Now): void {
     // Of all pairs: one that is forgotten, and comes back, goes on above what the other end has answered.
     const id = ++this.#sent
-    pair.sentAt.set(id, { mono: now.mono, age: this.#ageAt(now) })
+    pair.sentAt.set(id, { mono: now.mono, age: this.#age.at(now) })
     if (pair.sentAt.size > OPEN_BEACONS) pair.sentAt.delete(pair.sentAt.keys().next().value!)
     pair.quietSince ??= now.mono
     pair.nextAt = now.mono + this.#options.tuning.beaconAgainMs
@@ -234,12 +232,7 @@ export class Beacons {
   }
 
   #isFresh(at: Sent | undefined, now: Now): boolean {
-    return at !== undefined && this.#ageAt(now) - at.age < this.#rightMs
-  }
-
-  #ageAt(now: Now): number {
-    const last = this.#last ?? now
-    return this.#age + Math.max(0, now.mono - last.mono, now.wall - last.wall)
+    return at !== undefined && this.#age.at(now) - at.age < this.#rightMs
   }
 
   #promisedTo(owner: ProcessId): Promised {

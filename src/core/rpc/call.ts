@@ -2,6 +2,7 @@
 import type { ProcessId } from '../identity/node-id.ts'
 import type { KindVersions } from '../published-kinds.ts'
 import type { CallStream } from './call-stream.ts'
+import type { Now } from '../time.ts'
 import type { Parent, RefusalReason } from './messages.ts'
 
 export interface CallRequest {
@@ -49,6 +50,8 @@ export interface Call {
   readonly versions: KindVersions | undefined
   readonly startedAt: number
   readonly deadlineAt: number
+  /** On the wall clock: from then on it is not sent again, though its own clock stood still in a sleep. */
+  readonly staleAt: number
   /** Its neighbours in the stream, as long as they have not ended. */
   before: Call | undefined
   after: Call | undefined
@@ -67,12 +70,15 @@ export interface Call {
   epoch: number
 }
 
+/** So much longer than its deadline may a call take by the wall clock, which may step. */
+const SLEEP_MS = 60_000
+
 export const callOf = (
   { id, method, args, versions }: CallRequest,
   stream: CallStream,
   sequence: number,
   deadlineAt: number,
-  startedAt: number,
+  { mono: startedAt, wall }: Now,
 ): Call => ({
   id,
   stream,
@@ -82,6 +88,7 @@ export const callOf = (
   versions,
   startedAt,
   deadlineAt,
+  staleAt: wall + (deadlineAt - startedAt) + SLEEP_MS,
   before: undefined,
   after: undefined,
   phase: 'waiting',

@@ -102,6 +102,8 @@ export class Calls {
   #sequence = 0
   /** No call is due before: most inputs look no further. */
   #dueAt = Infinity
+  /** On the wall clock, nor stale. */
+  #staleAt = Infinity
   /** Keys that nothing is said to any more. */
   readonly #quiet = new Deadlines<CallStream>()
 
@@ -137,11 +139,12 @@ export class Calls {
     const stream = this.#streamOf(request)
     const { parent } = request
     const sequence = parent ? parent.ordinal : ++this.#sequence
-    const call = callOf(request, stream, sequence, this.#deadlineOf(request, now), now.mono)
+    const call = callOf(request, stream, sequence, this.#deadlineOf(request, now), now)
     this.#calls.set(call.id, call)
     this.#byName.set(nameOf(stream.caller, sequence), call)
     stream.add(call)
     this.#wakeAt(call.deadlineAt)
+    this.#staleAt = Math.min(this.#staleAt, call.staleAt)
     this.#go(call, now)
   }
 
@@ -246,7 +249,7 @@ export class Calls {
   }
 
   tick(now: Now): void {
-    if (now.mono >= this.#dueAt) this.#tickCalls(now)
+    if (now.mono >= this.#dueAt || now.wall >= this.#staleAt) this.#tickCalls(now)
     for (const stream of this.#quiet.takeDue(now.mono)) {
       if (stream.settleAt <= now.mono) this.#settle(stream)
       else this.#quiet.add(stream, stream.settleAt)
@@ -260,7 +263,7 @@ export class Calls {
 
   #tickCalls(now: Now): void {
     for (const call of this.#calls.values()) {
-      if (call.deadlineAt <= now.mono) this.#giveUp(call, 'deadline', now)
+      if (call.deadlineAt <= now.mono || call.staleAt <= now.wall) this.#giveUp(call, 'deadline', now)
     }
     for (const call of this.#calls.values()) {
       if (call.dueAt > now.mono) continue
@@ -270,8 +273,11 @@ export class Calls {
         this.#wait(call, now)
       }
     }
-    this.#dueAt = Infinity
-    for (const { deadlineAt, dueAt } of this.#calls.values()) this.#wakeAt(Math.min(deadlineAt, dueAt))
+    this.#dueAt = this.#staleAt = Infinity
+    for (const { deadlineAt, dueAt, staleAt } of this.#calls.values()) {
+      this.#wakeAt(Math.min(deadlineAt, dueAt))
+      this.#staleAt = Math.min(this.#staleAt, staleAt)
+    }
   }
 
   #problemOf(

@@ -336,6 +336,18 @@ describe('leases and confirmations', () => {
     expect(leader.raft.hasLease(council.clock(leader))).toBe(true)
   })
 
+  it('is not saved from a sleep by a wall clock that was set back before', () => {
+    const council = new Council()
+    const [leader] = council.grow(2)
+    council.run(2_000)
+    const { raft } = leader!
+    const { mono, wall } = council.clock(leader!)
+    expect(raft.hasLease({ mono: mono + 10, wall: wall + 10 })).toBe(true)
+    raft.tick({ mono: mono + 10, wall: wall - 60_000 })
+    expect(raft.hasLease({ mono: mono + 20, wall: wall - 59_990 })).toBe(true)
+    expect(raft.hasLease({ mono: mono + 20, wall: wall - 30_000 })).toBe(false)
+  })
+
   it('counts from when the heartbeat was sent, not from when it was acknowledged', () => {
     const council = new Council()
     const hosts = council.grow(2)

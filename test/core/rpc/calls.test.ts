@@ -46,8 +46,11 @@ class Caller {
       },
     })
   }
+  /** Time in which the monotonic clock stood still. */
+  slept = 0
+
   get now(): Now {
-    return { mono: this.time, wall: this.time }
+    return { mono: this.time, wall: this.time + this.slept }
   }
   call(
     id: number,
@@ -331,6 +334,19 @@ describe('giving up', () => {
     expect(it.sent.map(({ message }) => message.type)).toEqual(['cancel'])
     it.reply(first!, RESULT)
     expect(it.ends.get(1)).toMatchObject({ code: 'aborted', mayHaveRun: true })
+  })
+
+  it('comes where the clock that it goes by stood still in a long sleep: its records may be gone elsewhere', () => {
+    const it = new Caller()
+    it.call(1)
+    it.take()
+    it.slept += 69_000
+    it.calls.onDoubt(A, it.now)
+    expect(it.take()).toHaveLength(1)
+    it.slept += 2_000
+    it.calls.onDoubt(A, it.now)
+    expect(it.take()).toEqual([])
+    expect(it.ends.get(1)).toMatchObject({ code: 'deadline', mayHaveRun: true })
   })
 
   it('comes before the reply that wakes a frozen process after the deadline', () => {
