@@ -222,7 +222,7 @@ export class GrainBinding implements LifeGrains {
 
   #attach(life: Life, mono: number): void {
     this.#roster.attach(life.table, mono)
-    if (this.#isStarted) return this.grains.onRebirth(this.#now)
+    if (this.#isStarted) return
     this.#isStarted = true
     this.#askAt = mono
     this.grains.start(this.#now)

@@ -313,11 +313,6 @@ export class Grains {
     this.#turn(now, () => this.calls.onDoubt(process, now))
   }
 
-  /** This process has a new life, since others took it for gone. */
-  onRebirth(now: Now): void {
-    this.#turn(now, () => this.holdings.doubt(now))
-  }
-
   /** This process is about to leave: what it owns and decides goes to others. */
   leave(now: Now): void {
     this.#turn(now, () => {

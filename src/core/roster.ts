@@ -306,7 +306,8 @@ export class Roster {
     if (known?.life !== nodeId) return
     // Without having been unreachable, and with no other life in its place: it said goodbye.
     const hasLeft = known.lostSince === Infinity && change?.supersededBy === undefined
-    known.hasLeft = hasLeft
+    // Seen by this process: of whoever was removed while it was away nobody tells why.
+    known.hasLeft = hasLeft && change?.before === 'leaving'
     this.#end(known, hasLeft ? now : Math.min(known.lostSince, now) + RIGHTS_MS, now)
     // A page whose authority is another's now goes on under a new one.
     if (known.isEnded || change?.supersededBy !== undefined) this.#unbind(known, now)

@@ -46,9 +46,9 @@ export interface CouncilOptions {
   /** The process is gone for good. */
   readonly hasEnded: (process: ProcessId) => boolean
   /** For how long a process has been lost, in ms: `Infinity` once it is gone for good, 0 while it is not lost. */
+  readonly lostFor: (process: ProcessId, now: Now) => number
   /** What it alone holds may begin anew: it is gone, and nobody runs it elsewhere. Default: `hasEnded`. */
   readonly mayGiveUp?: ((process: ProcessId) => boolean) | undefined
-  readonly lostFor: (process: ProcessId, now: Now) => number
   /**
    * What becomes of a council that has lost its quorum for good: it is continued by those who are left, or decides
    * nothing any more. Default `available`.

@@ -74,6 +74,7 @@ export class Beacons {
   readonly #pairs = new Map<ProcessId, Pair>()
   readonly #promised = new Map<ProcessId, Promised>()
   readonly #age = new AgeClock()
+  readonly #gone = new Set<ProcessId>()
   #sent = 0
 
   constructor(options: BeaconsOptions) {
@@ -189,10 +190,18 @@ export class Beacons {
     this.#promisedTo(owner).deposed.set(partition, { epoch, since: undefined })
   }
 
-  /** Of a process that is gone for good nothing is kept. */
+  /**
+   * A process is gone for good: nothing more is said to it. It may have slept, and be back: what is refused it stays so,
+   * until many others have gone.
+   */
   forget(process: ProcessId): void {
     this.#pairs.delete(process)
-    this.#promised.delete(process)
+    this.#gone.delete(process)
+    this.#gone.add(process)
+    if (this.#gone.size <= MAX_GONE) return
+    const [oldest] = this.#gone
+    this.#gone.delete(oldest!)
+    this.#promised.delete(oldest!)
   }
 
   /** Time in which this process did not run counts for nobody's silence. */
@@ -244,6 +253,9 @@ export class Beacons {
     return promised
   }
 }
+
+/** Processes that are gone of which it is kept what they are refused. */
+const MAX_GONE = 256
 
 /** What was refused for an epoch before is settled: the owner knows a later one. */
 const refuses = ({ refused }: Pair, partition: PartitionId, epoch: number): boolean =>

@@ -93,6 +93,8 @@ const ASK_MAP_MS = 500
  * kinds have 2,048, which took 60 to 100 ms, and a page does not paint meanwhile.
  */
 const LOOKS_A_TURN = 256
+/** Looking at one partition may call for a look at another, but not for ever. */
+const MAX_LOOKS = 100_000
 
 export class Holdings {
   /** What this process has of histories that are followed no more. */
@@ -343,20 +345,6 @@ export class Holdings {
     }
   }
 
-  /**
-   * This process was taken for gone: others may have forgotten what they keep from it. What it owned counts once the
-   * council has said so anew.
-   */
-  doubt(now: Now): void {
-    this.#enter(now)
-    for (const part of this.#parts.values()) {
-      if (!part.tenure || part.tenure.isReleased) continue
-      part.tenure.isReleased = true
-      this.#judge(part, now)
-      this.#touched.add(part)
-    }
-  }
-
   /** It stays after all. What was released is owned again once the council has given it a new epoch. */
   resume(now: Now): void {
     this.#enter(now)
@@ -375,7 +363,8 @@ export class Holdings {
     // Given up while all who held it were gone, and this process is back. It was in sync at the very last, so it has
     // all that was acknowledged; of an earlier epoch others may have acknowledged more, and an old state is no state.
     const isGivenUp = before !== undefined && part.group === group && entry.born === before.epoch + 1
-    if (isGivenUp && part.copy?.born === before.born) this.#keep(part, now)
+    const hadAll = before?.inSync.includes(this.#options.own) || part.handed?.epoch === before?.epoch
+    if (isGivenUp && hadAll && part.copy?.born === before.born) this.#keep(part, now)
     part.entry = entry
     const turn = this.#turn(part, group)
     const isAnother = turn === 'back' || entry.born !== before?.born
@@ -388,7 +377,7 @@ export class Holdings {
     const ended = this.#ended.get(partition)
     if (ended && entry.epoch > ended.epoch) {
       this.#ended.delete(partition)
-      if (!this.#options.isOver(ended.owner)) this.#beacons.depose(ended.owner, partition, entry.epoch)
+      this.#beacons.depose(ended.owner, partition, entry.epoch)
     }
     this.#owning.onEntry(part, turn ? undefined : before, now)
     if (part.tenure && isNeeded && before?.owner !== this.#options.own) this.#expect(part, now)
@@ -455,7 +444,7 @@ export class Holdings {
     let looks = 0
     for (const part of this.#touched) {
       // Whoever leaves has no further turn.
-      if (looks++ >= LOOKS_A_TURN && !this.#isLeaving) break
+      if (looks++ >= (this.#isLeaving ? MAX_LOOKS : LOOKS_A_TURN)) break
       this.#touched.delete(part)
       this.#look(part, now)
     }

@@ -31,12 +31,10 @@ export class Replicating {
   }
 
   onEntry(part: Part, before: MapEntry | undefined, now: Now): void {
-    const { own, beacons, isOver } = this.#shop
+    const { own, beacons } = this.#shop
     const entry = part.entry!
-    const former = before?.owner
-    // Of whoever is gone nothing is kept; should it be back, it doubts what it owned by itself.
-    if (former !== undefined && former !== own && former !== entry.owner && !isOver(former))
-      beacons.depose(former, part.id, entry.epoch)
+    if (before?.owner !== undefined && before.owner !== own && before.owner !== entry.owner)
+      beacons.depose(before.owner, part.id, entry.epoch)
     const isInSync = entry.inSync.includes(own)
     // Another history: what is held belongs to none that goes on. Whoever is back in one counts with what it had there.
     if (isInSync && part.copy?.born !== entry.born)
