@@ -27,7 +27,7 @@ export interface GrainCallsOptions {
   readonly feed: (inputs: readonly Input[], now?: Now) => boolean
   /** Versions of a kind that live members publish; `undefined` while that is not known. */
   readonly versionsOf: (kind: string) => readonly KindVersions[] | undefined
-  /** How often a call that was handed over was sent so far. */
+  /** How often a call was sent so far. */
   readonly attemptsOf: (id: number) => number
   /** Each call once, when it has ended. */
   readonly onEnded?: ((call: EndedCall) => void) | undefined
@@ -209,10 +209,8 @@ export class GrainCalls {
   /** Nothing is called any more. */
   end(): void {
     this.#isOver = true
-    for (const call of this.#open.values()) {
-      const attempts = call.isSent ? this.#options.attemptsOf(call.id) : 0
-      this.#fail(call, leftError(call, call.isSent, attempts))
-    }
+    for (const call of this.#open.values())
+      this.#fail(call, leftError(call, call.isSent, this.#options.attemptsOf(call.id)))
     this.#outgoing = []
   }
 

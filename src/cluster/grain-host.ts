@@ -217,13 +217,13 @@ export class GrainHost {
 
   async #callTick(kind: GrainKind, key: string, args: readonly [number, number]): Promise<void> {
     const name = { kind: kind.name, key, method: TICK }
+    const timer = `${kind.name}/${key}`
     try {
       await this.#calls.callOwn(name, args, kind.options.deadlineMs)
     } catch (error) {
-      if (isLostTurn(error) && !this.#toldTurns.has(`${kind.name}/${key}`))
-        this.#threw(kind.name, key, 'every', error)
+      if (isLostTurn(error) && !this.#toldTurns.has(timer)) this.#threw(kind.name, key, 'every', error)
     } finally {
-      this.#toldTurns.delete(`${kind.name}/${key}`)
+      this.#toldTurns.delete(timer)
     }
   }
 

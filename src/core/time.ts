@@ -17,13 +17,13 @@ export class AgeClock {
   #age = 0
   #last: Now | undefined
 
-  /** To be called at each input. Returns the age from which differences are to be taken, in ms. */
-  advance(now: Now): number {
+  /** To be called at each input. */
+  advance(now: Now): void {
     this.#age = this.at(now)
     this.#last = now
-    return this.#age
   }
 
+  /** Of two of these the difference is how old the first is at the second, in ms. */
   at(now: Now): number {
     const last = this.#last ?? now
     return this.#age + Math.max(0, now.mono - last.mono, now.wall - last.wall)

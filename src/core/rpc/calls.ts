@@ -102,7 +102,7 @@ export class Calls {
   #sequence = 0
   /** No call is due before: most inputs look no further. */
   #dueAt = Infinity
-  /** On the wall clock, nor stale. */
+  /** Nor stale before that, on the wall clock. */
   #staleAt = Infinity
   /** Keys that nothing is said to any more. */
   readonly #quiet = new Deadlines<CallStream>()
