@@ -10,6 +10,7 @@ import type {
   OpeningCluster,
   PeerState,
   Readable,
+  ReceiveOptions,
   ResolveResult,
   SendOptions,
   Trace,
@@ -102,9 +103,9 @@ export class ClusterHandle implements OpeningCluster {
       name,
       send: (to: string, data: Uint8Array | string, options?: SendOptions) =>
         this.#left ? Promise.reject(leftError(this.name)) : mailboxes.send(name, to, data, options),
-      receive: (listener: MessageListener) => {
+      receive: (listener: MessageListener, options?: ReceiveOptions) => {
         this.#requireOpen()
-        const stop = mailboxes.receive(name, listener)
+        const stop = mailboxes.receive(name, listener, options)
         this.#listening.add(stop)
         return () => {
           this.#listening.delete(stop)

@@ -3,7 +3,7 @@
  * loop goes to the core together, once; what comes is handed to listeners at once, and counts as handled when they are
  * done.
  */
-import type { Lane, Message, MessageListener, SendOptions } from '../api.ts'
+import type { Lane, Message, MessageListener, ReceiveOptions, SendOptions } from '../api.ts'
 import { isMailboxName } from '../core/association/pieces.ts'
 import type {
   DeadLetterReason,
@@ -38,6 +38,12 @@ interface Pending {
   readonly stopWatching: (() => void) | undefined
 }
 
+interface Listening {
+  readonly listener: MessageListener
+  /** It takes views of larger buffers. */
+  readonly views: boolean
+}
+
 /** Messages of one stream that wait for a listener that is not done; those before `at` were handed out. */
 interface Backlog {
   readonly nodeId: NodeId
@@ -54,7 +60,7 @@ export class Mailboxes {
   readonly #encoder = new TextEncoder()
   readonly #decoder = new TextDecoder()
   readonly #pending = new Map<number, Pending>()
-  readonly #listeners = new Map<string, MessageListener>()
+  readonly #listeners = new Map<string, Listening>()
   readonly #backlogs = new Map<string, Backlog>()
   #outgoing: Outgoing[] = []
   /** The last name that was looked at, and is one. */
@@ -93,15 +99,17 @@ export class Mailboxes {
   }
 
   /** @throws ClusterError `invalid-value` where the mailbox has a listener, or this one is no function */
-  receive(mailbox: string, listener: MessageListener): () => void {
+  receive(mailbox: string, listener: MessageListener, options?: ReceiveOptions): () => void {
     checkFunction('receive', listener)
+    const views = readViews(options)
     if (this.#listeners.has(mailbox)) {
       const advice = 'stop the one that is there first, or use another mailbox'
       throw new ClusterError('invalid-value', `Mailbox "${mailbox}" has a listener already: ${advice}.`)
     }
-    this.#listeners.set(mailbox, listener)
+    const listening = { listener, views }
+    this.#listeners.set(mailbox, listening)
     return () => {
-      if (this.#listeners.get(mailbox) === listener) this.#listeners.delete(mailbox)
+      if (this.#listeners.get(mailbox) === listening) this.#listeners.delete(mailbox)
     }
   }
 
@@ -242,13 +250,14 @@ export class Mailboxes {
   }
 
   #call(
-    listener: MessageListener,
+    { listener, views }: Listening,
     from: NodeId,
     authority: Authority,
     lane: Lane,
     { bytes, text }: Incoming,
   ): PromiseLike<unknown> | undefined {
-    const message: Message = { from, authority, data: text ? this.#decoder.decode(bytes) : bytes, lane }
+    const data = text ? this.#decoder.decode(bytes) : views ? bytes : inOwnMemory(bytes)
+    const message: Message = { from, authority, data, lane }
     try {
       const result: unknown = listener(message)
       return isPromise(result) ? result : undefined
@@ -267,6 +276,20 @@ export class Mailboxes {
 }
 
 const NO_OPTIONS: SendOptions = {}
+
+/** A listener may give the memory of a message away. */
+const inOwnMemory = (bytes: Uint8Array): Uint8Array =>
+  bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice()
+
+/** @throws ClusterError `invalid-value` */
+function readViews(options: ReceiveOptions = {}): boolean {
+  const wrong = (what: string) => new ClusterError('invalid-value', `Of what \`receive\` was given, ${what}.`)
+  if (typeof options !== 'object' || options === null) throw wrong('the options must be an object')
+  const { views = false, ...others } = options
+  for (const name of Object.keys(others)) throw wrong(`${name} is not an option`)
+  if (typeof views !== 'boolean') throw wrong('views must be true or false')
+  return views
+}
 
 function problemOfOptions(options: unknown): ClusterError | undefined {
   const wrong = (what: string) => new ClusterError('invalid-value', `Of what \`send\` was given, ${what}.`)

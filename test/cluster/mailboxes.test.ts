@@ -70,6 +70,27 @@ describe('a message', () => {
     expect(seen.at(-1)).toBe(bytes.length)
   })
 
+  it('has its memory for itself, or may be a view where its listener takes views', async () => {
+    const { world, a, b, toB } = await pair()
+    const bytes = Uint8Array.from({ length: 16 * 1024 }, (_, i) => (i * 31) % 251)
+    const small = Uint8Array.of(1, 2, 3)
+    const received = listen(b, 'own')
+    const views: Message[] = []
+    b.mailbox('views').receive((message) => void views.push(message), { views: true })
+    for (const name of ['own', 'views']) {
+      const box = a.mailbox(name)
+      await world.settled(Promise.all([box.send(toB, bytes), box.send(toB, small), box.send(toB, 'hällo')]))
+    }
+    for (const { data } of received)
+      if (typeof data !== 'string') expect(data.buffer.byteLength).toBe(data.length)
+    expect(textOf(received)).toEqual([bytes, small, 'hällo'])
+    expect(textOf(views)).toEqual([bytes, small, 'hällo'])
+    const [large, little] = textOf(views) as [Uint8Array, Uint8Array]
+    expect(large.buffer.byteLength).toBeGreaterThan(large.length)
+    // a view would keep all that came with it in memory
+    expect(little.buffer.byteLength).toBe(little.length)
+  })
+
   it('waits for a listener that is slow, and so does the sender', async () => {
     const { world, chat, b, toB } = await pair()
     const order: string[] = []
@@ -140,6 +161,13 @@ describe('a message that cannot be delivered', () => {
     expect(() => b.mailbox('chat').receive(undefined as never)).toThrow(
       /^receive takes a function, not undef/,
     )
+    for (const [options, said] of [
+      [null, /the options must be an object/],
+      [{ view: true }, /view is not an option/],
+      [{ views: 1 }, /views must be true or false/],
+    ] as const) {
+      expect(() => b.mailbox('chat').receive(() => {}, options as never)).toThrow(said)
+    }
     listen(b)
     expect(await codeOf(() => listen(b))).toBe('invalid-value')
   })

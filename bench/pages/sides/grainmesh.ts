@@ -14,7 +14,7 @@ export function grainmeshSide(cluster: Cluster, to: Authority): Side {
     pump: (next, size, lane) => pump((bytes) => mailbox.send(to, bytes, { lane }), next, inFlightOf(size)),
     onMessage: () => undefined,
   }
-  mailbox.receive(({ data }) => side.onMessage(data as Uint8Array))
+  mailbox.receive(({ data }) => side.onMessage(data as Uint8Array), { views: true })
   return side
 }
 

@@ -207,8 +207,8 @@ export class InStream {
     if (isFirst && isLast) {
       if (bytes.length !== total) return this.#lose(OTHER_SIZE)
       this.#complete++
-      // A copy: a listener may keep it, and give its memory away. Grains read theirs at once, and keep copies.
-      messages.push({ mailbox, bytes: isGrainStream(this.name) ? bytes : bytes.slice(), text: isText })
+      // It may wait for its listener. Grains read theirs at once, and keep copies.
+      messages.push({ mailbox, bytes: isGrainStream(this.name) ? bytes : toKeep(bytes), text: isText })
       return undefined
     }
     if (isFirst) this.#assembly = new Assembly(mailbox, total, isText)

@@ -239,11 +239,22 @@ export class OutStream {
   #cut(queue: Letter[], way: Way): boolean {
     if (queue.length === 0 && !this.#begun()) return false
     const room = this.#room(way)
-    if (room < MIN_ROOM) return false
+    if (room < MIN_ROOM || this.#isWorthWaiting(queue, room)) return false
     const body = this.#pack(queue, Math.min(room, MAX_BODY))
     this.#bodyBytes += body.length
     this.#segments.push({ sequence: ++this.#sequence, body, sentAt: 0, times: 0 })
     return true
+  }
+
+  /**
+   * A message that one segment holds is not cut because the window ends, as long as what is under way will make room:
+   * two pieces cost a segment more, and the receiver puts them together.
+   */
+  #isWorthWaiting(queue: readonly Letter[], room: number): boolean {
+    const [next] = queue
+    if (!next || this.#letters.length === 0 || this.#begun()) return false
+    const size = headOf(next.mailbox) + next.size
+    return size > room && size <= MAX_BODY
   }
 
   #room({ isDirect }: Way): number {

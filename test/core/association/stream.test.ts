@@ -250,6 +250,22 @@ describe('a stream', () => {
     expect(pair.handled).toEqual(range(35))
   })
 
+  it('does not cut messages of 16 KiB where the window ends, but waits for room', () => {
+    const pair = new Pair()
+    let segments = 0
+    for (const _ of range(100)) pair.send(16 * 1024)
+    expect(pair.segments.length).toBeLessThan(100)
+    for (let round = 0; pair.outcomes.size < 100; round++) {
+      expect(round).toBeLessThan(1_000)
+      for (; pair.segments.length > 0; segments++) pair.arriveSegment()
+      pair.take(3)
+      pair.tell()
+      pair.arriveReceipt()
+    }
+    expect(segments).toBe(100)
+    expect(pair.handled).toEqual(range(100))
+  })
+
   it('sends a message of 16 KiB in one segment, whatever its mailbox is called', () => {
     const pair = new Pair()
     const bytes = new Uint8Array(16 * 1024)
