@@ -203,6 +203,27 @@ test.describe('snapshots', () => {
     expect((await recordKeys(page, 'saved-at')).length).toBe(64)
   })
 
+  test('can be wiped by an application while they are in use, and are kept anew after that', async ({
+    openTab,
+    site,
+  }) => {
+    const page = await openTab(site.pageUrl('adapters'))
+    await save(page, snapshot)
+    const wiped = await page.evaluate(
+      () =>
+        new Promise<string>((resolve) => {
+          const request = indexedDB.deleteDatabase('grainmesh')
+          request.addEventListener('blocked', () => resolve('blocked'))
+          request.addEventListener('success', () => resolve('deleted'))
+          request.addEventListener('error', () => resolve(String(request.error)))
+        }),
+    )
+    expect(wiped).toBe('deleted')
+    expect(await load(page, 'room', authority)).toBe(undefined)
+    await save(page, snapshot)
+    expect(await load(page, 'room', authority)).toEqual({ ...snapshot, table: [1, 2, 3] })
+  })
+
   test('without IndexedDB say so, once for saving', async ({ openTab, site }) => {
     const page = await openTab('about:blank')
     await page.addInitScript(() =>

@@ -47,6 +47,8 @@ export class ClusterHandle implements OpeningCluster {
   readonly #stopStatus: () => void
   #giveUp!: (error: ClusterError) => void
   #left = false
+  /** Others of this page go on after it. */
+  #goesOn = false
 
   constructor(lease: Lease, signal?: AbortSignalLike) {
     const { membership } = lease
@@ -158,7 +160,8 @@ export class ClusterHandle implements OpeningCluster {
     for (const stop of this.#listening) stop()
     this.#listening.clear()
     // Whoever goes on is no business of those who listened here.
-    if (this.#lease.isShared) for (const stop of this.#watching) stop()
+    this.#goesOn ||= this.#lease.isShared
+    if (this.#goesOn) for (const stop of this.#watching) stop()
     const over = this.#lease.release()
     this.#status.announce()
     if (!this.#membership.isOver) this.#stopStatus()
@@ -182,6 +185,10 @@ export class ClusterHandle implements OpeningCluster {
   }
 
   #watch(stop: () => void): () => void {
+    if (this.#goesOn) {
+      stop()
+      return () => undefined
+    }
     const end = (): void => {
       this.#watching.delete(end)
       stop()

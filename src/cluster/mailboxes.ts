@@ -18,7 +18,7 @@ import type { Authority, NodeId } from '../core/identity/node-id.ts'
 import { authorityOf, isAuthority, isNodeId } from '../core/identity/node-id.ts'
 import { LANES } from '../core/wire/frames.ts'
 import { ClusterError } from '../errors.ts'
-import { checkFunction, isSignal } from '../grains/arguments.ts'
+import { checkFunction, isSignal, show } from '../grains/arguments.ts'
 import { soon } from '../driver/soon.ts'
 import { callSafely, isPromise, report } from './store.ts'
 
@@ -163,20 +163,22 @@ export class Mailboxes {
 
   #refuse(mailbox: string, to: string, problem: ClusterError): Promise<never> {
     const { message: reason } = problem
-    this.#options.onEvent({ type: 'send-aborted', to: String(to).slice(0, 64), mailbox, reason })
+    this.#options.onEvent({
+      type: 'send-aborted',
+      to: typeof to === 'string' ? to.slice(0, 64) : show(to),
+      mailbox,
+      reason,
+    })
     return Promise.reject(problem)
   }
 
   #problemOf(to: string, data: unknown, bytes: unknown, lane: Lane): ClusterError | undefined {
     if (to !== this.#knownName && !(typeof to === 'string' && (isAuthority(to) || isNodeId(to)))) {
-      return new ClusterError(
-        'invalid-value',
-        `"${String(to).slice(0, 60)}" is neither an authority nor a nodeId.`,
-      )
+      return new ClusterError('invalid-value', `${show(to, 60)} is neither an authority nor a nodeId.`)
     }
     this.#knownName = to
     if (!LANES.includes(lane)) {
-      return new ClusterError('invalid-value', `"${String(lane)}" is no lane: use ${LANES.join(', ')}.`)
+      return new ClusterError('invalid-value', `${show(lane)} is no lane: use ${LANES.join(', ')}.`)
     }
     if (!(bytes instanceof Uint8Array)) {
       return new ClusterError(
@@ -305,7 +307,7 @@ function problemOfOptions(options: unknown): ClusterError | undefined {
 export function checkMailboxName(name: unknown): asserts name is string {
   if (typeof name === 'string' && isMailboxName(name)) return
   const rule = 'use 1 to 64 printable ASCII characters, not beginning with a space'
-  throw new ClusterError('invalid-value', `"${String(name).slice(0, 80)}" cannot be a mailbox: ${rule}.`)
+  throw new ClusterError('invalid-value', `${show(name, 80)} cannot be a mailbox: ${rule}.`)
 }
 
 /** A stream that never rests would keep all that it ever brought. */

@@ -235,10 +235,7 @@ export class Membership {
     if (typeof key !== 'string' || !isUserStateKey(key)) {
       const rule =
         'use 1 to 64 printable ASCII characters, not starting with "$" or a space, and no name like "constructor"'
-      throw new ClusterError(
-        'invalid-value',
-        `"${String(key).slice(0, 80)}" cannot be a peer state key: ${rule}.`,
-      )
+      throw new ClusterError('invalid-value', `${show(key, 80)} cannot be a peer state key: ${rule}.`)
     }
     const known = this.#peerStates.get(key)
     if (known) return known

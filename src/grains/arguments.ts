@@ -15,10 +15,10 @@ export function checkFunction(what: string, value: unknown): void {
 export const isSignal = (value: unknown): boolean =>
   typeof (value as { addEventListener?: unknown } | null)?.addEventListener === 'function'
 
-/** A value, as messages show it. */
-export function show(value: unknown): string {
+/** A value, whatever it is, as messages show it; of a text so many characters. */
+export function show(value: unknown, characters = 40): string {
   if (value === null) return 'null'
-  if (typeof value === 'string') return `"${value.slice(0, 40)}"`
+  if (typeof value === 'string') return `"${value.slice(0, characters)}"`
   if (Array.isArray(value)) return 'a list'
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : typeof value
 }

@@ -155,7 +155,13 @@ describe('a message that cannot be delivered', () => {
       })
     }
     expect(await codeOf(chat.send(Symbol('to') as never, 'x'))).toBe('invalid-value')
-    expect(aborted).toHaveLength(10)
+    // what has no way to become a text
+    const bare = Object.create(null) as never
+    expect(await codeOf(chat.send(bare, 'x'))).toBe('invalid-value')
+    expect(await codeOf(chat.send(toB, 'x', { lane: bare }))).toBe('invalid-value')
+    expect(await codeOf(() => a.mailbox(bare))).toBe('invalid-value')
+    expect(await codeOf(() => a.peerState(bare))).toBe('invalid-value')
+    expect(aborted).toHaveLength(12)
     expect(await codeOf(world.settled(chat.send('a'.repeat(20), 'x')))).toBe('unknown-member')
     expect(await codeOf(() => a.mailbox(''))).toBe('invalid-value')
     expect(() => b.mailbox('chat').receive(undefined as never)).toThrow(

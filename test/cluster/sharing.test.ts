@@ -60,6 +60,8 @@ describe('handles on one membership', () => {
     expect(await codeOf(() => a!.setMeta(1))).toBe('left')
     expect(await codeOf(() => a!.peerState('x').set(1))).toBe('left')
     expect(await codeOf(a!.grain(grainRef('counter'), 'k').read())).toBe('left')
+    a!.on('peer-state', () => void told.push('a on, after it has left'))
+    a!.members.subscribe(() => void told.push('a members, after it has left'))
     b!.peerState('x').set('b')
     a!.peerState('x').clear()
     await world.until('it is there', () => other.peerState('x').get().size === 1)

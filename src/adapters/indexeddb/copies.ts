@@ -1,6 +1,6 @@
-import { createStore, promisifyRequest, type UseStore } from 'idb-keyval'
+import { promisifyRequest, type UseStore } from 'idb-keyval'
 import type { CopyStore, CopyWrite, StoredCopy } from '../../ports.ts'
-import { messageOf, PREFIX } from './storage.ts'
+import { messageOf, openStore, PREFIX } from './storage.ts'
 
 /**
  * Copies of grains in this browser's IndexedDB, which all of its tabs share: each process has records of its own, so
@@ -11,7 +11,7 @@ export function createCopyStore(): CopyStore {
   let store: UseStore | undefined
   const open = (): UseStore => {
     if (typeof indexedDB === 'undefined') throw new Error('IndexedDB is not available')
-    return (store ??= createStore(`${PREFIX}-copies`, 'copies'))
+    return (store ??= openStore(`${PREFIX}-copies`, 'copies'))
   }
   return {
     async load(cluster) {

@@ -20,7 +20,7 @@ export async function withDatabase<T>(work: (store: UseStore) => Promise<T>): Pr
   let timeout: ReturnType<typeof setTimeout> | undefined
   try {
     if (typeof indexedDB === 'undefined') throw new Error('it is not available')
-    store ??= createStore(PREFIX, 'records')
+    store ??= openStore(PREFIX, 'records')
     return await Promise.race([
       work(store),
       new Promise<never>((_, reject) => {
@@ -32,6 +32,24 @@ export async function withDatabase<T>(work: (store: UseStore) => Promise<T>): Pr
   } finally {
     clearTimeout(timeout)
   }
+}
+
+/**
+ * A store whose database may be deleted while it is open, as applications do that forget everything at a logout: they
+ * would wait for the last tab otherwise. Whatever is done after that opens a new one.
+ */
+export function openStore(database: string, name: string): UseStore {
+  const store = createStore(database, name)
+  return (mode, work) =>
+    store(mode, (records) => {
+      const { db } = records.transaction
+      db.onversionchange = () => {
+        db.close()
+        // idb-keyval waits for this before it opens another one; who closes a connection itself is not told
+        db.onclose?.(new Event('close'))
+      }
+      return work(records)
+    })
 }
 
 export function isRecordKey(key: unknown, kind: RecordKey[0]): key is RecordKey {
