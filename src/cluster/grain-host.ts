@@ -19,6 +19,7 @@ import type { CallTarget, EndedCall, GrainCallsOptions, Origin } from './grain-c
 import { GrainCalls } from './grain-calls.ts'
 import { grainProxy } from './grain-proxy.ts'
 import { HostedGrain, TICK } from './hosted-grain.ts'
+import type { HostedGrainOptions } from './hosted-grain.ts'
 import { SlicedRunner } from './sliced-runner.ts'
 
 export interface GrainHostOptions {
@@ -52,6 +53,8 @@ export class GrainHost {
   readonly #options: GrainHostOptions
   readonly #kinds: ReadonlyMap<string, GrainKind>
   readonly #grains = new Map<number, HostedGrain>()
+  /** What every grain is given. */
+  readonly #shared: HostedGrainOptions
   readonly #calls: GrainCalls
   readonly #runner: SlicedRunner<GrainOutput>
   /** What user code came to in this go of the event loop. */
@@ -65,10 +68,31 @@ export class GrainHost {
   readonly #toldTurns = new Set<string>()
 
   constructor(options: GrainHostOptions) {
-    const { codec, clock, feed, versionsOf, attemptsOf, kinds, onCallEnded: onEnded } = options
+    const {
+      codec,
+      clock,
+      limits,
+      stacks,
+      feed,
+      versionsOf,
+      attemptsOf,
+      kinds,
+      onCallEnded: onEnded,
+    } = options
     this.#options = options
     this.#kinds = new Map(kinds.map((kind) => [kind.name, kind]))
     this.#calls = new GrainCalls({ codec, clock, feed, versionsOf, attemptsOf, onEnded })
+    this.#shared = {
+      codec,
+      clock,
+      limits,
+      ...(stacks !== undefined && { stacks }),
+      tell: (grain, input) => this.#tell(grain, input),
+      proxy: (caller, kind, key, given, parent) =>
+        this.grain(kind, key, given, () => this.#originOf(caller, parent())),
+      callTick: ({ kind, key }, args) => this.#callTick(kind, key, args),
+      onThrew: ({ kind, key }, method, error) => this.#threw(kind.name, key, method, error),
+    }
     this.#runner = new SlicedRunner(clock, (output) => this.#run(output))
   }
 
@@ -157,26 +181,15 @@ export class GrainHost {
   }
 
   #activate(output: Extract<GrainOutput, { type: 'activate' }>): void {
-    const { activation, key } = output
+    const { activation } = output
     const kind = this.#kinds.get(output.kind)
     if (!kind) {
       const problem = encodeFault(faultOfThrown(new Error(`"${output.kind}" is not hosted here`)))
       this.#options.feed([{ type: 'grain-activated', activation, problem }])
       return
     }
-    const { codec, clock, limits, stacks = false, random } = this.#options
-    const grain: HostedGrain = new HostedGrain(kind, output, {
-      codec,
-      clock,
-      limits,
-      stacks,
-      nonce: Math.floor(random() * 2 ** 48),
-      feed: (input) => this.#tell(grain, input),
-      grain: (to, toKey, options, parent) =>
-        this.grain(to, toKey, options, () => this.#originOf(grain, parent())),
-      callTick: (args) => this.#callTick(kind, key, args),
-      onThrew: (method, error) => this.#threw(kind.name, key, method, error),
-    })
+    const nonce = Math.floor(this.#options.random() * 2 ** 48)
+    const grain = new HostedGrain(kind, output, nonce, this.#shared)
     this.#grains.set(activation, grain)
     void grain.activate()
   }

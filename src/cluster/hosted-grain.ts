@@ -6,23 +6,33 @@ import type { GrainOutput, Invoked } from '../core/grain/grain-outputs.ts'
 import type { Input } from '../core/events.ts'
 import { Activation } from '../grains/activation.ts'
 import type { ActivationHost, Outcome } from '../grains/activation-host.ts'
-import type { GrainKind } from '../grains/types.ts'
+import type { GrainCallOptions, GrainKind, GrainProxy, GrainRef } from '../grains/types.ts'
 
 /** The method by which a grain calls itself when a timer is due. No user's method has such a name. */
 export const TICK = '$tick'
 
-export interface HostedGrainOptions extends Omit<ActivationHost, 'onDue'> {
-  /** Names this activation in what its timers call: after a move, a turn of the old one is not of the new one. */
-  readonly nonce: number
-  readonly feed: (input: Input) => void
+/** What all grains of a process share; there may be ten thousand of them, so none has closures of its own. */
+export interface HostedGrainOptions extends Pick<ActivationHost, 'codec' | 'clock' | 'limits' | 'stacks'> {
+  readonly tell: (grain: HostedGrain, input: Input) => void
+  /** The proxy behind `self.grain`. */
+  readonly proxy: <M>(
+    caller: HostedGrain,
+    kind: GrainRef<string, M>,
+    key: string,
+    options: GrainCallOptions | undefined,
+    parent: () => unknown,
+  ) => GrainProxy<M>
   /** Calls `TICK` of this grain; resolves when that has ended, whatever it came to. */
-  readonly callTick: (args: readonly [nonce: number, timer: number]) => Promise<unknown>
+  readonly callTick: (grain: HostedGrain, args: readonly [nonce: number, timer: number]) => Promise<unknown>
+  readonly onThrew: (grain: HostedGrain, method: string, error: unknown) => void
 }
 
-export class HostedGrain {
+export class HostedGrain implements ActivationHost {
   readonly kind: GrainKind
   readonly key: string
   readonly #id: number
+  /** Names this activation in what its timers call: after a move, a turn of the old one is not of the new one. */
+  readonly #nonce: number
   readonly #options: HostedGrainOptions
   readonly #activation: Activation
   /** As the core has it, if it took all that it was told. */
@@ -35,20 +45,56 @@ export class HostedGrain {
   constructor(
     kind: GrainKind,
     { activation, key, state, lost, others }: Extract<GrainOutput, { type: 'activate' }>,
+    nonce: number,
     options: HostedGrainOptions,
   ) {
     this.kind = kind
     this.key = key
     this.#id = activation
+    this.#nonce = nonce
     this.#options = options
     this.#told = state
     this.#hasOthers = others !== undefined
-    this.#activation = new Activation(
-      kind,
-      { key, state, lost, others },
-      { ...options, onDue: (timer) => this.#onDue(timer) },
-    )
+    this.#activation = new Activation(kind, { key, state, lost, others }, this)
   }
+
+  // What its activation asks of it.
+
+  get codec(): ActivationHost['codec'] {
+    return this.#options.codec
+  }
+
+  get clock(): ActivationHost['clock'] {
+    return this.#options.clock
+  }
+
+  get limits(): ActivationHost['limits'] {
+    return this.#options.limits
+  }
+
+  get stacks(): boolean {
+    return this.#options.stacks ?? false
+  }
+
+  grain<M>(
+    kind: GrainRef<string, M>,
+    key: string,
+    options: GrainCallOptions | undefined,
+    parent: () => unknown,
+  ): GrainProxy<M> {
+    return this.#options.proxy(this, kind, key, options, parent)
+  }
+
+  onThrew(method: string, error: unknown): void {
+    this.#options.onThrew(this, method, error)
+  }
+
+  onDue(timer: number): void {
+    const turn = this.#options.callTick(this, [this.#nonce, timer])
+    void turn.finally(() => this.#activation.skip(timer))
+  }
+
+  // What its host asks of it.
 
   get isOver(): boolean {
     return this.#activation.isOver
@@ -134,19 +180,15 @@ export class HostedGrain {
   #timerIn(args: Uint8Array): number | undefined {
     try {
       const given = this.#options.codec.decode(args, 'args')
-      if (!Array.isArray(given) || given[0] !== this.#options.nonce) return undefined
+      if (!Array.isArray(given) || given[0] !== this.#nonce) return undefined
       return typeof given[1] === 'number' ? given[1] : undefined
     } catch {
       return undefined
     }
   }
 
-  #onDue(timer: number): void {
-    void this.#options.callTick([this.#options.nonce, timer]).finally(() => this.#activation.skip(timer))
-  }
-
   #feed(input: Input): void {
-    if (!this.#isDropped) this.#options.feed(input)
+    if (!this.#isDropped) this.#options.tell(this, input)
   }
 }
 

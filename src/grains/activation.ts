@@ -29,6 +29,8 @@ interface Timer {
 
 interface Run {
   readonly token: unknown
+  /** The one that was begun before it and still runs. */
+  before: Run | undefined
   /** Its changes were taken back while it ran. */
   isUndone: boolean
 }
@@ -43,14 +45,21 @@ interface Run {
  */
 export class Activation {
   readonly #kind: GrainKind
-  readonly #start: ActivationStart
+  readonly #key: string
   readonly #host: ActivationHost
-  readonly #controller = new AbortController()
   readonly #methods = new Map<string, (...args: unknown[]) => unknown>()
-  readonly #activating: (() => unknown)[] = []
-  readonly #deactivating: (() => unknown)[] = []
-  readonly #timers = new Map<number, Timer>()
-  readonly #runs = new Set<Run>()
+  // What most grains never need is made when it is: ten thousand of them may lie in memory.
+  /** What it starts from, until it is set up. */
+  #start: ActivationStart | undefined
+  #controller: AbortController | undefined
+  /** Why it is over. */
+  #endedBy: ClusterError | undefined
+  #activating: (() => unknown)[] | undefined
+  #deactivating: (() => unknown)[] | undefined
+  #timers: Map<number, Timer> | undefined
+  /** Those that run now; the newest leads to those before it. */
+  #newest: Run | undefined
+  #running = 0
   #target: object | undefined
   #cell: StateCell<unknown> | undefined
   #hasMerge = false
@@ -67,6 +76,7 @@ export class Activation {
 
   constructor(kind: GrainKind, start: ActivationStart, host: ActivationHost) {
     this.#kind = kind
+    this.#key = start.key
     this.#start = start
     this.#host = host
     this.#settled = start.state
@@ -76,7 +86,8 @@ export class Activation {
   async activate(): Promise<Outcome> {
     const outcome = await this.#run('setup', undefined, async () => {
       this.#setUp()
-      for (const fn of this.#activating) await fn()
+      for (const fn of this.#activating ?? []) await fn()
+      this.#activating = undefined
       this.#isActivated = true
       return undefined
     })
@@ -110,7 +121,7 @@ export class Activation {
   /** Runs a timer's function whose turn it is. `token`: as in `invoke`. */
   tick(timer: number, token?: unknown): Promise<Outcome> {
     return this.#run('every', token, async () => {
-      const due = this.#timers.get(timer)
+      const due = this.#timers?.get(timer)
       if (!due) return
       due.isRunning = true
       try {
@@ -123,7 +134,7 @@ export class Activation {
 
   /** A turn that a timer had asked for does not come: it may ask for the next one. */
   skip(timer: number): void {
-    const due = this.#timers.get(timer)
+    const due = this.#timers?.get(timer)
     if (due && !due.isRunning) due.isDue = false
   }
 
@@ -133,7 +144,7 @@ export class Activation {
    */
   restore(state: Uint8Array | undefined): void {
     if (this.#isOver) return
-    for (const run of this.#runs) run.isUndone = true
+    for (let run = this.#newest; run; run = run.before) run.isUndone = true
     this.#cell?.reset(state)
     this.#isCleared = false
     this.#settled = state
@@ -153,7 +164,7 @@ export class Activation {
     this.#stopTimers()
     const outcome = await this.#run('onDeactivate', undefined, async () => {
       const thrown: unknown[] = []
-      for (const fn of this.#deactivating.toReversed()) {
+      for (const fn of (this.#deactivating ?? []).toReversed()) {
         try {
           await fn()
         } catch (error) {
@@ -183,14 +194,15 @@ export class Activation {
 
   /** Calls that run now. */
   get running(): number {
-    return this.#runs.size
+    return this.#running
   }
 
   async #run(method: string, token: unknown, body: () => Promise<unknown>): Promise<Outcome> {
     if (this.#isOver) return this.#aborted()
-    const run: Run = { token, isUndone: false }
-    if (this.#runs.size === 0) this.#settle()
-    this.#runs.add(run)
+    const run: Run = { token, before: this.#newest, isUndone: false }
+    if (this.#running === 0) this.#settle()
+    this.#newest = run
+    this.#running++
     try {
       const result = await body()
       if (this.#isOver) return this.#aborted()
@@ -201,15 +213,21 @@ export class Activation {
     } catch (thrown) {
       if (this.#isOver) return this.#aborted()
       this.#tellThrown(method, thrown)
-      if (this.#runs.size === 1) {
+      if (this.#running === 1) {
         this.#back?.()
         this.#isCleared = false
       }
       const fault = answerIn(thrown) ?? faultOfThrown(thrown, this.#host.stacks)
       return { ok: false, error: encodeFault(fault) }
     } finally {
-      this.#runs.delete(run)
+      this.#ended(run)
     }
+  }
+
+  #ended(run: Run): void {
+    this.#running--
+    if (this.#newest === run) this.#newest = run.before
+    else for (let at = this.#newest; at; at = at.before) if (at.before === run) at.before = run.before
   }
 
   /** Of what its caller has done wrong, its caller alone is told. */
@@ -244,6 +262,7 @@ export class Activation {
       target = this.#kind.setup(this.#context())
     } finally {
       this.#isSettingUp = false
+      this.#start = undefined
     }
     const problem = this.#takeMethods(target)
     if (problem !== undefined) {
@@ -275,10 +294,12 @@ export class Activation {
   }
 
   #context(): GrainContext {
-    const { key } = this.#start
+    const signal = (): GrainSignal => this.#signal()
     return Object.freeze({
-      key,
-      signal: this.#controller.signal as GrainSignal,
+      key: this.#key,
+      get signal() {
+        return signal()
+      },
       state: <T>(initial: T | (() => T), options?: StateOptions<T>) => this.#makeState(initial, options),
       grain: <M>(kind: GrainRef<string, M>, to: string, options?: GrainCallOptions) =>
         this.#host.grain(kind, to, options, () => this.#parent()),
@@ -286,19 +307,29 @@ export class Activation {
       onActivate: (fn: () => unknown) => this.#onActivate(fn),
       onDeactivate: (fn: () => unknown) => {
         checkFunction('self.onDeactivate', fn)
-        this.#deactivating.push(fn)
+        const deactivating = (this.#deactivating ??= [])
+        deactivating.push(fn)
       },
       clear: () => this.#clear(),
     })
   }
 
+  #signal(): GrainSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController()
+      if (this.#isOver) this.#controller.abort(this.#endedBy)
+    }
+    return this.#controller.signal as GrainSignal
+  }
+
   #makeState<T>(initial: T | (() => T), options: StateOptions<T> = {}): State<T> {
-    if (this.#cell || !this.#isSettingUp) {
+    const start = this.#start
+    if (this.#cell || !this.#isSettingUp || !start) {
       const message =
         'A grain has one state, made in its setup: call `self.state` once, with an object of all it keeps.'
       throw new ClusterError('invalid-state', message)
     }
-    const { lost, others = [], state: stored } = this.#start
+    const { lost, others = [], state: stored } = start
     if (lost && stored === undefined && options.onLost !== 'initial') {
       const message =
         "All holders of the state of this grain are gone: wait for one to return, or give `onLost: 'initial'`."
@@ -316,7 +347,8 @@ export class Activation {
     if (merge === undefined) return cell
     checkFunction('The option merge of self.state', merge)
     this.#hasMerge = true
-    this.#activating.unshift(...others.map((other) => () => cell.merge(merge, other)))
+    const merging = others.map((other) => () => cell.merge(merge, other))
+    this.#activating = [...merging, ...(this.#activating ?? [])]
     return cell
   }
 
@@ -326,7 +358,8 @@ export class Activation {
       const message = 'This grain is activated already: call `self.onActivate` in its setup.'
       throw new ClusterError('invalid-value', message)
     }
-    this.#activating.push(fn)
+    const activating = (this.#activating ??= [])
+    activating.push(fn)
   }
 
   #clear(): void {
@@ -344,7 +377,7 @@ export class Activation {
         'Setup cannot change the state: give `initial`, or use `onActivate`.',
       )
     }
-    if (this.#runs.size > 0) return
+    if (this.#running > 0) return
     const message = 'The state was changed while no handler runs: await what changes it, or use `self.every`.'
     throw new ClusterError('invalid-state', message)
   }
@@ -366,17 +399,18 @@ export class Activation {
         this.#host.onDue(id)
       })
     }
-    this.#timers.set(id, timer)
+    const timers = (this.#timers ??= new Map())
+    timers.set(id, timer)
     arm()
     return () => {
       timer.cancel()
-      this.#timers.delete(id)
+      timers.delete(id)
     }
   }
 
   #parent(): unknown {
-    if (this.#runs.size > 1 && this.#kind.options.concurrency > 1) return undefined
-    return [...this.#runs].at(-1)?.token
+    if (this.#running > 1 && this.#kind.options.concurrency > 1) return undefined
+    return this.#newest?.token
   }
 
   #decodeArguments(bytes: Uint8Array): unknown[] {
@@ -422,12 +456,13 @@ export class Activation {
     if (this.#isOver) return
     this.#isOver = true
     this.#stopTimers()
-    this.#controller.abort(new ClusterError('aborted', `This activation is over: ${reason}.`))
+    this.#endedBy = new ClusterError('aborted', `This activation is over: ${reason}.`)
+    this.#controller?.abort(this.#endedBy)
   }
 
   #stopTimers(): void {
-    for (const { cancel } of this.#timers.values()) cancel()
-    this.#timers.clear()
+    for (const { cancel } of this.#timers?.values() ?? []) cancel()
+    this.#timers?.clear()
   }
 }
 

@@ -431,6 +431,37 @@ describe('the end', () => {
     expect((await call('run')).fault?.code).toBe('aborted')
   })
 
+  it('has aborted the signal, whoever asks for it only then', async () => {
+    let context: GrainContext | undefined
+    const { activation } = await active(defineGrain('late', (self) => ((context = self), {})))
+    activation.abort('its lease ended')
+    expect(context!.signal.aborted).toBe(true)
+    expect(String(context!.signal.reason)).toMatch(/its lease ended/)
+  })
+
+  it('knows of several that run at once which is the newest, in whatever order they end', async () => {
+    const gates = [gate(), gate(), gate()]
+    const Other = defineGrain('other', () => ({ ask: () => 'x' }))
+    const kind = defineGrain(
+      'three',
+      (self) => ({
+        async wait(which: number) {
+          await gates[which]!.promise
+          return self.grain(Other, 'x').ask()
+        },
+      }),
+      { concurrency: 1, reentrant: true },
+    )
+    const { activation, parents } = await active(kind)
+    const runs = [0, 1, 2].map((i) => activation.invoke('wait', encode([i]), `token ${i}`))
+    for (const i of [1, 2, 0]) {
+      gates[i]!.open()
+      await runs[i]
+    }
+    expect(activation.running).toBe(0)
+    expect(parents).toEqual(['token 2', 'token 2', 'token 0'])
+  })
+
   it('refuses a change that no handler makes', async () => {
     let count: State<number> | undefined
     const { call } = await active(

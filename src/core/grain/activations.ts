@@ -115,6 +115,8 @@ export class Activations {
   #idleFrom = -Infinity
   #ids = 0
   #now: Now = { mono: 0, wall: 0 }
+  /** One for all grains: there may be many. */
+  readonly #onSettled = (child: CallerId): void => this.#options.settleChildren(child, this.#now)
 
   constructor(options: ActivationsOptions) {
     this.#options = options
@@ -400,12 +402,10 @@ export class Activations {
 
   #load(grain: Grain): void {
     if (grain.phase !== 'cold') return
-    const { store, settleChildren, tuning } = this.#options
+    const { store, tuning } = this.#options
     const { contents, number } = store.get(grain.partition, grain.key) ?? NOTHING
     take(grain, contents, number)
-    grain.records = new CallRecords(tuning, contents, number, this.#now.mono, (child) =>
-      settleChildren(child, this.#now),
-    )
+    grain.records = new CallRecords(tuning, contents, number, this.#now.mono, this.#onSettled)
     for (const [caller, first] of this.#floors.take(grain.name)) {
       if (isChildCaller(caller)) grain.records.keep(caller, tuning.floorMs, this.#now.mono)
       grain.records.advance(caller, first)

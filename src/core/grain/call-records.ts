@@ -31,8 +31,8 @@ interface Caller {
   /** Of calls that were begun: an unknown one below has been given up, or had its time. */
   highest: number
   readonly ended: Map<number, Ended>
-  /** Calls that were refused, or that the caller gave up; they will not run. */
-  readonly refused: Map<number, Refusal>
+  /** Calls that were refused, or that the caller gave up; they will not run. Most callers have none. */
+  refused: Map<number, Refusal> | undefined
   /** Of nested callers: how long it is kept without word of them. */
   keepMs: number
   expiresAt: number
@@ -56,8 +56,8 @@ export interface RecordLimits {
 export class CallRecords {
   readonly #limits: RecordLimits
   readonly #callers = new Map<CallerId, Caller>()
-  /** Those of which the store has more than is needed. */
-  readonly #behind = new Set<CallerId>()
+  /** Those of which the store has more than is needed, if there were any. */
+  #behind: Set<CallerId> | undefined
   /** When all callers are to be looked at next: some may have had their time, or be forgotten. */
   #scanAt = -Infinity
   /** Told of calls that made nested ones, when nobody can ask for them again. */
@@ -123,7 +123,7 @@ export class CallRecords {
     if (sequence < caller.first) return TOO_OLD
     const ended = caller.ended.get(sequence)
     if (ended) return { type: 'ended', ended }
-    const refusal = caller.refused.get(sequence)
+    const refusal = caller.refused?.get(sequence)
     if (refusal) return { type: 'refused', code: refusal.code, ran: false }
     return sequence <= caller.highest ? TOO_OLD : undefined
   }
@@ -148,7 +148,8 @@ export class CallRecords {
     if (first <= caller.first) return
     caller.first = first
     for (const [sequence, ended] of caller.ended) if (sequence < first) this.#forget(caller, sequence, ended)
-    for (const sequence of caller.refused.keys()) if (sequence < first) caller.refused.delete(sequence)
+    for (const sequence of caller.refused?.keys() ?? [])
+      if (sequence < first) caller.refused?.delete(sequence)
     this.#note(name, caller)
   }
 
@@ -174,11 +175,12 @@ export class CallRecords {
     const caller = this.#callerOf(name)
     if (sequence < caller.first || caller.ended.has(sequence)) return
     // Always to an earlier one, whatever a caller says.
-    caller.refused.set(sequence, { code, previous: previous < sequence ? previous : 0 })
-    if (caller.refused.size <= MAX_KEPT) return
+    const refused = (caller.refused ??= new Map())
+    refused.set(sequence, { code, previous: previous < sequence ? previous : 0 })
+    if (refused.size <= MAX_KEPT) return
     // It is too old from now on, as if a later one had been begun.
-    const oldest = caller.refused.keys().next().value!
-    caller.refused.delete(oldest)
+    const oldest = refused.keys().next().value!
+    refused.delete(oldest)
     caller.highest = Math.max(caller.highest, oldest)
   }
 
@@ -229,7 +231,7 @@ export class CallRecords {
   drops(now: number, isForgotten: (caller: CallerId) => boolean): RecordDrop[] {
     const drops: RecordDrop[] = []
     if (now >= this.#scanAt) this.#scan(now, isForgotten, drops)
-    for (const name of this.#behind) {
+    for (const name of this.#behind ?? []) {
       const { ended, first } = this.#callers.get(name)!
       // What comes late of a handler's calls is held off by fences, not by the store: there are too many of them.
       drops.push({ caller: name, first: isChildCaller(name) && ended.size === 0 ? Infinity : first })
@@ -267,7 +269,7 @@ export class CallRecords {
         storedFirst: 1,
         highest: 0,
         ended: new Map(),
-        refused: new Map(),
+        refused: undefined,
         keepMs: 0,
         expiresAt: Infinity,
         isInStore: false,
@@ -293,8 +295,8 @@ export class CallRecords {
   }
 
   #note(name: CallerId, { isInStore, first, storedFirst }: Caller): void {
-    if (isInStore && first > storedFirst) this.#behind.add(name)
-    else this.#behind.delete(name)
+    if (isInStore && first > storedFirst) (this.#behind ??= new Set()).add(name)
+    else this.#behind?.delete(name)
   }
 
   /** Lets go whoever had its time, or will not come back. */
@@ -309,7 +311,7 @@ export class CallRecords {
   }
 
   #delete(name: CallerId, caller: Caller): void {
-    this.#behind.delete(name)
+    this.#behind?.delete(name)
     for (const [sequence, ended] of caller.ended) this.#forget(caller, sequence, ended)
     this.#callers.delete(name)
   }
