@@ -5,8 +5,8 @@
  * Each tab has a browser context of its own. A block puts every side through the same, one after the other, in an order
  * that turns; a figure is the median of the ratios within blocks, so that a machine that is slow for a while is slow for
  * all. Throughput counts until the receiver has said how many messages came, and in what order. Before large messages
- * both tabs collect their garbage: the buffers that a raw channel leaves behind were freed while the next side, which
- * allocates more small things, was measured (four of five collections, by a trace).
+ * both tabs collect their garbage: a raw channel's blocks see next to no collection, by a trace, and the buffers that it
+ * leaves behind were freed while the next side, which allocates more small things, was measured.
  */
 import type { Page } from '@playwright/test'
 import type { Flow, Loaded } from './pages/exercise.ts'

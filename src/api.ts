@@ -134,8 +134,8 @@ export interface Message {
 export interface ReceiveOptions {
   /**
    * Whether `data` may be a view of a larger `ArrayBuffer`, at any offset, of which nothing but the message is anybody's
-   * business: read it by `data` itself, or by `data.byteOffset`, and never as `data.buffer`. It saves a copy, which is a
-   * sixth of the throughput of messages of 16 KiB. Default `false`: the buffer holds the message and nothing else.
+   * business: read it by `data` itself, or by `data.byteOffset`, and never as `data.buffer`. It saves a copy of large
+   * messages. Default `false`: the buffer holds the message and nothing else.
    */
   readonly views?: boolean
 }

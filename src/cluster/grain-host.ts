@@ -72,7 +72,7 @@ export class GrainHost {
       codec,
       clock,
       limits,
-      stacks,
+      stacks = false,
       feed,
       versionsOf,
       attemptsOf,
@@ -86,7 +86,7 @@ export class GrainHost {
       codec,
       clock,
       limits,
-      ...(stacks !== undefined && { stacks }),
+      stacks,
       tell: (grain, input) => this.#tell(grain, input),
       proxy: (caller, kind, key, given, parent) =>
         this.grain(kind, key, given, () => this.#originOf(caller, parent())),

@@ -47,8 +47,8 @@ export class ClusterHandle implements OpeningCluster {
   readonly #stopStatus: () => void
   #giveUp!: (error: ClusterError) => void
   #left = false
-  /** Others of this page go on after it. */
-  #goesOn = false
+  /** It has left, and others of its page have not. */
+  #othersGoOn = false
 
   constructor(lease: Lease, signal?: AbortSignalLike) {
     const { membership } = lease
@@ -160,8 +160,8 @@ export class ClusterHandle implements OpeningCluster {
     for (const stop of this.#listening) stop()
     this.#listening.clear()
     // Whoever goes on is no business of those who listened here.
-    this.#goesOn ||= this.#lease.isShared
-    if (this.#goesOn) for (const stop of this.#watching) stop()
+    this.#othersGoOn ||= this.#lease.isShared
+    if (this.#othersGoOn) for (const stop of this.#watching) stop()
     const over = this.#lease.release()
     this.#status.announce()
     if (!this.#membership.isOver) this.#stopStatus()
@@ -185,7 +185,7 @@ export class ClusterHandle implements OpeningCluster {
   }
 
   #watch(stop: () => void): () => void {
-    if (this.#goesOn) {
+    if (this.#othersGoOn) {
       stop()
       return () => undefined
     }

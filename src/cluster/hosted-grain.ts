@@ -12,7 +12,8 @@ import type { GrainCallOptions, GrainKind, GrainProxy, GrainRef } from '../grain
 export const TICK = '$tick'
 
 /** What all grains of a process share; there may be ten thousand of them, so none has closures of its own. */
-export interface HostedGrainOptions extends Pick<ActivationHost, 'codec' | 'clock' | 'limits' | 'stacks'> {
+export interface HostedGrainOptions extends Pick<ActivationHost, 'codec' | 'clock' | 'limits'> {
+  readonly stacks: boolean
   readonly tell: (grain: HostedGrain, input: Input) => void
   /** The proxy behind `self.grain`. */
   readonly proxy: <M>(
@@ -73,7 +74,7 @@ export class HostedGrain implements ActivationHost {
   }
 
   get stacks(): boolean {
-    return this.#options.stacks ?? false
+    return this.#options.stacks
   }
 
   grain<M>(

@@ -81,7 +81,7 @@ export class Mailboxes {
     data: Uint8Array | string,
     options: SendOptions = NO_OPTIONS,
   ): Promise<void> {
-    const wrong = options === NO_OPTIONS ? undefined : problemOfOptions(options)
+    const wrong = options === NO_OPTIONS ? undefined : problemOfOptions('send', options, OF_SEND)
     if (wrong) return this.#refuse(mailbox, to, wrong)
     const { lane = 'call', signal, onProgress } = options
     if (signal?.aborted) return Promise.reject(aborted())
@@ -98,15 +98,16 @@ export class Mailboxes {
     })
   }
 
-  /** @throws ClusterError `invalid-value` where the mailbox has a listener, or this one is no function */
-  receive(mailbox: string, listener: MessageListener, options?: ReceiveOptions): () => void {
+  /** @throws ClusterError `invalid-value` where the mailbox has a listener, this one is no function, or an option none */
+  receive(mailbox: string, listener: MessageListener, options: ReceiveOptions = {}): () => void {
     checkFunction('receive', listener)
-    const views = readViews(options)
+    const wrong = problemOfOptions('receive', options, OF_RECEIVE)
+    if (wrong) throw wrong
     if (this.#listeners.has(mailbox)) {
       const advice = 'stop the one that is there first, or use another mailbox'
       throw new ClusterError('invalid-value', `Mailbox "${mailbox}" has a listener already: ${advice}.`)
     }
-    const listening = { listener, views }
+    const listening = { listener, views: options.views ?? false }
     this.#listeners.set(mailbox, listening)
     return () => {
       if (this.#listeners.get(mailbox) === listening) this.#listeners.delete(mailbox)
@@ -283,24 +284,32 @@ const NO_OPTIONS: SendOptions = {}
 const inOwnMemory = (bytes: Uint8Array): Uint8Array =>
   bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice()
 
-/** @throws ClusterError `invalid-value` */
-function readViews(options: ReceiveOptions = {}): boolean {
-  const wrong = (what: string) => new ClusterError('invalid-value', `Of what \`receive\` was given, ${what}.`)
-  if (typeof options !== 'object' || options === null) throw wrong('the options must be an object')
-  const { views = false, ...others } = options
-  for (const name of Object.keys(others)) throw wrong(`${name} is not an option`)
-  if (typeof views !== 'boolean') throw wrong('views must be true or false')
-  return views
+/** Of each option that a call takes: what is wrong with what was given as it. */
+type Checks = Readonly<Record<string, (value: unknown) => string | undefined>>
+
+const OF_SEND: Checks = {
+  // looked at with the message: it has a default
+  lane: () => undefined,
+  signal: (value) => (isSignal(value) ? undefined : 'signal must be an AbortSignal'),
+  onProgress: (value) => (typeof value === 'function' ? undefined : 'onProgress must be a function'),
 }
 
-function problemOfOptions(options: unknown): ClusterError | undefined {
-  const wrong = (what: string) => new ClusterError('invalid-value', `Of what \`send\` was given, ${what}.`)
+const OF_RECEIVE: Checks = {
+  views: (value) => (typeof value === 'boolean' ? undefined : 'views must be true or false'),
+}
+
+function problemOfOptions(call: string, options: unknown, checks: Checks): ClusterError | undefined {
+  const wrong = (what: string) => new ClusterError('invalid-value', `Of what \`${call}\` was given, ${what}.`)
   if (typeof options !== 'object' || options === null) return wrong('the options must be an object')
-  const { lane: _, signal, onProgress, ...others } = options as Record<string, unknown>
-  for (const name of Object.keys(others)) return wrong(`${name} is not an option`)
-  if (signal !== undefined && !isSignal(signal)) return wrong('signal must be an AbortSignal')
-  if (onProgress === undefined || typeof onProgress === 'function') return undefined
-  return wrong('onProgress must be a function')
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(checks, name)) return wrong(`${name} is not an option`)
+  }
+  for (const [name, check] of Object.entries(checks)) {
+    const value = (options as Record<string, unknown>)[name]
+    const problem = value === undefined ? undefined : check(value)
+    if (problem !== undefined) return wrong(problem)
+  }
+  return undefined
 }
 
 /** @throws ClusterError `invalid-value` */

@@ -66,7 +66,6 @@ export class Activation {
   #isSettingUp = false
   /** All that was given to `onActivate` has run. */
   #isActivated = false
-  #isOver = false
   #nextTimer = 1
   /** What was last told to the host, and the way back to it. */
   #settled: Uint8Array | undefined
@@ -143,7 +142,7 @@ export class Activation {
    * its changes are gone with it.
    */
   restore(state: Uint8Array | undefined): void {
-    if (this.#isOver) return
+    if (this.isOver) return
     for (let run = this.#newest; run; run = run.before) run.isUndone = true
     this.#cell?.reset(state)
     this.#isCleared = false
@@ -184,7 +183,7 @@ export class Activation {
   }
 
   get isOver(): boolean {
-    return this.#isOver
+    return this.#endedBy !== undefined
   }
 
   /** Once it is set up: whether it makes one state of two. */
@@ -198,20 +197,20 @@ export class Activation {
   }
 
   async #run(method: string, token: unknown, body: () => Promise<unknown>): Promise<Outcome> {
-    if (this.#isOver) return this.#aborted()
+    if (this.isOver) return this.#aborted()
     const run: Run = { token, before: this.#newest, isUndone: false }
     if (this.#running === 0) this.#settle()
     this.#newest = run
     this.#running++
     try {
       const result = await body()
-      if (this.#isOver) return this.#aborted()
+      if (this.isOver) return this.#aborted()
       if (run.isUndone) throw new HostError(new ClusterError('aborted', UNDONE))
       const bytes = this.#encodeResult(result)
       this.#checkBytes()
       return this.#finish(bytes)
     } catch (thrown) {
-      if (this.#isOver) return this.#aborted()
+      if (this.isOver) return this.#aborted()
       this.#tellThrown(method, thrown)
       if (this.#running === 1) {
         this.#back?.()
@@ -317,7 +316,7 @@ export class Activation {
   #signal(): GrainSignal {
     if (!this.#controller) {
       this.#controller = new AbortController()
-      if (this.#isOver) this.#controller.abort(this.#endedBy)
+      if (this.#endedBy) this.#controller.abort(this.#endedBy)
     }
     return this.#controller.signal as GrainSignal
   }
@@ -369,7 +368,7 @@ export class Activation {
   }
 
   #mayChange(): void {
-    if (this.#isOver)
+    if (this.isOver)
       throw new ClusterError('aborted', 'This activation is over; its state is no longer its own.')
     if (this.#isSettingUp) {
       throw new ClusterError(
@@ -388,7 +387,7 @@ export class Activation {
       throw new ClusterError('invalid-value', message)
     }
     checkFunction('self.every', fn)
-    if (this.#isOver) return () => {}
+    if (this.isOver) return () => {}
     const id = this.#nextTimer++
     const timer: Timer = { fn, isDue: false, isRunning: false, cancel: () => {} }
     const arm = (): void => {
@@ -453,10 +452,9 @@ export class Activation {
   }
 
   #end(reason: string): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    this.#stopTimers()
+    if (this.isOver) return
     this.#endedBy = new ClusterError('aborted', `This activation is over: ${reason}.`)
+    this.#stopTimers()
     this.#controller?.abort(this.#endedBy)
   }
 
